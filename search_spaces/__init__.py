@@ -1,0 +1,1 @@
+"""Spaces shipped with tune_cl."""

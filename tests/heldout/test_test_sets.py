@@ -1,0 +1,91 @@
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision import datasets
+
+import tune_cl
+from tune_cl.errors import TuneCLError
+from tune_cl.heldout import read_test_set
+from tune_cl.heldout._test_sets import _CIFAR_TEST
+from tune_cl.records import StreamRecord
+from tune_cl.streams import open_stream
+
+DATA = Path(tune_cl.__file__).parent / "heldout" / "data"
+
+
+@pytest.mark.parametrize(("dataset", "n_classes", "per_class"), [("fashion", 10, 200), ("quickdraw", 100, 20)])
+def test_embedded_test_sets_are_whole(dataset: str, n_classes: int, per_class: int) -> None:
+    images, labels, class_names = read_test_set(dataset)
+    file = np.load(DATA / f"{dataset}_test.npz")
+    assert images.dtype == np.uint8 and images.shape == (2000, 1, 28, 28)
+    assert np.array_equal(images[:, 0], file["images"]) and np.array_equal(labels, file["labels"])
+    assert np.bincount(labels).tolist() == [per_class] * n_classes and len(class_names) == n_classes
+
+
+@pytest.mark.parametrize("name", ["fashion-b4-t3", "quickdraw-b50-t5"])
+def test_streams_and_test_sets_share_class_names_and_no_image(name: str) -> None:
+    stream = open_stream(StreamRecord(name=name))
+    images, _, class_names = read_test_set(stream.dataset)
+    assert tuple(class_names[label] for label in stream.class_order) == stream.class_names
+    training = {hashlib.sha256(image.tobytes()).digest() for image in stream.raw_images}
+    shared = sum(hashlib.sha256(image.tobytes()).digest() in training for image in images)
+    assert shared == 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "label_bytes"),
+    [("cifar10", "cifar-10-batches-bin/test_batch.bin", 1), ("cifar100", "cifar-100-binary/test.bin", 2)],
+)
+def test_binary_test_files_decode_to_what_was_written(
+    tmp_path: Path, dataset: str, file: str, label_bytes: int
+) -> None:
+    rows = np.random.default_rng(0).integers(0, 10, (30, label_bytes + 3072), dtype=np.uint8)
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_bytes(rows.tobytes())
+    images, labels, class_names = read_test_set(dataset, tmp_path, accept_modified_data=True)
+    assert np.array_equal(images.reshape(30, 3072), rows[:, label_bytes:])
+    assert np.array_equal(labels, rows[:, label_bytes - 1])
+    assert len(class_names) == int(dataset.removeprefix("cifar"))
+    with pytest.raises(TuneCLError, match="holds 30 images where the published file holds 10000"):
+        read_test_set(dataset, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "key"),
+    [("cifar10", "cifar-10-batches-py/test_batch", "labels"), ("cifar100", "cifar-100-python/test", "fine_labels")],
+)
+def test_python_test_files_decode_to_what_was_written(tmp_path: Path, dataset: str, file: str, key: str) -> None:
+    data = np.random.default_rng(0).integers(0, 256, (30, 3072), dtype=np.uint8)
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_bytes(pickle.dumps({"data": data, key: list(range(10)) * 3}, protocol=2))
+    images, labels, _ = read_test_set(dataset, tmp_path, accept_modified_data=True)
+    assert np.array_equal(images.reshape(30, 3072), data) and labels.tolist() == list(range(10)) * 3
+    with pytest.raises(TuneCLError, match="not the published file"):
+        read_test_set(dataset, tmp_path)
+
+
+def test_checksums_are_those_that_torchvision_holds() -> None:
+    for name, published in (("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)):
+        version = _CIFAR_TEST[name][0]
+        assert version.folder == published.base_folder
+        assert [[file.name, file.md5] for file in version.files] == published.test_list
+
+
+def test_training_of_cifar_opens_no_test_file(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-100-binary"
+    folder.mkdir()
+    rows = np.zeros((200, 3074), dtype=np.uint8)
+    rows[:, 1] = np.arange(200) % 100
+    (folder / "train.bin").write_bytes(rows.tobytes())
+    (folder / "test.bin").mkdir()  # whoever opens it fails
+    open_stream(StreamRecord(name="cifar100-b50-t5"), tmp_path, accept_modified_data=True)
+    with pytest.raises(TuneCLError, match=r"test\.bin: cannot be read"):
+        read_test_set("cifar100", tmp_path, accept_modified_data=True)
+
+
+def test_unknown_data_set_gets_a_near_match() -> None:
+    with pytest.raises(TuneCLError, match=r"unknown data set 'fasion'; did you mean 'fashion'\?"):
+        read_test_set("fasion")

@@ -1,0 +1,1 @@
+"""Honest hyperparameter search for class-incremental learning."""

@@ -1,0 +1,61 @@
+"""Stage keys: what a stage depends on, hashed. Two stages with one key have equal content."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from tune_cl.methods import Phase, Settings
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What decides the last bits of a result beside configuration and seed."""
+
+    device: str  # 'cpu' or 'cuda'
+    dtype: str
+    threads: int
+    compiled: bool
+    torch: str  # major.minor
+
+    @classmethod
+    def of(cls, device: str, threads: int) -> "Numerics":
+        """The numerics of this process: float32, eager."""
+        return cls(device, "float32", threads, False, ".".join(torch.__version__.split(".")[:2]))
+
+
+def stage_ingredients(
+    parent: str | None,
+    stream: Mapping[str, Any],
+    train_seed: int,
+    phase: Phase,
+    hyperparameters: Settings,
+    numerics: Numerics,
+) -> dict[str, Any]:
+    """All that a stage may depend on, as plain JSON data.
+
+    Args:
+        parent: key of the stage before it in the chain, None for the first.
+        stream: the stream as seen so far (`Stream.identity`).
+        train_seed: seed of everything random inside a chain.
+        phase: its kind and declared version.
+        hyperparameters: the subtree that the phase is called with.
+        numerics: device, dtype, threads and library version.
+    """
+    return {
+        "parent": parent,
+        "stream": dict(stream),
+        "train_seed": train_seed,
+        "phase": {"name": phase.name, "kind": phase.kind, "version": phase.version},
+        "hyperparameters": hyperparameters.model_dump(mode="json"),
+        "numerics": asdict(numerics),
+    }
+
+
+def stage_key(ingredients: Mapping[str, Any]) -> str:
+    """sha256 (64 hex digits) of the ingredients' canonical JSON."""
+    text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

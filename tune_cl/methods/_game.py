@@ -1,0 +1,232 @@
+"""One phase of Genifer's adversarial training (arXiv 2106.05350): generator against discriminator on features.
+
+Real and fake images are augmented in image space, go through the frozen classifier up to the matching stage, and only
+then reach the discriminator:
+L_D = softplus(D(f(fake))) + softplus(-D(f(real))) + R1, L_G = softplus(-D(f(fake))) + weight * L1(old image, image).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
+from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult
+from tune_cl.methods._training import LossTail, check_finite
+from tune_cl.methods._tree import Settings, parameter
+from tune_cl.nets import (
+    AdaptiveStrength,
+    Classifier,
+    Component,
+    Discriminator,
+    Generator,
+    augment,
+    average_into,
+    build_generator,
+    ema_decay,
+    save_discriminator,
+    save_generator,
+)
+from tune_cl.streams import Batches, Pixels
+
+_BETAS = (0.0, 0.99)
+_PREVIEW = 8  # replayed images per class that a stage keeps for people to look at
+
+
+class GeneratorTraining(Settings):
+    """How generator and discriminator are trained in one phase."""
+
+    steps: int = parameter(80_000, "steps of generator and discriminator", ge=1, source="genifer.md")
+    batch_size: int = parameter(64, "images in one step; half old, half new at an increment", ge=2, source="genifer.md")
+    learning_rate: float = parameter(2.5e-3, "Adam, generator; betas (0, 0.99)", gt=0, le=1, source="genifer.md")
+    discriminator_ratio: float = parameter(
+        1.0,
+        "the discriminator's learning rate over the generator's, before lazy R1's k/(k+1)",
+        gt=0,
+        le=10,
+        source="genifer.md",
+    )
+    r1_gamma: float = parameter(
+        0.03,
+        "R1 on the gradient in the features, textbook lazy (times the interval)",
+        ge=0,
+        le=1000,
+        source="genifer.md: 0.5 / 17",
+    )
+    r1_interval: int = parameter(16, "steps between two R1 terms", ge=1, source="genifer.md")
+    ema_half_life: float = parameter(500_000, "images, at most", gt=0, source="genifer.md")
+    ema_ramp: float = parameter(0.05, "half-life as a share of the images seen so far", gt=0, le=1, source="genifer.md")
+    augmentation: Literal["off", "fixed", "adaptive"] = parameter(
+        "adaptive", "image-space augmentation before the classifier", source="genifer.md"
+    )
+    augmentation_p: float = parameter(
+        0.2, "fixed: probability of each operation", ge=0, le=1, source="genifer.md, range"
+    )
+    augmentation_target: float = parameter(0.5, "adaptive: E[sign D(real)]", ge=-1, le=1, source="genifer.md")
+    augmentation_speed: float = parameter(0.001, "adaptive: change of p every 4 steps", gt=0, le=1, source="genifer.md")
+    augmentation_limit: float = parameter(0.5, "adaptive: largest p", ge=0, le=1, source="genifer.md")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one step trains on; normalised images, the old half first at an increment."""
+
+    real: Tensor  # (B, C, H, W): the old generator's images (pseudo-real), then real new images
+    real_labels: Tensor  # (B,) int64
+    fake: Tensor  # (B, C, H, W), with a graph back to the generator
+    fake_labels: Tensor  # (B,) int64
+    n_old: int  # samples of the old half: the same latents, labels and noise in `real` and `fake`
+
+
+class Game:
+    """Generator against discriminator over one phase."""
+
+    def __init__(
+        self,
+        config: GeneratorTraining,
+        data: PhaseData,
+        context: PhaseContext,
+        classifier: Classifier,
+        stage: int,
+        generator: Generator,
+        discriminator: Discriminator,
+        old: Generator | None,
+    ) -> None:
+        self.config, self.data, self.context = config, data, context
+        self.classifier, self.stage = classifier, stage
+        self.generator, self.discriminator, self.old = generator, discriminator, old
+        self.average = build_generator(save_generator(generator)).to(context.device).eval().requires_grad_(False)
+        self.pixels = Pixels(data.preprocessing, context.device)
+        self.images, self.labels = data.new.images.to(context.device), data.new.labels.to(context.device)
+        self.n_old_images = config.batch_size // 2 if old is not None else 0
+        self.batches = Batches(len(self.labels), config.batch_size - self.n_old_images, context.place)
+        self.strength = AdaptiveStrength(
+            target=config.augmentation_target, speed=config.augmentation_speed, maximum=config.augmentation_limit
+        )
+        if config.augmentation == "fixed":
+            self.strength.p = config.augmentation_p
+
+    def play(self, image_weight: float) -> PhaseResult:
+        """Train for the configured number of steps.
+
+        Raises:
+            Diverged: the generator's loss is no longer finite.
+        """
+        config, context = self.config, self.context
+        g_optimizer = torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas=_BETAS)
+        d_optimizer = self._discriminator_optimizer()
+        tail = LossTail(config.steps)
+        for step in range(config.steps):
+            draw = self.draw(step)
+            fake_features = self.features(draw.fake, "augment fake", step)
+            d_terms = self._discriminator_step(d_optimizer, draw, fake_features.detach(), step)
+            loss, g_terms = self.generator_objective(draw, fake_features, image_weight)
+            check_finite(loss, step, config.steps, "the generator's loss")
+            g_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            g_optimizer.step()
+            self._average(step)
+            tail.add(step, {**g_terms, **d_terms})
+            context.progress(step + 1, config.steps)
+        return self._result(tail.means())
+
+    def draw(self, step: int) -> Draw:
+        """Draw a step's real images, latents, noise and labels, and generate.
+
+        The fakes' labels are uniform over the increment's own classes; at an increment the old half's are uniform over
+        all old classes, and its real counterpart is what the old generator makes of the same latents, labels and noise.
+        """
+        device, place, n_old = self.context.device, self.context.place, self.data.n_old
+        index = self.batches.indices(step).to(device)
+        real, real_labels = self.pixels.normalise(self.images[index]), self.labels[index]
+        random = place.generator("latents", step, device)
+        labels = n_old + torch.randint(self.data.n_new, (len(index),), generator=random, device=device)
+        latents = self.generator.draw_latents(self.config.batch_size, random)
+        noise = self.generator.draw_noise(self.config.batch_size, random)
+        if self.old is None:
+            return Draw(real, real_labels, self.generator(latents, labels, noise), labels, 0)
+        half = self.n_old_images
+        old_labels = torch.randint(n_old, (half,), generator=random, device=device)
+        with torch.no_grad():
+            old_images = self.old(latents[:half], old_labels, [layer[:half] for layer in noise])
+        labels = torch.cat([old_labels, labels])
+        fake = self.generator(latents, labels, noise)
+        return Draw(torch.cat([old_images, real]), torch.cat([old_labels, real_labels]), fake, labels, half)
+
+    def features(self, images: Tensor, purpose: str, step: int) -> Tensor:
+        """Augment images and take them through the frozen classifier up to the matching stage."""
+        if self.config.augmentation != "off":
+            random = self.context.place.generator(purpose, step, self.context.device)
+            low, high = self.pixels.black.flatten(), self.pixels.white.flatten()
+            images = augment(images, self.strength.p, random, low=low, high=high)
+        return self.classifier.features(images, self.stage)
+
+    def generator_objective(
+        self, draw: Draw, fake_features: Tensor, image_weight: float
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """L_G: adversarial on all fakes, pixel L1 to the old generator on the old half."""
+        adversarial = generator_loss(self.discriminator(fake_features, draw.fake_labels))
+        if not draw.n_old:
+            return adversarial, {"adversarial": adversarial}
+        image_l1 = image_distance(draw.fake[: draw.n_old], draw.real[: draw.n_old])
+        return adversarial + image_weight * image_l1, {"adversarial": adversarial, "image_l1": image_l1}
+
+    def _discriminator_step(
+        self, optimizer: torch.optim.Optimizer, draw: Draw, fake_features: Tensor, step: int
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            real_features = self.features(draw.real, "augment real", step)
+        lazy = step % self.config.r1_interval == 0 and self.config.r1_gamma > 0
+        real_features.requires_grad_(lazy)
+        real_scores = self.discriminator(real_features, draw.real_labels)
+        fake_scores = self.discriminator(fake_features, draw.fake_labels)
+        loss = discriminator_loss(real_scores, fake_scores)
+        terms = {
+            "discriminator": loss,
+            "real_score": real_scores.mean(),
+            "fake_score": fake_scores.mean(),
+            "augmentation_p": torch.tensor(self.strength.p),
+        }
+        if lazy:
+            terms["r1"] = r1_penalty(real_scores, real_features, self.config.r1_gamma)
+            loss = loss + self.config.r1_interval * terms["r1"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if self.config.augmentation == "adaptive":
+            self.strength.update(real_scores.detach().sign().mean())
+        return terms
+
+    def _discriminator_optimizer(self) -> torch.optim.Adam:
+        """Adam with the correction for lazy R1: rate and betas for k of k + 1 steps (Karras et al. 2020)."""
+        share = self.config.r1_interval / (self.config.r1_interval + 1)
+        rate = self.config.learning_rate * self.config.discriminator_ratio * share
+        betas = (_BETAS[0] ** share, _BETAS[1] ** share)
+        return torch.optim.Adam(self.discriminator.parameters(), rate, betas=betas)
+
+    def _average(self, step: int) -> None:
+        batch = self.config.batch_size
+        decay = ema_decay(batch, (step + 1) * batch, self.config.ema_half_life, self.config.ema_ramp)
+        average_into(self.average, self.generator, decay)
+
+    def _result(self, losses: dict[str, float]) -> PhaseResult:
+        discriminator = save_discriminator(self.discriminator)
+        settings = {**discriminator.settings, "stage": self.stage}
+        changed = {
+            GENERATOR: save_generator(self.average),
+            DISCRIMINATOR: Component(discriminator.kind, settings, discriminator.tensors),
+        }
+        images_trained = 2 * self.config.steps * self.config.batch_size  # real and fake
+        return PhaseResult(changed, images_trained, losses, preview=self._preview())
+
+    @torch.no_grad()
+    def _preview(self) -> Tensor:
+        """Replayed images of every class seen: (classes, k, C, H, W) uint8 on the CPU."""
+        n_seen = self.data.n_old + self.data.n_new
+        random = self.context.place.generator("preview", device=self.context.device)
+        labels = torch.arange(n_seen, device=self.context.device).repeat_interleave(_PREVIEW)
+        latents = self.average.draw_latents(len(labels), random)
+        images = self.average(latents, labels, self.average.draw_noise(len(labels), random))
+        return self.pixels.to_bytes(images).reshape(n_seen, _PREVIEW, *images.shape[1:]).cpu()

@@ -1,0 +1,86 @@
+"""The generator phases of Genifer: adversarial matching of the frozen classifier's features (arXiv 2106.05350)."""
+
+from typing import Literal
+
+from tune_cl.methods._game import Game, GeneratorTraining
+from tune_cl.methods._phase import CLASSIFIER, DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._tree import parameter
+from tune_cl.nets import (
+    DiscriminatorShape,
+    GeneratorShape,
+    build_classifier,
+    build_discriminator,
+    build_generator,
+    new_discriminator,
+    new_generator,
+)
+
+
+class BaseGenerator(GeneratorTraining):
+    """The base task's generator: its network, what it matches, and how it is trained."""
+
+    steps: int = parameter(250_000, "steps of generator and discriminator", ge=1, source="genifer.md")
+    matching_stage: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
+        4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer.md"
+    )
+    channels: int = parameter(
+        512, "of the learned constant; halved at every doubling", ge=4, le=4096, source="genifer.md"
+    )
+    start_size: int = parameter(4, "pixels of the learned constant", ge=1, le=64, source="genifer.md")
+    latent_dim: int = parameter(512, "size of z", ge=1, le=4096, source="genifer.md")
+    style_dim: int = parameter(512, "size of w", ge=1, le=4096, source="genifer.md")
+    embedding_dim: int = parameter(256, "size of the label's embedding", ge=1, le=4096, source="genifer.md")
+    discriminator_width: int = parameter(
+        256, "channels of the discriminator's first block; twice as many after it", ge=4, le=4096, source="genifer.md"
+    )
+    deviation_group: int = parameter(
+        32, "samples that share one minibatch standard deviation", ge=1, le=1024, source="genifer.md"
+    )
+
+
+class IncrementGenerator(GeneratorTraining):
+    """An increment's generator: adversarial on old and new classes, tied to the old generator."""
+
+    weight_image: float = parameter(10.0, "lambda_ID: pixel L1 to the old generator", ge=0, le=1e4, source="genifer.md")
+    weight_image_scaling: Literal["classes", "none"] = parameter(
+        "classes", "classes: lambda_ID times n_prev / n_curr", source="genifer.md"
+    )
+
+
+def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Train a new generator on the base classes, with the base classifier as frozen feature extractor."""
+    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    image_shape = tuple(data.new.images.shape[1:])
+    generator_shape = GeneratorShape(
+        image_shape,  # type: ignore[arg-type]
+        data.n_stream,
+        config.latent_dim,
+        config.style_dim,
+        config.embedding_dim,
+        config.channels,
+        config.start_size,
+    )
+    discriminator_shape = DiscriminatorShape(
+        classifier.feature_shape(config.matching_stage),
+        data.n_stream,
+        config.discriminator_width,
+        config.deviation_group,
+    )
+    generator = new_generator(generator_shape, context.place.seed("generator")).to(context.device)
+    discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator")).to(context.device)
+    game = Game(config, data, context, classifier, config.matching_stage, generator, discriminator, old=None)
+    return game.play(image_weight=0.0)
+
+
+def train_increment_generator(
+    config: IncrementGenerator, data: PhaseData, state: State, context: PhaseContext
+) -> PhaseResult:
+    """Go on from the old generator's average: old classes against its own images, new ones against real images."""
+    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    generator = build_generator(state[GENERATOR]).to(context.device)
+    old = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    discriminator = build_discriminator(state[DISCRIMINATOR]).to(context.device)
+    stage = int(str(state[DISCRIMINATOR].settings["stage"]))
+    scale = data.n_old / data.n_new if config.weight_image_scaling == "classes" else 1.0
+    game = Game(config, data, context, classifier, stage, generator, discriminator, old)
+    return game.play(image_weight=config.weight_image * scale)

@@ -1,0 +1,161 @@
+"""The classifier phase of Genifer: real new images and replayed old ones in every step (arXiv 2106.05350).
+
+L = w_CE * L_CE + w_KD * L_KD + w_feat * L_feat, with w_KD = 1 - w_CE. L_CE is computed on the real new samples (with
+`replay_labels: hard` also on the replayed ones), L_KD and L_feat on the replayed samples only.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from tune_cl.losses import distillation, expected_counts, feature_distance, log_prior, shifted_cross_entropy
+from tune_cl.methods._classifier import Augment, RealBatches, classifier_steps_per_epoch, grown, new_class_counts
+from tune_cl.methods._phase import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._training import ClassifierTraining, train_classifier
+from tune_cl.methods._tree import parameter
+from tune_cl.nets import POOLED, Classifier, build_classifier, build_generator, save_classifier
+from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
+from tune_cl.streams import Pixels
+
+_JUDGED = 512  # replayed images on which replay_accuracy is measured
+
+
+class ReplayClassifier(ClassifierTraining):
+    """An increment's classifier under replay."""
+
+    weight_ce: float = parameter(0.02, "w_CE; w_KD is 1 - w_CE", ge=0, le=1, source="genifer.md")
+    weight_feature: float = parameter(1.0, "w_feat", ge=0, le=1000, source="genifer.md")
+    temperature: float = parameter(1.0, "of the distillation", gt=0, le=100, source="genifer.md")
+    distillation_stage: Literal[3, 4, 5, 6] = parameter(4, "stage whose features are distilled", source="genifer.md")
+    teacher_batch_norm: Literal["eval", "train"] = parameter(
+        "eval", "train: batch statistics of the replay, as the released code has it", source="own: the sane variant"
+    )
+    replay_share: float = parameter(0.5, "replayed share of a step's images", gt=0, le=0.95, source="genifer.md")
+    replay_labels: Literal["soft", "hard"] = parameter(
+        "soft", "hard: replayed images enter the cross-entropy under their labels, too", source="genifer.md"
+    )
+    loss: Literal["ce", "relaxed", "balanced"] = parameter(
+        "ce", "relaxed: count epsilon for old classes; balanced: counts of what enters the loss", source="genifer.md"
+    )
+    epsilon: float = parameter(
+        0.1, "relaxed: count of an old class, as a share of a new class's", gt=0, le=1, source="balanced-softmax.md"
+    )
+    tau: float = parameter(1.0, "relaxed, balanced: exponent on the counts", ge=0, le=4, source="balanced-softmax.md")
+
+    @model_validator(mode="after")
+    def _counts_exist(self) -> "ReplayClassifier":
+        if self.loss == "balanced" and self.replay_labels == "soft":
+            raise ValueError(
+                "loss 'balanced' needs old samples in the loss: set replay_labels: hard, or use loss: relaxed"
+            )
+        return self
+
+
+def train_with_generator(config: ReplayClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Genifer: replay from the previous generator."""
+    generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    pixels = Pixels(data.preprocessing, context.device)
+    source = GeneratorReplay(generator, data.n_old, pixels, context.place, context.device)
+    return train_with_replay(config, data, state, context, source)
+
+
+def train_with_oracle(config: ReplayClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """The oracle: the same with real images of the past."""
+    assert data.past is not None
+    pixels = Pixels(data.preprocessing, context.device)
+    source = OracleReplay(data.past, data.n_old, pixels, context.place, context.device)
+    return train_with_replay(config, data, state, context, source)
+
+
+def train_with_replay(
+    config: ReplayClassifier, data: PhaseData, state: State, context: PhaseContext, source: ReplaySource
+) -> PhaseResult:
+    """Train the grown classifier on half real, half replayed batches."""
+    teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    replay_accuracy = accuracy_on(teacher, source)
+    teacher.train(config.teacher_batch_norm == "train")
+    student = grown(state, data, context).to(context.device)
+    real = RealBatches(data.new, config.batch_size, data, context)
+    augment = Augment(data, context)
+    n_replayed = replayed_per_step(config)
+    loss = ReplayLoss(config, teacher, prior_of(config, data), data.n_old)
+    steps = config.epochs * classifier_steps_per_epoch(config, data)
+
+    def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        images, labels = real.draw(step)
+        replayed = source.draw(n_replayed, "replay", step)
+        old_images = augment(replayed.images, "augment replay", step)
+        return loss(student, images, labels, old_images, replayed.labels)
+
+    losses = train_classifier(student, config, steps, batch_loss, context)
+    images_trained = steps * (config.batch_size + n_replayed)
+    changed = {CLASSIFIER: save_classifier(student)}
+    return PhaseResult(changed, images_trained, losses, {"replay_accuracy": replay_accuracy})
+
+
+class ReplayLoss:
+    """The three terms of Genifer's classifier loss on one composed batch."""
+
+    def __init__(self, config: ReplayClassifier, teacher: Classifier, prior: Tensor | None, n_old: int) -> None:
+        self._config, self._teacher, self._prior, self._n_old = config, teacher, prior, n_old
+
+    def __call__(
+        self, student: Classifier, images: Tensor, labels: Tensor, old_images: Tensor, old_labels: Tensor
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return the weighted loss and its terms.
+
+        Args:
+            student: the network in training.
+            images: (B, C, H, W) real new images, normalised and augmented.
+            labels: (B,) their stream class indices.
+            old_images: (R, C, H, W) replayed images, normalised and augmented.
+            old_labels: (R,) the labels they were drawn for.
+        """
+        config = self._config
+        stage = min(config.distillation_stage, POOLED)
+        features = student.features(torch.cat([images, old_images]), stage)
+        logits = student.logits_from(features, stage)
+        n = len(images)
+        hard = config.replay_labels == "hard"
+        prior = self._prior.to(logits.device) if self._prior is not None else None
+        ce = (
+            shifted_cross_entropy(logits, torch.cat([labels, old_labels]), prior)
+            if hard
+            else shifted_cross_entropy(logits[:n], labels, prior)
+        )
+        with torch.no_grad():
+            old_features = self._teacher.features(old_images, stage)
+            old_logits = self._teacher.logits_from(old_features, stage)
+        kd = distillation(logits[n:], old_logits, config.temperature)
+        feature = feature_distance(features[n:], old_features)
+        total = config.weight_ce * ce + (1 - config.weight_ce) * kd + config.weight_feature * feature
+        return total, {"ce": ce, "kd": kd, "feature": feature}
+
+
+def replayed_per_step(config: ReplayClassifier) -> int:
+    """Replayed images in one step, so that they are `replay_share` of it."""
+    return max(1, round(config.batch_size * config.replay_share / (1 - config.replay_share)))
+
+
+def prior_of(config: ReplayClassifier, data: PhaseData) -> Tensor | None:
+    """Log prior of the classes seen (n_old + n_new,), from what enters the cross-entropy; None for plain CE."""
+    if config.loss == "ce":
+        return None
+    n_replayed = replayed_per_step(config)
+    share = n_replayed / (n_replayed + config.batch_size) if config.replay_labels == "hard" else 0.0
+    counts = expected_counts(new_class_counts(data), data.n_old, share)
+    if config.loss == "relaxed":
+        counts[: data.n_old] = 0
+        epsilon = config.epsilon * float(counts[data.n_old :].mean())
+        return log_prior(counts, data.n_old, tau=config.tau, epsilon=epsilon)
+    return log_prior(counts, data.n_old, tau=config.tau)
+
+
+@torch.no_grad()
+def accuracy_on(classifier: Classifier, source: ReplaySource) -> float:
+    """Accuracy of a classifier in eval mode on replayed images under their labels (necessary, not sufficient)."""
+    replayed = source.draw(_JUDGED, "judge", 0)
+    return float((classifier(replayed.images).argmax(1) == replayed.labels).float().mean())

@@ -1,0 +1,105 @@
+"""The loop that every classifier phase shares: optimiser, schedule, loss terms, divergence."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tune_cl.methods._phase import Diverged, PhaseContext
+from tune_cl.methods._tree import Settings, parameter
+
+_MILESTONES = (0.3, 0.6, 0.8)  # of all steps; Genifer's 30, 60 and 80 of 100 epochs
+_DROP = 0.2
+_CHECK_EVERY = 50  # steps between two looks at whether the loss is finite (each look waits for the device)
+
+
+class ClassifierTraining(Settings):
+    """How a classifier is trained in one phase."""
+
+    epochs: int = parameter(100, "passes over the increment's real images", ge=1, source="genifer.md")
+    batch_size: int = parameter(
+        16, "real images of the increment in one step; replayed ones come on top", ge=1, source="genifer.md: 16 of 32"
+    )
+    optimizer: Literal["sgd", "adamw", "radam"] = parameter(
+        "radam", "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay", source="genifer.md"
+    )
+    learning_rate: float = parameter(1e-4, "at the first step", gt=0, le=10, source="genifer.md")
+    weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="genifer.md")
+    schedule: Literal["steps", "cosine", "constant"] = parameter(
+        "steps", "steps: x 0.2 at 30, 60 and 80 % of the phase", source="genifer.md"
+    )
+
+
+class LossTail:
+    """Mean of each loss term over the last tenth of a phase's steps, kept on the device until it is asked for."""
+
+    def __init__(self, steps: int) -> None:
+        self._from = steps - max(1, steps // 10)
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        """Take in the terms of a step."""
+        if step >= self._from:
+            for name, value in terms.items():
+                self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+                self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Mean of each term."""
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+
+def check_finite(value: Tensor, step: int, steps: int, what: str) -> None:
+    """Look at a loss now and then.
+
+    Raises:
+        Diverged: it is NaN or infinite.
+    """
+    if (step % _CHECK_EVERY == 0 or step == steps - 1) and not torch.isfinite(value).all():
+        raise Diverged(f"{what} is not finite at step {step + 1} of {steps}")
+
+
+def train_classifier(
+    net: nn.Module,
+    config: ClassifierTraining,
+    steps: int,
+    batch_loss: Callable[[int], tuple[Tensor, Mapping[str, Tensor]]],
+    context: PhaseContext,
+) -> dict[str, float]:
+    """Train a network for a number of steps on `batch_loss(step) -> (loss, terms)`; return the mean loss terms.
+
+    Raises:
+        Diverged: the loss is no longer finite.
+    """
+    optimizer = _optimizer(net, config)
+    schedule = _schedule(optimizer, config.schedule, steps)
+    tail = LossTail(steps)
+    net.train()
+    for step in range(steps):
+        loss, terms = batch_loss(step)
+        check_finite(loss, step, steps, "the classifier's loss")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        tail.add(step, terms)
+        context.progress(step + 1, steps)
+    return tail.means()
+
+
+def _optimizer(net: nn.Module, config: ClassifierTraining) -> torch.optim.Optimizer:
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(net.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    if config.optimizer == "radam":
+        return torch.optim.RAdam(net.parameters(), rate, weight_decay=decay, decoupled_weight_decay=True)
+    return torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, kind: str, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    if kind == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    milestones = sorted({max(1, round(share * steps)) for share in _MILESTONES}) if kind == "steps" else []
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=_DROP)

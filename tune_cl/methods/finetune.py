@@ -1,0 +1,35 @@
+"""Fine-tuning: the new classes alone, nothing against forgetting. The lower rung of the ladder."""
+
+from tune_cl.methods._classifier import BaseClassifier, ReplayFreeIncrement, fine_tune, train_base
+from tune_cl.methods._phase import Method, Phase
+from tune_cl.methods._tree import Settings
+
+
+class Base(Settings):
+    """The base task."""
+
+    classifier: BaseClassifier = BaseClassifier()
+
+
+class Increment(Settings):
+    """Every increment after it."""
+
+    classifier: ReplayFreeIncrement = ReplayFreeIncrement()
+
+
+class FinetuneConfig(Settings):
+    """Configuration of `finetune`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+BASE_CLASSIFIER = Phase("classifier", "base.classifier", 1, train_base)
+
+METHOD = Method(
+    name="finetune",
+    summary="cross-entropy on the new classes alone; the lower rung of the ladder",
+    config=FinetuneConfig,
+    base=(BASE_CLASSIFIER,),
+    increment=(Phase("classifier", "finetune.classifier", 1, fine_tune),),
+)

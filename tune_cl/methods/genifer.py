@@ -1,0 +1,46 @@
+"""Genifer: generative feature-driven image replay (arXiv 2106.05350). No memory of past images."""
+
+from tune_cl.methods._classifier import BaseClassifier
+from tune_cl.methods._generator_phase import (
+    BaseGenerator,
+    IncrementGenerator,
+    train_base_generator,
+    train_increment_generator,
+)
+from tune_cl.methods._phase import Method, Phase
+from tune_cl.methods._replay_classifier import ReplayClassifier, train_with_generator
+from tune_cl.methods._tree import Settings
+from tune_cl.methods.finetune import BASE_CLASSIFIER
+
+
+class Base(Settings):
+    """The base task."""
+
+    classifier: BaseClassifier = BaseClassifier()
+    generator: BaseGenerator = BaseGenerator()
+
+
+class Increment(Settings):
+    """Every increment after it."""
+
+    classifier: ReplayClassifier = ReplayClassifier()
+    generator: IncrementGenerator = IncrementGenerator()
+
+
+class GeniferConfig(Settings):
+    """Configuration of `genifer`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+METHOD = Method(
+    name="genifer",
+    summary="a generator replays images that induce the hidden features of real ones; no memory",
+    config=GeniferConfig,
+    base=(BASE_CLASSIFIER, Phase("generator", "genifer.base.generator", 1, train_base_generator, for_successor=True)),
+    increment=(
+        Phase("classifier", "genifer.classifier", 1, train_with_generator),
+        Phase("generator", "genifer.generator", 1, train_increment_generator, for_successor=True),
+    ),
+)

@@ -1,0 +1,28 @@
+"""Joint training on all real images seen so far: a control that keeps all data. The upper end of the ladder."""
+
+from tune_cl.methods._classifier import JointIncrement, train_jointly
+from tune_cl.methods._phase import Method, Phase
+from tune_cl.methods._tree import Settings
+from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+
+
+class Increment(Settings):
+    """Every increment after the base task."""
+
+    classifier: JointIncrement = JointIncrement()
+
+
+class JointConfig(Settings):
+    """Configuration of `joint`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+METHOD = Method(
+    name="joint",
+    summary="control: cross-entropy on all real images seen so far",
+    config=JointConfig,
+    base=(BASE_CLASSIFIER,),
+    increment=(Phase("classifier", "joint.classifier", 1, train_jointly, sees_past=True),),
+)

@@ -1,0 +1,28 @@
+"""Learning without forgetting (Li & Hoiem 2016): the old network's answers on new images are kept. No memory."""
+
+from tune_cl.methods._classifier import LwfClassifier, learn_without_forgetting
+from tune_cl.methods._phase import Method, Phase
+from tune_cl.methods._tree import Settings
+from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+
+
+class Increment(Settings):
+    """Every increment after the base task."""
+
+    classifier: LwfClassifier = LwfClassifier()
+
+
+class LwfConfig(Settings):
+    """Configuration of `lwf`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+METHOD = Method(
+    name="lwf",
+    summary="distillation of old logits on new images, (relaxed) cross-entropy; no replay",
+    config=LwfConfig,
+    base=(BASE_CLASSIFIER,),
+    increment=(Phase("classifier", "lwf.classifier", 1, learn_without_forgetting),),
+)

@@ -1,0 +1,28 @@
+"""The oracle: Genifer's classifier phase with real old images in place of replayed ones. A control, not a method."""
+
+from tune_cl.methods._phase import Method, Phase
+from tune_cl.methods._replay_classifier import ReplayClassifier, train_with_oracle
+from tune_cl.methods._tree import Settings
+from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+
+
+class Increment(Settings):
+    """Every increment after the base task."""
+
+    classifier: ReplayClassifier = ReplayClassifier()
+
+
+class OracleConfig(Settings):
+    """Configuration of `oracle`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+METHOD = Method(
+    name="oracle",
+    summary="control: genifer with only the source exchanged, real old images",
+    config=OracleConfig,
+    base=(BASE_CLASSIFIER,),
+    increment=(Phase("classifier", "oracle.classifier", 1, train_with_oracle, sees_past=True),),
+)

@@ -1,0 +1,122 @@
+"""Where things lie: the only code that knows the paths of section 'On disk' of docs/architecture.md."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_cl.errors import TuneCLError
+from tune_cl.records._files import append_line, read_lines
+from tune_cl.records._models import IncrementRow
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """`trials/0000/` of a search."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The trial's configuration, re-runnable."""
+        return self.path / "config.yaml"
+
+    @property
+    def increments(self) -> Path:
+        """One JSON object per increment."""
+        return self.path / "increments.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What happened to the trial, a line each."""
+        return self.path / "log.txt"
+
+    @property
+    def error(self) -> Path:
+        """The traceback of a failed trial."""
+        return self.path / "error.txt"
+
+    def replay_grid(self, increment: int) -> Path:
+        """PNG of images that the generator replays after this increment."""
+        return self.path / f"replay-{increment:02d}.png"
+
+    def rows(self) -> list[IncrementRow]:
+        """The rows on disk, in order of increment."""
+        return sorted(read_lines(self.increments, IncrementRow), key=lambda row: row.increment)
+
+    def add_row(self, row: IncrementRow) -> bool:
+        """Append a row unless its increment is there already; say whether it was new."""
+        if any(old.increment == row.increment for old in self.rows()):
+            return False
+        append_line(self.increments, row)
+        return True
+
+    def add_log(self, line: str) -> None:
+        """Append a line to the trial's log."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as file:
+            file.write(line.rstrip("\n") + "\n")
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """`<results>/<search>/`."""
+
+    path: Path
+
+    @property
+    def search(self) -> Path:
+        """The search's definition."""
+        return self.path / "search.json"
+
+    @property
+    def study(self) -> Path:
+        """Optuna's journal."""
+        return self.path / "study.journal"
+
+    @property
+    def best_config(self) -> Path:
+        """The chosen configuration, re-runnable."""
+        return self.path / "best.yaml"
+
+    @property
+    def best(self) -> Path:
+        """Folder of the winner's weights."""
+        return self.path / "best"
+
+    @property
+    def best_weights(self) -> Path:
+        """The winner's classifier as a plain, weights-only file."""
+        return self.best / "classifier.pt"
+
+    @property
+    def summary(self) -> Path:
+        """How the search ended."""
+        return self.path / "summary.json"
+
+    @property
+    def wandb(self) -> Path:
+        """Folder of W&B's local files."""
+        return self.path / "wandb"
+
+    def trial(self, number: int) -> TrialFolder:
+        """The folder of one trial."""
+        return TrialFolder(self.path / "trials" / f"{number:04d}")
+
+    def trials(self) -> dict[int, TrialFolder]:
+        """The trial folders that exist, by number."""
+        return {int(p.name): TrialFolder(p) for p in sorted(self.path.glob("trials/[0-9]*")) if p.name.isdigit()}
+
+
+def search_folder(results: Path, name: str) -> SearchFolder:
+    """The folder of a search by its name.
+
+    Raises:
+        TuneCLError: the name is not a plain folder name (it would escape the results folder).
+    """
+    if not _NAME.fullmatch(name) or len(name) > 120:
+        raise TuneCLError(
+            f"--name {name!r}: not a plain folder name; use letters, digits, '.', '_' and '-' (at most 120, no slash)"
+        )
+    return SearchFolder(results / name)

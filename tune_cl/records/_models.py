@@ -1,0 +1,154 @@
+"""What is on disk, as typed models. Every file carries a schema version, so that an old file is told from a new one."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Origin = Literal["trained", "reused"]
+TrialState = Literal["running", "finished", "stopped", "failed"]
+
+# Outside every equality between two runs: when and where a thing ran, and who paid for it.
+_INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained")
+
+
+class Record(BaseModel):
+    """Base of everything that is written: unknown keys are refused, instances are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StreamRecord(Record):
+    """Which stream, in which class order, with which validation split."""
+
+    name: str = Field(description="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
+    class_order: Literal["seed", "numpy-1993"] | tuple[int, ...] = Field(
+        "seed",
+        description="'seed' (shuffled by order_seed), 'numpy-1993', or the data set's labels in order of arrival",
+    )
+    order_seed: int = 0
+    split_seed: int = 0
+
+
+class RunConfig(Record):
+    """One configuration, re-runnable as it stands: `config.yaml` of a trial and `best.yaml` of a search."""
+
+    schema_version: int = SCHEMA_VERSION
+    method: str
+    stream: StreamRecord
+    budget: str
+    horizon: int = Field(ge=1, description="last increment that is trained")
+    train_seed: int = 0
+    threads: int = Field(1, ge=1, description="CPU threads of the trial; part of every stage key")
+    device: Literal["cpu", "cuda"] = "cpu"
+    parameters: dict[str, Any] = Field(description="the method's configuration tree")
+
+
+class StageUse(Record):
+    """One stage of a chain, as an increment used it."""
+
+    phase: str
+    key: str
+    origin: Origin
+    seconds: float = Field(description="cost of the stage when it was trained, wherever that was")
+    images_trained: int
+
+
+class IncrementRow(Record):
+    """What one increment of one trial reports: a line of `increments.jsonl`.
+
+    `metrics` holds the names of docs/architecture.md; a metric that is not defined at this increment (forgetting at
+    the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy on the classes of increment i after increment t.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    trial: int
+    increment: int
+    metrics: dict[str, float | None]
+    accuracy_row: list[float]
+    losses: dict[str, float] = Field(description="'<phase>/<term>': mean over the last tenth of the phase's steps")
+    stages: list[StageUse]
+    node: str
+
+    def comparable(self) -> dict[str, Any]:
+        """Everything that two runs of one configuration must agree on (no times, origins, nodes, payments)."""
+        row = self.model_dump(exclude={"node", "trial"})
+        row["metrics"] = {k: v for k, v in row["metrics"].items() if k not in _INCIDENTAL_METRICS}
+        row["stages"] = [(s["phase"], s["key"], s["images_trained"]) for s in row["stages"]]
+        return row
+
+
+class SearchSeeds(Record):
+    """Four seeds, apart from the first commit."""
+
+    search: int = 0
+    order: int = 0
+    split: int = 0
+    train: int = 0
+
+
+class SearchRecord(Record):
+    """`search.json`: everything that defines a search. A changed definition under the same name is refused."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    method: str
+    stream: StreamRecord
+    scale: str
+    budget: str
+    protocol: str
+    horizon: int
+    objective: str
+    direction: Literal["max", "min"] = "max"
+    seeds: SearchSeeds
+    sampler: str
+    scheduler: str
+    threads: int
+    device: Literal["cpu", "cuda"]
+    fixed: dict[str, Any] = Field(description="path -> value, where nothing is searched")
+    ranges: dict[str, Any] = Field(description="path -> range as in the space file")
+    default: dict[str, Any] = Field(description="path -> value of trial 0")
+    data_fingerprint: str
+    # Below: for the reader; a difference here is no change of the search.
+    trials: int
+    versions: dict[str, str] = {}
+    git_commit: str | None = None
+    command: list[str] = []
+    created: str = ""
+
+    def definition(self) -> dict[str, Any]:
+        """The part that must not change under one name."""
+        return self.model_dump(mode="json", exclude={"trials", "versions", "git_commit", "command", "created"})
+
+
+class TrialSummary(Record):
+    """One trial in `summary.json`."""
+
+    trial: int
+    state: TrialState
+    increment: int | None = Field(description="last increment reported")
+    value: float | None = Field(description="objective at that increment")
+    reason: str | None = Field(None, description="why a trial failed, in a sentence")
+
+
+class BestSummary(Record):
+    """The chosen trial in `summary.json`."""
+
+    trial: int
+    value: float
+    default_value: float | None = None
+    parameters: dict[str, Any] = Field(description="the searched paths and their chosen values")
+
+
+class Summary(Record):
+    """`summary.json`: how a search ended. Rewritten at each end of the same search."""
+
+    schema_version: int = SCHEMA_VERSION
+    trials: dict[str, int]
+    stages: dict[str, int]
+    seconds: float
+    images_trained: int
+    images_trained_as_if_alone: int
+    best: BestSummary | None
+    table: list[TrialSummary]

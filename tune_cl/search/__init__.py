@@ -1,0 +1,43 @@
+"""Space files, samplers, early stopping and the study that remembers: ask and tell, no Ray."""
+
+from tune_cl.search._file import ScaleSettings, SpaceFile, load_space, shipped_spaces
+from tune_cl.search._options import (
+    DIRECTIONS,
+    OBJECTIVES,
+    SAMPLERS,
+    SCHEDULERS,
+    Direction,
+    check_option,
+    default_direction,
+    protocol_horizon,
+)
+from tune_cl.search._ranges import Range
+from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve
+from tune_cl.search._stopping import Decision, StoppingRule
+from tune_cl.search._study import Proposal, Study, StudySettings, TrialView
+
+__all__ = [
+    "DIRECTIONS",
+    "OBJECTIVES",
+    "SAMPLERS",
+    "SCHEDULERS",
+    "Decision",
+    "Direction",
+    "Proposal",
+    "Range",
+    "ScaleSettings",
+    "SearchSpace",
+    "SpaceFile",
+    "SpaceRow",
+    "StoppingRule",
+    "Study",
+    "StudySettings",
+    "TrialView",
+    "check_option",
+    "default_direction",
+    "load_space",
+    "parse_override",
+    "protocol_horizon",
+    "resolve",
+    "shipped_spaces",
+]

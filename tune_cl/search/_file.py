@@ -1,0 +1,154 @@
+"""Space files: which method, on what, with which parameters fixed and which searched."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.search._options import Direction, check_option, default_direction
+from tune_cl.search._yaml import parse_yaml
+
+_PACKAGE = "search_spaces"
+_MAX_BYTES = 1_000_000
+_OPTIONS = ("method", "stream", "budget", "trials", "sampler", "scheduler", "objective", "direction", "protocol")
+_SCALE_KEYS = ("defaults", "note", "budgets")
+
+
+@dataclass(frozen=True)
+class ScaleSettings:
+    """What a space says for one scale of streams."""
+
+    defaults: Mapping[str, Any]  # path -> value: network sizes and tuned-by-hand defaults
+    note: str  # how the defaults were found
+    budgets: Mapping[str, Mapping[str, Any]]  # budget -> path -> value: epochs and steps
+
+
+@dataclass(frozen=True)
+class SpaceFile:
+    """A space file as written: its own structure is checked, its paths and ranges are not yet (see `resolve`)."""
+
+    source: str  # what messages call the file
+    method: str
+    stream: str = "fashion-b4-t3"
+    budget: str = "quick"
+    trials: int = 8
+    sampler: str = "tpe"
+    scheduler: str = "halving"
+    objective: str = "val/average_incremental_accuracy"
+    direction: Direction = "max"
+    protocol: str = "stream"
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range
+    scales: Mapping[str, ScaleSettings] = field(default_factory=dict)
+
+
+def shipped_spaces() -> list[str]:
+    """Names of the space files that come with tune_cl, such as `genifer.yaml`."""
+    return sorted(entry.name for entry in resources.files(_PACKAGE).iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_space(path_or_name: str) -> SpaceFile:
+    """Read a space file.
+
+    Args:
+        path_or_name: a path, or the name of a shipped file with or without `.yaml`; a file at the path comes first.
+
+    Raises:
+        TuneCLError: there is no such file, it cannot be read, or it is not a space file.
+    """
+    source, content = _find(path_or_name)
+    return _space(_mapping(parse_yaml(content, source), source, "a space file is"), source)
+
+
+def _find(path_or_name: str) -> tuple[str, str]:
+    path = Path(path_or_name)
+    if _is(path.is_file):
+        return path_or_name, _read(path)
+    name = path_or_name if path_or_name.endswith(".yaml") else f"{path_or_name}.yaml"
+    shipped = shipped_spaces()
+    if name in shipped:
+        return f"{_PACKAGE}/{name}", resources.files(_PACKAGE).joinpath(name).read_text(encoding="utf-8")
+    if path_or_name and _is(path.exists):
+        raise TuneCLError(f"--space {path_or_name}: not a file; give a space file or one of {', '.join(shipped)}")
+    known = near_matches(name, shipped) or f"; these are shipped: {', '.join(shipped)}"
+    raise TuneCLError(f"--space {path_or_name}: no such file, and no shipped space of that name{known}")
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    try:
+        return test()
+    except (OSError, ValueError):  # a name too long or with a null byte, a folder without permission
+        return False
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise TuneCLError(f"{path}: larger than 1 MB, which no space file is; give the YAML file of a space")
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise TuneCLError(f"{path}: not UTF-8 text; give the YAML file of a space") from None
+    except OSError as error:
+        raise TuneCLError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _space(content: Mapping[str, Any], source: str) -> SpaceFile:
+    known = (*_OPTIONS, "parameters", "scales")
+    for key in content:
+        if key not in known:
+            hint = near_matches(key, known) or f"; a space file has {', '.join(known)}"
+            raise TuneCLError(f"{source}: {key}: unknown key{hint}")
+    if "method" not in content:
+        raise TuneCLError(f"{source}: method: missing; write `method: genifer`, say")
+    options = {key: check_option(key, content[key], f"{source}: {key}") for key in _OPTIONS if key in content}
+    if "objective" in options:
+        options = {"direction": default_direction(options["objective"]), **options}
+    parameters = _mapping(content.get("parameters", {}), f"{source}: parameters", "parameters are")
+    return SpaceFile(source=source, **options, parameters=parameters, scales=_scales(content, source))
+
+
+def _scales(content: Mapping[str, Any], source: str) -> dict[str, ScaleSettings]:
+    where = f"{source}: scales"
+    if not content.get("scales"):
+        raise TuneCLError(
+            f"{where}: missing; say for each scale its `defaults` and `budgets` (a shipped space shows how: "
+            f"{', '.join(shipped_spaces())})"
+        )
+    scales = _mapping(content["scales"], where, "scales are")
+    return {name: _scale(scale, f"{where}.{name}") for name, scale in scales.items()}
+
+
+def _scale(content: Any, where: str) -> ScaleSettings:
+    content = _mapping(content, where, "a scale is")
+    for key in content:
+        if key not in _SCALE_KEYS:
+            hint = near_matches(key, _SCALE_KEYS) or f"; a scale has {', '.join(_SCALE_KEYS)}"
+            raise TuneCLError(f"{where}.{key}: unknown key{hint}")
+    note = content.get("note", "")
+    if not isinstance(note, str):
+        raise TuneCLError(f"{where}.note: {note!r} is not text; say in words how the defaults were found")
+    budgets = _mapping(content.get("budgets", {}), f"{where}.budgets", "budgets are")
+    if not budgets:
+        raise TuneCLError(f"{where}.budgets: missing; name at least one budget, such as `quick: {{}}`")
+    return ScaleSettings(
+        defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
+        note=" ".join(note.split()),
+        budgets={
+            name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
+            for name, budget in budgets.items()
+        },
+    )
+
+
+def _mapping(value: Any, where: str, subject: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        found = "empty" if value is None else f"a {_kind(value)}"
+        raise TuneCLError(f"{where}: {found}, but {subject} a mapping of `key: value` lines")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return {list: "list", str: "piece of text", bool: "yes or no"}.get(type(value), "number")

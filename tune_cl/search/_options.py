@@ -1,0 +1,103 @@
+"""What a search can be told besides its space: samplers, schedulers, objectives, protocols."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from tune_cl.errors import TuneCLError, near_matches
+
+Direction = Literal["max", "min"]
+
+SAMPLERS = ("tpe", "random")
+SCHEDULERS = ("halving", "none")
+DIRECTIONS = ("max", "min")
+OBJECTIVES = (
+    "val/average_incremental_accuracy",
+    "val/average_incremental_accuracy_excl_base",
+    "val/accuracy",
+    "val/accuracy_old",
+    "val/accuracy_new",
+    "val/forgetting",
+    "val/backward_transfer",
+)
+# These compare increments, or old classes with new ones, and have no value at the base task.
+UNDEFINED_AT_BASE = frozenset(OBJECTIVES) - {"val/accuracy", "val/average_incremental_accuracy"}
+
+_FIRST = re.compile(r"first_([1-9][0-9]{0,5})")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "sampler": SAMPLERS,
+    "scheduler": SCHEDULERS,
+    "direction": DIRECTIONS,
+    "objective": OBJECTIVES,
+}
+
+
+def check_option(name: str, value: Any, where: str) -> Any:
+    """Return an option's value if it is one that a search knows.
+
+    Args:
+        name: `method`, `stream`, `budget`, `trials`, `sampler`, `scheduler`, `objective`, `direction` or `protocol`.
+        value: as read from a file or a flag.
+        where: what a message begins with, such as `my.yaml: sampler` or `--sampler`.
+
+    Raises:
+        TuneCLError: the value is of the wrong type or unknown.
+    """
+    if name == "trials":
+        return _check_trials(value, where)
+    if not isinstance(value, str) or not value:
+        raise TuneCLError(f"{where}: {value!r} is not a name; write text")
+    if name == "protocol":
+        return _check_protocol(value, where)
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise TuneCLError(f"{where}: {value!r} is unknown; it is {_either(_CHOICES[name])}{_near(value, name)}")
+    return value
+
+
+def default_direction(objective: str) -> Direction:
+    """`min` for forgetting, `max` for everything else."""
+    return "min" if objective == "val/forgetting" else "max"
+
+
+def protocol_horizon(protocol: str, last_increment: int, where: str = "protocol") -> int:
+    """The last increment whose validation data may decide: the stream's, or k under `first_k`.
+
+    Raises:
+        TuneCLError: the protocol is unknown, or asks for more increments than the stream has.
+    """
+    _check_protocol(protocol, where)
+    first = _FIRST.fullmatch(protocol)
+    if first is None:
+        return last_increment
+    if int(first[1]) > last_increment:
+        raise TuneCLError(
+            f"{where}: {protocol!r} goes beyond the stream, whose last increment is {last_increment}; "
+            f"use 'stream' or at most 'first_{last_increment}'"
+        )
+    return int(first[1])
+
+
+def _check_trials(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TuneCLError(f"{where}: {value!r} is not a whole number; write how many trials to run, at least 1")
+    if value < 1:
+        raise TuneCLError(f"{where}: {value} trials are no search; ask for at least 1")
+    return value
+
+
+def _check_protocol(value: str, where: str) -> str:
+    if value != "stream" and not _FIRST.fullmatch(value):
+        raise TuneCLError(
+            f"{where}: {value!r} is unknown; it is 'stream' (all increments) or 'first_k' with a number for k, "
+            "such as 'first_2' (increments 0 to 2)"
+        )
+    return value
+
+
+def _near(value: str, name: str) -> str:
+    return near_matches(value, _CHOICES[name])
+
+
+def _either(values: Iterable[str]) -> str:
+    *others, last = (repr(value) for value in values)
+    return f"{', '.join(others)} or {last}"

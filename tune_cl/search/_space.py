@@ -1,0 +1,218 @@
+"""Search spaces: a space file resolved for one method, scale and budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.methods import Leaf, Settings, leaves, unflatten
+from tune_cl.search._conditions import holds, in_order, parse_when, without_idle
+from tune_cl.search._file import SpaceFile
+from tune_cl.search._ranges import Range, check_value, find_leaf, parse_range
+from tune_cl.search._yaml import parse_yaml
+
+
+@dataclass(frozen=True)
+class SpaceRow:
+    """One parameter in words."""
+
+    path: str
+    value: str  # a range, or the fixed value
+    default: Any  # in trial 0
+    searched: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a search varies and what it holds fixed; each path of the method is in exactly one of `fixed` and `ranges`.
+
+    A condition (`when`) looks at the value in the configuration, be it sampled, fixed or a default. A range whose
+    condition does not hold keeps its default.
+    """
+
+    config: type[Settings]
+    fixed: Mapping[str, Any]
+    ranges: Mapping[str, Range]  # parents before their conditional children, else as written
+    default: Mapping[str, Any]  # every path: trial 0
+    source: str  # what messages call the space
+
+    def is_searched(self, path: str, sampled: Mapping[str, Any]) -> bool:
+        """Say whether the range at a path counts, given what was sampled before it."""
+        return holds(self.ranges[path].when, {**self.default, **sampled})
+
+    def default_sample(self) -> dict[str, Any]:
+        """What trial 0 would have had to sample to be the default."""
+        return {path: self.default[path] for path in self.ranges if self.is_searched(path, {})}
+
+    def configuration(self, sampled: Mapping[str, Any]) -> dict[str, Any]:
+        """The method's whole configuration tree for a sample; what was not sampled takes its default.
+
+        Raises:
+            TuneCLError: the method refuses the combination.
+            ValueError: a path of the sample is not searched.
+        """
+        model, complaint = self._model(sampled)
+        if model is None:
+            raise TuneCLError(f"{self.source}: {complaint}")
+        return model.model_dump()
+
+    def complaint(self, sampled: Mapping[str, Any]) -> str | None:
+        """Why the method refuses the combination, or None where it does not."""
+        return self._model(sampled)[1]
+
+    def searched_changes_base(self) -> bool:
+        """Say whether trials may differ in their base task, so that it is trained more than once."""
+        return any(path.startswith("base.") for path in self.ranges)
+
+    def written_ranges(self) -> dict[str, Any]:
+        """The ranges as in a space file (JSON-able)."""
+        return {path: range_.written() for path, range_ in self.ranges.items()}
+
+    def describe(self) -> list[SpaceRow]:
+        """One row per parameter, the searched ones first."""
+        known = leaves(self.config)
+        paths = [*self.ranges, *(path for path in known if path not in self.ranges)]
+        return [
+            SpaceRow(
+                path=path,
+                value=str(self.ranges.get(path, self.default[path])),
+                default=self.default[path],
+                searched=path in self.ranges,
+                description=known[path].description,
+            )
+            for path in paths
+        ]
+
+    def _model(self, sampled: Mapping[str, Any]) -> tuple[Settings | None, str | None]:
+        unknown = sampled.keys() - self.ranges.keys()
+        if unknown:
+            raise ValueError(f"not searched: {', '.join(sorted(unknown))}")
+        try:
+            return self.config.model_validate(unflatten({**self.default, **sampled})), None
+        except ValidationError as error:
+            return None, _describe(error)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read `path=value` of `--set`; the value is a number, text, true/false, or an inline range.
+
+    Example:
+        >>> parse_override("increment.classifier.learning_rate={log: [1e-4, 1e-2]}")
+        ('increment.classifier.learning_rate', {'log': [0.0001, 0.01]})
+
+    Raises:
+        TuneCLError: it is not of that form.
+    """
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    if not equals or not path or not value.strip():
+        raise TuneCLError(f"--set {text}: write path=value, such as increment.classifier.learning_rate=1e-3")
+    return path, parse_yaml(value, f"--set {path}")
+
+
+def resolve(
+    space: SpaceFile, *, config: type[Settings], scale: str, budget: str, overrides: Mapping[str, Any]
+) -> SearchSpace:
+    """Settle every parameter: the method's default < the scale's < the budget's < `parameters` < overrides.
+
+    An entry replaces an earlier one whole, a range with its conditions; only the default is inherited by a range that
+    names none. Every scale and budget of the file is checked, the chosen ones are used.
+
+    Args:
+        space: the space file.
+        config: the method's configuration tree.
+        scale: the stream's scale, such as `small28`.
+        budget: `quick`, `full` or what else the file offers.
+        overrides: path -> value or range, as `parse_override` reads them.
+
+    Raises:
+        TuneCLError: an entry is wrong (file and key are named), or trial 0 would not be an allowed configuration.
+    """
+    draft = _Draft(known=leaves(config), source=space.source)
+    draft.check_scales(space)
+    chosen = _pick(space.scales, scale, f"{space.source}: scales", "scale")
+    steps = _pick(chosen.budgets, budget, f"{space.source}: scales.{scale}.budgets", "budget")
+    draft.fix_all(chosen.defaults, f"{space.source}: scales.{scale}.defaults")
+    draft.fix_all(steps, f"{space.source}: scales.{scale}.budgets.{budget}")
+    for path, raw in space.parameters.items():
+        draft.enter(path, raw, f"{space.source}: parameters.{path}")
+    for path, raw in overrides.items():
+        draft.enter(path, raw, f"--set {path}")
+    ranges = draft.checked_ranges(set(overrides))
+    fixed = {path: value for path, value in draft.default.items() if path not in ranges}
+    resolved = SearchSpace(config, fixed, ranges, draft.default, space.source)
+    complaint = resolved.complaint({})
+    if complaint is not None:
+        raise TuneCLError(f"{space.source}: the default configuration (trial 0) is not allowed: {complaint}")
+    return resolved
+
+
+@dataclass
+class _Draft:
+    """A search space in the making."""
+
+    known: Mapping[str, Leaf]
+    source: str
+    default: dict[str, Any] = field(init=False)
+    ranges: dict[str, Range] = field(default_factory=dict)
+    wheres: dict[str, str] = field(default_factory=dict)  # path -> where its range was written
+
+    def __post_init__(self) -> None:
+        self.default = {path: leaf.default for path, leaf in self.known.items()}
+
+    def check_scales(self, space: SpaceFile) -> None:
+        for name, scale in space.scales.items():
+            self._values(scale.defaults, f"{space.source}: scales.{name}.defaults")
+            for budget, steps in scale.budgets.items():
+                self._values(steps, f"{space.source}: scales.{name}.budgets.{budget}")
+
+    def fix_all(self, values: Mapping[str, Any], where: str) -> None:
+        self.default.update(self._values(values, where))
+
+    def enter(self, path: str, raw: Any, where: str) -> None:
+        leaf = find_leaf(self.known, path, where)
+        if not isinstance(raw, Mapping):
+            self.default[path] = check_value(leaf, raw, where)
+            self.ranges.pop(path, None)
+            return
+        range_, default = parse_range(leaf, raw, where)
+        if "when" in raw:
+            range_ = replace(range_, when=parse_when(self.known, path, raw["when"], where))
+        self.ranges[path], self.wheres[path] = range_, where
+        if default is not None:
+            self.default[path] = default
+
+    def checked_ranges(self, overridden: set[str]) -> dict[str, Range]:
+        for path, range_ in self.ranges.items():
+            if not range_.contains(self.default[path]):
+                raise TuneCLError(
+                    f"{self.wheres[path]}: the default {self.default[path]!r} lies outside the range ({range_}); "
+                    "add `default: v` with a value within the range, or widen it"
+                )
+        return without_idle(in_order(self.ranges, self.wheres), self.default, self.wheres, overridden)
+
+    def _values(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+        checked = {}
+        for path, value in values.items():
+            leaf = find_leaf(self.known, path, f"{where}.{path}")
+            if isinstance(value, Mapping):
+                raise TuneCLError(f"{where}.{path}: a range belongs under `parameters`; here write one value")
+            checked[path] = check_value(leaf, value, f"{where}.{path}")
+        return checked
+
+
+def _pick(known: Mapping[str, Any], name: str, where: str, kind: str) -> Any:
+    if name not in known:
+        hint = near_matches(name, known)
+        raise TuneCLError(f"{where}: no {kind} {name!r}; this space has {', '.join(known)}{hint}")
+    return known[name]
+
+
+def _describe(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}" if path else message

@@ -1,0 +1,71 @@
+"""Fetching the CIFAR archives. The addresses and checksums are torchvision's; its readers are not used."""
+
+import contextlib
+import http.client
+import io
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+
+from tune_cl.errors import TuneCLError
+from tune_cl.streams._cifar import cifar_training_version, read_cifar_training
+from tune_cl.streams._datasets import DATASETS
+
+
+def download(dataset: str, data_root: Path) -> None:
+    """Fetch the python version of 'cifar10' or 'cifar100' into `data_root`, unless its original is there already.
+
+    The archive is fetched and extracted in a temporary folder beside its destination and moved there when it is whole,
+    so that an interrupted or failed download leaves nothing behind. It holds the test file too; streams do not open it.
+
+    Raises:
+        TuneCLError: the data set ships with the package; the archive cannot be fetched or is not the published one;
+            the destination cannot be written or holds other files.
+    """
+    if DATASETS[dataset].source == "embedded":
+        raise TuneCLError(f"--download: {dataset} ships with tune_cl, so there is nothing to fetch; leave the flag out")
+    destination = data_root / cifar_training_version(dataset).folder
+    if os.path.exists(destination):
+        _check_present(dataset, data_root, destination)
+        return
+    created = _missing_folders(data_root)
+    try:
+        _fetch(dataset, data_root, destination)
+    except BaseException:
+        for folder in created:  # innermost first; one that somebody else has used meanwhile stays
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _check_present(dataset: str, data_root: Path, destination: Path) -> None:
+    try:
+        read_cifar_training(dataset, data_root)
+    except TuneCLError as error:
+        raise TuneCLError(f"--download: {destination} is in the way ({error}); move it away first") from None
+
+
+def _missing_folders(path: Path) -> list[Path]:
+    return [folder for folder in (path, *path.parents) if not os.path.exists(folder)]
+
+
+def _fetch(dataset: str, data_root: Path, destination: Path) -> None:
+    from torchvision import datasets
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    published = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[dataset]
+    try:
+        data_root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=data_root) as temporary:
+            with contextlib.redirect_stdout(io.StringIO()):  # torchvision prints what it does
+                download_and_extract_archive(
+                    published.url, temporary, filename=published.filename, md5=published.tgz_md5
+                )
+            (Path(temporary) / destination.name).rename(destination)
+    except (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise TuneCLError(
+            f"--download: {dataset} could not be fetched into {data_root} ({reason}); fetch {published.filename} by "
+            f"other means, extract it there and leave the flag out"
+        ) from None

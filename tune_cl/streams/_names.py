@@ -1,0 +1,87 @@
+"""Stream names: `DATASET-b<base classes>-t<increments>`, for example `cifar100-b50-t5`."""
+
+import re
+from dataclasses import dataclass
+
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.streams._datasets import DATASETS, Dataset, dataset_names
+
+_FORM = re.compile(r"(?P<dataset>[^-]+)-b(?P<base>0|[1-9][0-9]*)-t(?P<increments>0|[1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class StreamShape:
+    """What a stream's name says: a base task of `base` classes, then `increments` steps of equally many classes."""
+
+    name: str
+    dataset: Dataset
+    base: int
+    increments: int
+
+    @property
+    def step(self) -> int:
+        """Classes that each increment after the base adds."""
+        return (self.dataset.n_classes - self.base) // self.increments
+
+    def classes(self, increment: int) -> range:
+        """Stream class indices that arrive at an increment (0 is the base task).
+
+        Raises:
+            IndexError: there is no such increment.
+        """
+        if not 0 <= increment <= self.increments:
+            raise IndexError(f"increment {increment} of {self.name}: it has increments 0 to {self.increments}")
+        end = self.base + increment * self.step
+        return range(end - self.step if increment else 0, end)
+
+
+def parse_name(name: str) -> StreamShape:
+    """Read a stream's name.
+
+    Raises:
+        TuneCLError: the name is malformed, its data set unknown, or its split impossible.
+    """
+    match = _FORM.fullmatch(name)
+    known = ", ".join(dataset_names())
+    if match is None:
+        raise TuneCLError(
+            f"stream {name!r}: a stream is written DATASET-b<base classes>-t<increments>, "
+            f"for example fashion-b4-t3 or quickdraw-b50-t5{_about_the_start(name)} (data sets: {known})"
+        )
+    if match["dataset"] not in DATASETS:
+        near = near_matches(match["dataset"], DATASETS)
+        raise TuneCLError(f"stream {name!r}: unknown data set {match['dataset']!r}{near} (data sets: {known})")
+    shape = StreamShape(name, DATASETS[match["dataset"]], int(match["base"]), int(match["increments"]))
+    _check_split(shape)
+    return shape
+
+
+def stream_scale(name: str) -> str:
+    """The scale of a stream ('small28' or 'cifar') by its name alone; no data are read.
+
+    Raises:
+        TuneCLError: as for `parse_name`.
+    """
+    return parse_name(name).dataset.scale
+
+
+def _about_the_start(name: str) -> str:
+    start = name.split("-")[0]
+    return "" if start in DATASETS else near_matches(start, DATASETS)
+
+
+def _check_split(shape: StreamShape) -> None:
+    total, base, increments = shape.dataset.n_classes, shape.base, shape.increments
+    where = f"stream {shape.name!r}"
+    if not 1 <= base < total:
+        raise TuneCLError(
+            f"{where}: b{base} is impossible, since {shape.dataset.name} has {total} classes and the base task takes "
+            f"at least 1 and leaves at least 1 (b1 to b{total - 1})"
+        )
+    rest = total - base
+    if increments < 1 or rest % increments:
+        parts = ", ".join(f"t{t}" for t in range(1, rest + 1) if rest % t == 0)
+        raise TuneCLError(
+            f"{where}: the {rest} classes after the base cannot be cut into {increments} equal increments; "
+            f"with b{base} these are possible: {parts}"
+        )

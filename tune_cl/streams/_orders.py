@@ -1,0 +1,56 @@
+"""Class orders: in which order a data set's labels arrive."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from tune_cl.errors import TuneCLError
+
+
+def class_order(order: Literal["seed", "numpy-1993"] | Sequence[int], n_classes: int, seed: int) -> tuple[int, ...]:
+    """Data set labels in order of arrival.
+
+    'seed' sorts the labels by the SHA-256 of `class-order/<seed>/<label>`: a uniform shuffle that no release of a
+    library can change. 'numpy-1993' is the order of most published class-incremental tables: NumPy's legacy generator,
+    seeded with 1993, shuffles 0…n-1 (for 100 classes it starts 68, 56, 78, 8, 23).
+
+    Args:
+        order: 'seed', 'numpy-1993', or the labels themselves.
+        n_classes: classes of the data set.
+        seed: the order seed; read by 'seed' only.
+
+    Raises:
+        TuneCLError: given labels are not a permutation of 0…n_classes-1.
+    """
+    if order == "seed":
+        return tuple(sorted(range(n_classes), key=lambda label: _place(seed, label)))
+    if order == "numpy-1993":
+        labels = np.arange(n_classes)
+        np.random.RandomState(1993).shuffle(labels)
+        return tuple(labels.tolist())
+    if isinstance(order, str):
+        raise TuneCLError(f"class_order {order!r}: give 'seed', 'numpy-1993' or a list of labels")
+    _check_permutation(order, n_classes)
+    return tuple(order)
+
+
+def _place(seed: int, label: int) -> bytes:
+    return hashlib.sha256(f"class-order/{seed}/{label}".encode()).digest()
+
+
+def _check_permutation(order: Sequence[int], n_classes: int) -> None:
+    outside = sorted(set(order) - set(range(n_classes)))
+    twice = sorted(label for label, count in Counter(order).items() if count > 1)
+    absent = sorted(set(range(n_classes)) - set(order))
+    complaints = [("not labels of it", outside), ("given twice", twice), ("left out", absent)]
+    found = "; ".join(f"{what}: {_some(labels)}" for what, labels in complaints if labels)
+    if found:
+        raise TuneCLError(f"class_order: the {n_classes} labels 0 to {n_classes - 1} must each come once ({found})")
+
+
+def _some(labels: list[int]) -> str:
+    shown = ", ".join(map(str, labels[:5]))
+    return f"{shown} and {len(labels) - 5} more" if len(labels) > 5 else shown

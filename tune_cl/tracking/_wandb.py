@@ -1,0 +1,212 @@
+"""Weights & Biases: one run per trial, written by a thread of its own."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tune_cl.records import RunConfig, SearchFolder, TrialState, TrialSummary, read_record
+from tune_cl.tracking._events import (
+    Event,
+    IncrementReported,
+    PhaseProgress,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+)
+from tune_cl.tracking._trackers import in_one_line, write_to_stderr
+from tune_cl.tracking._wandb_mode import ResolvedMode, quiet_wandb, resolve_mode, sync_command
+from tune_cl.tracking._wandb_run import SearchOfRuns, TrialRun, up_to_date
+
+_EXIT_CODES: dict[TrialState, int] = {"finished": 0, "stopped": 0, "failed": 1, "running": 130}
+
+
+class WandbTracker:
+    """Shows each trial as a W&B run with one row per increment.
+
+    `handle` only puts the event into a queue: training never waits for W&B. Local files are the truth; a run that is
+    taken up again gets the rows that it lacks, and no row twice. A failure is reported once, in one line.
+
+    Args:
+        mode: 'online', 'offline', 'disabled', or None: WANDB_MODE, else online where there are credentials.
+        project: W&B project; None: WANDB_PROJECT, else 'tune_cl'.
+        entity: W&B user or team; None: the account's default.
+        report: where lines for a person go.
+
+    Raises:
+        TuneCLError: an unknown mode, or 'online' without credentials.
+
+    Example:
+        >>> tracker = WandbTracker("offline")
+        >>> tracker.handle(SearchStarted(record, folder, planned=8, resumed=0))
+        >>> tracker.close(timeout=30)
+    """
+
+    def __init__(
+        self,
+        mode: str | None = None,
+        project: str | None = None,
+        entity: str | None = None,
+        report: Callable[[str], None] = write_to_stderr,
+    ) -> None:
+        self._mode = resolve_mode(mode)
+        self._report = report
+        self._writer = _Writer(self._mode, project, entity, report)
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="wandb", daemon=True)
+
+    @property
+    def mode(self) -> str:
+        """'online', 'offline' or 'disabled'; online becomes offline when the server does not answer."""
+        return self._writer.mode.mode
+
+    def describe(self, folder: SearchFolder) -> str:
+        """The mode, why, and where the runs of a search lie: one line for a person."""
+        return self._writer.mode.describe(folder)
+
+    def handle(self, event: Event) -> None:
+        """Note an event for the thread that writes."""
+        if self._mode.mode == "disabled" or isinstance(event, PhaseProgress):
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        self._events.put(event)
+
+    def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds until everything is written, then say what is not."""
+        if self._thread.ident is None:
+            return
+        self._events.put(None)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            unsent = sum(isinstance(event, IncrementReported) for event in _drain(self._events))
+            self._report(self._writer.unsent_line(unsent, timeout))
+            _abandon_service()
+
+    def _write(self) -> None:
+        while (event := self._events.get()) is not None:
+            self._writer.handle(event)
+        self._writer.end_open_runs()
+
+
+class _Writer:
+    """The thread's side: all calls of W&B are made here, one after another."""
+
+    def __init__(
+        self, mode: ResolvedMode, project: str | None, entity: str | None, report: Callable[[str], None]
+    ) -> None:
+        self.mode = mode
+        self._project = project
+        self._entity = entity
+        self._report = report
+        self._search: SearchOfRuns | None = None
+        self._runs: dict[int, TrialRun] = {}
+        self._broken = False  # nothing more is tried
+        self._told = False
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, SearchStarted):
+            self._search = SearchOfRuns(event.record, event.folder)
+        if self._broken or self._search is None:
+            return
+        try:
+            self._handle(event, self._search)
+        except Exception as error:
+            self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
+
+    def end_open_runs(self) -> None:
+        """Close what is still open, as interrupted."""
+        for trial in list(self._runs):
+            self._guarded_end(trial, "running", None)
+
+    def unsent_line(self, rows: int, timeout: float) -> str:
+        """What `close` says when its time is over."""
+        where = sync_command(self._search.folder) if self._search else "wandb sync"
+        return (
+            f"W&B did not finish within {timeout:.0f} s ({rows} rows not handed over); everything is on disk: "
+            f"the same command sends the rest when it continues the search, or upload what W&B has with `{where}`"
+        )
+
+    def _handle(self, event: Event, search: SearchOfRuns) -> None:
+        match event:
+            case SearchStarted(earlier=earlier):
+                for ended in earlier:
+                    self._catch_up(ended, search)
+            case TrialStarted(trial=trial, config=config) if trial not in self._runs:
+                self._start(trial, config, search)
+            case IncrementReported(trial=trial, row=row) if trial in self._runs:
+                self._runs[trial].add(row)
+            case TrialEnded(trial=trial, state=state, reason=reason):
+                self._guarded_end(trial, state, reason)
+            case SearchEnded():
+                self.end_open_runs()
+
+    def _start(self, trial: int, config: RunConfig, search: SearchOfRuns) -> None:
+        """Open a run and log the rows that are on disk already. If the server does not answer, go offline for good."""
+        try:
+            self._runs[trial] = self._open(trial, config, search)
+        except Exception as error:
+            if self.mode.mode != "online":
+                self._broken = True
+                raise
+            self._go_offline(f"W&B does not answer ({in_one_line(error)})", search)
+            self._runs[trial] = self._open(trial, config, search)
+        for row in search.folder.trial(trial).rows():
+            self._runs[trial].add(row)
+
+    def _open(self, trial: int, config: RunConfig, search: SearchOfRuns) -> TrialRun:
+        folder = search.folder.trial(trial)
+        return TrialRun(
+            quiet_wandb(), self.mode.mode, self._project_name(), self._entity, search, trial, config, folder
+        )
+
+    def _catch_up(self, ended: TrialSummary, search: SearchOfRuns) -> None:
+        """Tell W&B what it missed of a trial that has ended in an earlier session."""
+        folder = search.folder.trial(ended.trial)
+        if folder.config.exists() and not up_to_date(folder, ended.state):
+            self._start(ended.trial, read_record(folder.config, RunConfig), search)
+            self._guarded_end(ended.trial, ended.state, ended.reason)
+
+    def _guarded_end(self, trial: int, state: TrialState, reason: str | None) -> None:
+        run = self._runs.pop(trial, None)
+        if run is None or self._search is None:
+            return
+        try:
+            run.end(state, reason, _EXIT_CODES[state])
+        except TimeoutError:
+            self._go_offline("W&B is too slow to take the rows", self._search)
+        except Exception as error:
+            self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
+
+    def _go_offline(self, cause: str, search: SearchOfRuns) -> None:
+        self.mode = ResolvedMode("offline", cause)
+        self._tell(self.mode.describe(search.folder))
+
+    def _tell(self, line: str) -> None:
+        if not self._told:
+            self._told = True
+            self._report(line)
+
+    def _project_name(self) -> str:
+        import os
+
+        return self._project or os.environ.get("WANDB_PROJECT") or "tune_cl"
+
+
+def _drain(events: "queue.SimpleQueue[Event | None]") -> list[Any]:
+    drained = []
+    while not events.empty():
+        drained.append(events.get())
+    return drained
+
+
+def _abandon_service() -> None:
+    """Let go of W&B's service, which would otherwise hold up the end of the process until its uploads are through.
+
+    `wandb.teardown` withdraws its exit hook first and waits afterwards; it waits in a thread that nobody waits for.
+    """
+    wandb = quiet_wandb()
+    threading.Thread(target=wandb.teardown, name="wandb-teardown", daemon=True).start()
+    time.sleep(0.2)  # for the hook to be withdrawn
