@@ -44,12 +44,21 @@ def test_a_comment_line_with_the_command_may_come_first(tmp_path: Path) -> None:
         (space_dict(trials="many"), "toy.yaml: trials: 'many' is not a whole number"),
         (space_dict(trials=True), "toy.yaml: trials: True is not a whole number"),
         (space_dict(trials=2.5), "toy.yaml: trials: 2.5 is not a whole number"),
-        (space_dict(sampler="tpee"), "toy.yaml: sampler: 'tpee' is unknown; it is 'tpe' or 'random'; did you mean 'tpe'?"),
+        (
+            space_dict(sampler="tpee"),
+            "toy.yaml: sampler: 'tpee' is unknown; it is 'tpe' or 'random'; did you mean 'tpe'?",
+        ),
         (space_dict(scheduler="asha"), "toy.yaml: scheduler: 'asha' is unknown; it is 'halving' or 'none'"),
-        (space_dict(objective="test/accuracy"), "objective: 'test/accuracy' is unknown; it is 'val/average_incremental"),
+        (
+            space_dict(objective="test/accuracy"),
+            "objective: 'test/accuracy' is unknown; it is 'val/average_incremental",
+        ),
         (space_dict(objective="val/forgeting"), "did you mean 'val/forgetting'"),
         (space_dict(direction="up"), "toy.yaml: direction: 'up' is unknown; it is 'max' or 'min'"),
-        (space_dict(protocol="first_k"), "toy.yaml: protocol: 'first_k' is unknown; it is 'stream' (all increments) or"),
+        (
+            space_dict(protocol="first_k"),
+            "toy.yaml: protocol: 'first_k' is unknown; it is 'stream' (all increments) or",
+        ),
         (space_dict(protocol="first_0"), "'first_0' is unknown"),
         (space_dict(parameters=[1]), "toy.yaml: parameters: a list, but parameters are a mapping"),
         (space_dict(scales=None), "toy.yaml: scales: missing"),
@@ -61,14 +70,18 @@ def test_a_comment_line_with_the_command_may_come_first(tmp_path: Path) -> None:
         (space_dict(scales={"s": {"note": 3, "budgets": {"q": {}}}}), "toy.yaml: scales.s.note: 3 is not text"),
     ],
 )
-def test_a_malformed_space_is_refused_in_a_sentence(tmp_path: Path, content: dict[str, Any] | str, complaint: str) -> None:
+def test_a_malformed_space_is_refused_in_a_sentence(
+    tmp_path: Path, content: dict[str, Any] | str, complaint: str
+) -> None:
     with pytest.raises(TuneCLError) as error:
         write_space(tmp_path, content)
     assert complaint in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_shipped_spaces_are_found_by_name_with_or_without_the_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_spaces_are_found_by_name_with_or_without_the_suffix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "search_spaces"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -80,15 +93,19 @@ def test_shipped_spaces_are_found_by_name_with_or_without_the_suffix(tmp_path: P
     assert load_space("toy").source == "search_spaces/toy.yaml"
     (tmp_path / "toy.yaml").write_text("method: mine\nscales: {small28: {budgets: {quick: {}}}}\n")
     assert load_space("toy.yaml").method == "mine", "a file at the path comes before a shipped one"
-    with pytest.raises(TuneCLError, match=r"--space toi: no such file, and no shipped space.*did you mean 'toy.yaml'\?"):
+    with pytest.raises(
+        TuneCLError, match=r"--space toi: no such file, and no shipped space.*did you mean 'toy.yaml'\?"
+    ):
         load_space("toi")
-    with pytest.raises(TuneCLError, match="these are shipped: toy.yaml"):
+    with pytest.raises(TuneCLError, match=r"these are shipped: toy\.yaml"):
         load_space("quite/different.yaml")
 
 
 def test_every_shipped_space_begins_with_its_command_and_loads() -> None:
     for name in shipped_spaces():
-        assert resources.files("search_spaces").joinpath(name).read_text().startswith("# python launch/search.py --space ")
+        assert (
+            resources.files("search_spaces").joinpath(name).read_text().startswith("# python launch/search.py --space ")
+        )
         assert load_space(name).method
 
 
@@ -113,7 +130,7 @@ def test_a_folder_a_large_file_and_bytes_are_no_space_files(tmp_path: Path) -> N
 
 def test_a_flag_is_checked_like_a_key_and_named_as_the_flag() -> None:
     assert check_option("sampler", "random", "--sampler") == "random"
-    with pytest.raises(TuneCLError, match="^--trials: 0 trials"):
+    with pytest.raises(TuneCLError, match=r"^--trials: 0 trials"):
         check_option("trials", 0, "--trials")
 
 

@@ -14,6 +14,7 @@ from tune_cl.methods._phase import (
     PhaseResult,
     State,
 )
+from tune_cl.methods._sizes import stage_bytes
 from tune_cl.methods._tree import Leaf, Settings, flatten, leaves, parameter, unflatten
 
 _METHODS = {module.METHOD.name: module.METHOD for module in (finetune, lwf, genifer, oracle, joint)}
@@ -53,5 +54,6 @@ __all__ = [
     "leaves",
     "method_names",
     "parameter",
+    "stage_bytes",
     "unflatten",
 ]

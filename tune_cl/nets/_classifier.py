@@ -70,7 +70,7 @@ class Classifier(nn.Module):
 def new_classifier(shape: ClassifierShape, seed: int) -> Classifier:
     """Build a classifier with initial weights that depend on the seed and its own shape only."""
     with seeded(seed):
-        return _build(shape)
+        return blank_classifier(shape)
 
 
 def grow_head(classifier: Classifier, n_classes: int, seed: int) -> Classifier:
@@ -86,7 +86,7 @@ def grow_head(classifier: Classifier, n_classes: int, seed: int) -> Classifier:
         device = state["head.weight"].device
         state["head.weight"] = torch.cat([state["head.weight"], new_rows.weight.detach().to(device)])
         state["head.bias"] = torch.cat([state["head.bias"], new_rows.bias.detach().to(device)])
-    grown = _build(shape).to(state["head.weight"].device)
+    grown = blank_classifier(shape).to(state["head.weight"].device)
     grown.load_state_dict(state)
     return grown
 
@@ -107,12 +107,13 @@ def build_classifier(component: Component) -> Classifier:
     """Build a classifier again from plain data."""
     settings = dict(component.settings)
     settings["image_shape"] = tuple(settings["image_shape"])  # type: ignore[arg-type]
-    classifier = _build(ClassifierShape(**settings))  # type: ignore[arg-type]
+    classifier = blank_classifier(ClassifierShape(**settings))  # type: ignore[arg-type]
     classifier.load_state_dict(dict(component.tensors))
     return classifier
 
 
-def _build(shape: ClassifierShape) -> Classifier:
+def blank_classifier(shape: ClassifierShape) -> Classifier:
+    """Build a classifier with whatever initial weights the global generator gives."""
     stages = _small_stages(shape) if shape.network == "small_cnn" else _resnet18_stages(shape)
     return Classifier(shape, stages)
 

@@ -100,6 +100,11 @@ class SearchFolder:
         """Folder of W&B's local files."""
         return self.path / "wandb"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs the search."""
+        return self.path / ".lock"
+
     def trial(self, number: int) -> TrialFolder:
         """The folder of one trial."""
         return TrialFolder(self.path / "trials" / f"{number:04d}")

@@ -11,7 +11,7 @@ from tune_cl.search._options import (
     default_direction,
     protocol_horizon,
 )
-from tune_cl.search._ranges import Range
+from tune_cl.search._ranges import Range, check_value, find_leaf
 from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve
 from tune_cl.search._stopping import Decision, StoppingRule
 from tune_cl.search._study import Proposal, Study, StudySettings, TrialView
@@ -34,7 +34,9 @@ __all__ = [
     "StudySettings",
     "TrialView",
     "check_option",
+    "check_value",
     "default_direction",
+    "find_leaf",
     "load_space",
     "parse_override",
     "protocol_horizon",

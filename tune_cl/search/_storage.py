@@ -54,8 +54,9 @@ def _cut_torn_line(path: Path) -> None:
     """Drop a last line that a crash left unfinished: the next line, glued to it, would make the journal unreadable."""
     with path.open("rb+") as file:
         content = file.read()
-        is_journal = content[: len(_FIRST_BYTES)] == _FIRST_BYTES[: len(content)]
-        if is_journal and not content.endswith(b"\n"):
+        if content[: len(_FIRST_BYTES)] != _FIRST_BYTES[: len(content)]:
+            raise ValueError("not a journal")
+        if not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)
             os.fsync(file.fileno())
 

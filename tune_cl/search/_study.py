@@ -275,10 +275,9 @@ class Study:
         return trial
 
     def _trial_id(self, number: int) -> int:
-        try:
-            trial_id: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        except KeyError:
-            raise ValueError(f"the study has no trial {number}") from None
+        if not 0 <= number < self.n_started():
+            raise ValueError(f"the study has no trial {number}")
+        trial_id: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         return trial_id
 
 

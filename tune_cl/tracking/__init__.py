@@ -1,1 +1,29 @@
-"""Placeholder, being written."""
+"""What a person sees of a search, live and in W&B; fed by records and events alone."""
+
+from tune_cl.tracking._console import ConsoleTracker
+from tune_cl.tracking._events import (
+    Event,
+    IncrementReported,
+    PhaseProgress,
+    SearchEnded,
+    SearchStarted,
+    Tracker,
+    TrialEnded,
+    TrialStarted,
+)
+from tune_cl.tracking._trackers import Trackers
+from tune_cl.tracking._wandb import WandbTracker
+
+__all__ = [
+    "ConsoleTracker",
+    "Event",
+    "IncrementReported",
+    "PhaseProgress",
+    "SearchEnded",
+    "SearchStarted",
+    "Tracker",
+    "Trackers",
+    "TrialEnded",
+    "TrialStarted",
+    "WandbTracker",
+]

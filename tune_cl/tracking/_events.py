@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, Summary, TrialFolder, TrialState, TrialSummary
+from tune_cl.records import (
+    IncrementRow,
+    RunConfig,
+    SearchFolder,
+    SearchRecord,
+    Summary,
+    TrialFolder,
+    TrialState,
+    TrialSummary,
+)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Weights & Biases: one run per trial, written by a thread of its own."""
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from tune_cl.records import RunConfig, SearchFolder, TrialState, TrialSummary, read_record
 from tune_cl.tracking._events import (
@@ -19,8 +19,6 @@ from tune_cl.tracking._events import (
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
 from tune_cl.tracking._wandb_mode import ResolvedMode, quiet_wandb, resolve_mode, sync_command
 from tune_cl.tracking._wandb_run import SearchOfRuns, TrialRun, up_to_date
-
-_EXIT_CODES: dict[TrialState, int] = {"finished": 0, "stopped": 0, "failed": 1, "running": 130}
 
 
 class WandbTracker:
@@ -98,7 +96,7 @@ class _Writer:
         self, mode: ResolvedMode, project: str | None, entity: str | None, report: Callable[[str], None]
     ) -> None:
         self.mode = mode
-        self._project = project
+        self._project = project or os.environ.get("WANDB_PROJECT") or "tune_cl"
         self._entity = entity
         self._report = report
         self._search: SearchOfRuns | None = None
@@ -108,25 +106,25 @@ class _Writer:
 
     def handle(self, event: Event) -> None:
         if isinstance(event, SearchStarted):
-            self._search = SearchOfRuns(event.record, event.folder)
+            self._search = SearchOfRuns(event.record, event.folder, self._project, self._entity)
         if self._broken or self._search is None:
             return
         try:
             self._handle(event, self._search)
         except Exception as error:
-            self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
+            self._tell_failure(error)
 
     def end_open_runs(self) -> None:
         """Close what is still open, as interrupted."""
         for trial in list(self._runs):
-            self._guarded_end(trial, "running", None)
+            self._end(trial, "running", None)
 
     def unsent_line(self, rows: int, timeout: float) -> str:
         """What `close` says when its time is over."""
         where = sync_command(self._search.folder) if self._search else "wandb sync"
         return (
-            f"W&B did not finish within {timeout:.0f} s ({rows} rows not handed over); everything is on disk: "
-            f"the same command sends the rest when it continues the search, or upload what W&B has with `{where}`"
+            f"W&B did not finish within {timeout:.0f} s ({rows} rows not handed over); every row is on disk: "
+            f"continuing the search sends what is missing, `{where}` uploads what W&B holds"
         )
 
     def _handle(self, event: Event, search: SearchOfRuns) -> None:
@@ -139,63 +137,54 @@ class _Writer:
             case IncrementReported(trial=trial, row=row) if trial in self._runs:
                 self._runs[trial].add(row)
             case TrialEnded(trial=trial, state=state, reason=reason):
-                self._guarded_end(trial, state, reason)
+                self._end(trial, state, reason)
             case SearchEnded():
                 self.end_open_runs()
 
     def _start(self, trial: int, config: RunConfig, search: SearchOfRuns) -> None:
-        """Open a run and log the rows that are on disk already. If the server does not answer, go offline for good."""
+        """Open a run. If the server does not answer, keep this one and all that follow offline."""
         try:
-            self._runs[trial] = self._open(trial, config, search)
+            self._runs[trial] = TrialRun(quiet_wandb(), self.mode.mode, search, trial, config)
+            return
         except Exception as error:
             if self.mode.mode != "online":
                 self._broken = True
                 raise
-            self._go_offline(f"W&B does not answer ({in_one_line(error)})", search)
-            self._runs[trial] = self._open(trial, config, search)
-        for row in search.folder.trial(trial).rows():
-            self._runs[trial].add(row)
-
-    def _open(self, trial: int, config: RunConfig, search: SearchOfRuns) -> TrialRun:
-        folder = search.folder.trial(trial)
-        return TrialRun(
-            quiet_wandb(), self.mode.mode, self._project_name(), self._entity, search, trial, config, folder
-        )
+            self._go_offline(f"no answer from the server ({in_one_line(error)})", search)
+        self._start(trial, config, search)
 
     def _catch_up(self, ended: TrialSummary, search: SearchOfRuns) -> None:
         """Tell W&B what it missed of a trial that has ended in an earlier session."""
         folder = search.folder.trial(ended.trial)
         if folder.config.exists() and not up_to_date(folder, ended.state):
             self._start(ended.trial, read_record(folder.config, RunConfig), search)
-            self._guarded_end(ended.trial, ended.state, ended.reason)
+            self._end(ended.trial, ended.state, ended.reason)
 
-    def _guarded_end(self, trial: int, state: TrialState, reason: str | None) -> None:
+    def _end(self, trial: int, state: TrialState, reason: str | None) -> None:
         run = self._runs.pop(trial, None)
         if run is None or self._search is None:
             return
         try:
-            run.end(state, reason, _EXIT_CODES[state])
+            run.end(state, reason)
         except TimeoutError:
-            self._go_offline("W&B is too slow to take the rows", self._search)
+            self._go_offline("the server is too slow", self._search)
         except Exception as error:
-            self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
+            self._tell_failure(error)
 
     def _go_offline(self, cause: str, search: SearchOfRuns) -> None:
         self.mode = ResolvedMode("offline", cause)
         self._tell(self.mode.describe(search.folder))
+
+    def _tell_failure(self, error: Exception) -> None:
+        self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
 
     def _tell(self, line: str) -> None:
         if not self._told:
             self._told = True
             self._report(line)
 
-    def _project_name(self) -> str:
-        import os
 
-        return self._project or os.environ.get("WANDB_PROJECT") or "tune_cl"
-
-
-def _drain(events: "queue.SimpleQueue[Event | None]") -> list[Any]:
+def _drain(events: "queue.SimpleQueue[Event | None]") -> list[Event | None]:
     drained = []
     while not events.empty():
         drained.append(events.get())
@@ -207,6 +196,7 @@ def _abandon_service() -> None:
 
     `wandb.teardown` withdraws its exit hook first and waits afterwards; it waits in a thread that nobody waits for.
     """
-    wandb = quiet_wandb()
+    import wandb
+
     threading.Thread(target=wandb.teardown, name="wandb-teardown", daemon=True).start()
     time.sleep(0.2)  # for the hook to be withdrawn

@@ -75,7 +75,7 @@ def _checked(asked: str, where: str) -> ResolvedMode:
     if word == "online":
         if not credentials_found():
             raise TuneCLError(
-                f"{where} {asked}: no W&B credentials found; run `wandb login` or set WANDB_API_KEY, or choose 'offline'"
+                f"{where} {asked}: no W&B credentials found; run `wandb login`, set WANDB_API_KEY, or choose 'offline'"
             )
         return ResolvedMode("online", f"by {where}")
     if word == "offline":

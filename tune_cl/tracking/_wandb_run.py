@@ -3,9 +3,13 @@
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tune_cl.errors import TuneCLError
 from tune_cl.records import (
+    SCHEMA_VERSION,
     IncrementRow,
     Record,
     RunConfig,
@@ -19,6 +23,7 @@ from tune_cl.records import (
 from tune_cl.tracking._offline_log import logged_increments
 from tune_cl.tracking._wandb_mode import WandbMode
 
+_EXIT_CODES: dict[TrialState, int] = {"finished": 0, "stopped": 0, "failed": 1, "running": 130}
 _INIT_SECONDS = 30.0  # for the server to answer when a run starts
 _FINISH_SECONDS = 30.0  # for the upload of what is left when a run ends
 _FLUSH_SECONDS = 1.0  # W&B keeps rows in memory for so long before it writes them to disk (its default: 15)
@@ -27,63 +32,91 @@ _FLUSH_SECONDS = 1.0  # W&B keeps rows in memory for so long before it writes th
 class RunMark(Record):
     """`wandb.json` of a trial: which run shows it, and what the sessions that ended in order have logged."""
 
+    schema_version: int = SCHEMA_VERSION
     run_id: str
     state: TrialState = "running"
     increments: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class SearchOfRuns:
+    """The search that the runs belong to, and where W&B shows them."""
+
+    record: SearchRecord
+    folder: SearchFolder
+    project: str
+    entity: str | None
+
+    def run_id(self, trial: int) -> str:
+        """A run id that is the same whenever this search is continued, and no other search's."""
+        identity = [self.record.name, str(self.folder.path.resolve()), self.record.created, f"{trial:04d}"]
+        return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
+
+
 class TrialRun:
     """An open W&B run of one trial. Every call may block or raise; only the tracker's own thread makes them."""
 
-    def __init__(
-        self, wandb: Any, mode: WandbMode, project: str, entity: str | None, search: "SearchOfRuns", trial: int,
-        config: RunConfig, folder: TrialFolder,
-    ) -> None:  # fmt: skip
-        """Open the run, or take it up again.
+    def __init__(self, wandb: Any, mode: WandbMode, search: SearchOfRuns, trial: int, config: RunConfig) -> None:
+        """Open the run, or take it up again, and log the rows on disk that it lacks.
 
         Raises:
             Exception: whatever W&B raises when its service or its server does not answer, or nothing can be written.
         """
-        self._folder = folder
+        self._wandb = wandb
+        self._folder = search.folder.trial(trial)
         self._objective = search.record.objective
-        self._mark = read_mark(folder) or RunMark(run_id=search.run_id(trial))
-        write_json(mark_path(folder), self._mark)
+        self._matrix: dict[int, list[float]] = {}
+        self._value: float | None = None
+        self._mark = read_mark(self._folder) or RunMark(run_id=search.run_id(trial))
+        write_json(mark_path(self._folder), self._mark)
         search.folder.wandb.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
-            mode=mode, project=project, entity=entity, id=self._mark.run_id, resume="allow", reinit="create_new",
-            group=search.record.name, job_type="trial", name=f"{search.record.name}-{trial:04d}",
+            mode=mode,
+            project=search.project,
+            entity=search.entity,
+            id=self._mark.run_id,
+            resume="allow",
+            reinit="create_new",
+            group=search.record.name,
+            job_type="trial",
+            name=f"{search.record.name}-{trial:04d}",
             tags=[search.record.method, search.record.stream.name, search.record.budget],
-            config=run_config(search.record, trial, config), dir=str(search.folder.wandb.parent),
+            config=run_config(search.record, trial, config),
+            dir=str(search.folder.wandb.parent),  # W&B appends 'wandb'
             settings=wandb.Settings(**_settings(wandb)),
-        )  # fmt: skip
+        )
         self._run.define_metric("increment")
         self._run.define_metric("*", step_metric="increment")
         self._logged = self._logged_before(mode, search.folder)
-        self._matrix: dict[int, list[float]] = {}
+        for row in self._folder.rows():
+            self.add(row)
 
     def add(self, row: IncrementRow) -> None:
         """Log a row as one step, unless it is there already."""
         self._matrix[row.increment] = row.accuracy_row
+        self._value = row.metrics.get(self._objective)
         if row.increment in self._logged:
             return
         values = row_values(row, [self._matrix[t] for t in sorted(self._matrix)])
         grid = self._folder.replay_grid(row.increment)
         if grid.exists():
-            values["replay"] = _image(grid)
+            values["replay"] = self._wandb.Image(str(grid))
         self._run.log(values, step=row.increment, commit=True)
         self._logged.add(row.increment)
 
-    def end(self, state: TrialState, reason: str | None, exit_code: int) -> None:
-        """Close the run; a state other than 'finished' becomes a tag."""
-        last = max(self._matrix, default=None)
-        value = next((r.metrics.get(self._objective) for r in self._folder.rows() if r.increment == last), None)
+    def end(self, state: TrialState, reason: str | None) -> None:
+        """Close the run; a state other than 'finished' becomes a tag, 'running' means interrupted.
+
+        Raises:
+            TimeoutError: the server did not take everything in time; W&B's local copy holds it.
+        """
         shown = "interrupted" if state == "running" else state
-        self._run.summary.update({"state": shown, "objective": math.nan if value is None else value})
+        self._run.summary.update({"state": shown, "objective": math.nan if self._value is None else self._value})
         if reason:
             self._run.summary["reason"] = reason
         tags = set(self._run.tags or ()) - {"interrupted"}
         self._run.tags = tuple(sorted(tags if state == "finished" else tags | {shown}))
-        self._run.finish(exit_code=exit_code)
+        self._run.finish(exit_code=_EXIT_CODES[state])
         mark = {"state": state, "increments": tuple(sorted(self._logged))}
         write_json(mark_path(self._folder), self._mark.model_copy(update=mark))
 
@@ -97,27 +130,17 @@ class TrialRun:
         return on_disk | set(self._mark.increments)
 
 
-class SearchOfRuns:
-    """The search that the runs belong to: their group, and the source of their ids."""
-
-    def __init__(self, record: SearchRecord, folder: SearchFolder) -> None:
-        self.record = record
-        self.folder = folder
-
-    def run_id(self, trial: int) -> str:
-        """A run id that is the same whenever this search is continued, and no other search's."""
-        identity = [self.record.name, str(self.folder.path.resolve()), self.record.created, f"{trial:04d}"]
-        return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
-
-
-def mark_path(folder: TrialFolder) -> Any:
+def mark_path(folder: TrialFolder) -> Path:
     """Where a trial's mark lies."""
     return folder.path / "wandb.json"
 
 
 def read_mark(folder: TrialFolder) -> RunMark | None:
-    """A trial's mark, or None where W&B has not seen the trial."""
-    return read_record(mark_path(folder), RunMark) if mark_path(folder).exists() else None
+    """A trial's mark, or None where W&B has not seen the trial (or the mark is damaged: the id can be had again)."""
+    try:
+        return read_record(mark_path(folder), RunMark)
+    except TuneCLError:
+        return None
 
 
 def up_to_date(folder: TrialFolder, state: TrialState) -> bool:
@@ -166,12 +189,6 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _image(path: Any) -> Any:
-    import wandb
-
-    return wandb.Image(str(path))
 
 
 def _settings(wandb: Any) -> dict[str, Any]:

@@ -1,0 +1,190 @@
+"""The command line's options, in groups that a person can read."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.records import StreamRecord
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence, with near matches for a misspelt option."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=34, width=110),
+            allow_abbrev=False,
+            **settings,  # type: ignore[arg-type]
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the complaint as the one error that a person reads."""
+        match = re.match(r"unrecognized arguments: (\S+)", message)
+        if match:
+            word = match[1].split("=")[0]
+            known = [option for action in self._actions for option in action.option_strings]
+            raise TuneCLError(f"unknown option {word}{near_matches(word, known)}; see --help")
+        raise TuneCLError(f"{message.removeprefix('argument ')}; see --help")
+
+
+def search_parser() -> Parser:
+    """Options of `search`."""
+    parser = Parser(
+        prog="tune-cl search",
+        description="Search the hyperparameters of a class-incremental learner. The same command again continues the\n"
+        "same search; more --trials extend it. Test data are never read.",
+        epilog="Example: python launch/search.py --space genifer.yaml --trials 16 "
+        "--set 'increment.classifier.weight_ce={log: [0.05, 0.9]}'",
+    )
+    what = parser.add_argument_group("what to search")
+    what.add_argument("--space", metavar="FILE", help="space file: a path, or a name from --list")
+    what.add_argument("--stream", metavar="NAME", help="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
+    what.add_argument("--budget", metavar="NAME", help="quick or full: the epochs and steps that the space names")
+    what.add_argument("--trials", type=int, metavar="N", help="trials that the search shall have in all")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        dest="overrides",
+        help="fix a parameter, or give it a range: 'PATH={log: [1e-4, 1e-2]}'; repeatable",
+    )
+    how = parser.add_argument_group("how to search")
+    how.add_argument("--sampler", metavar="NAME", help="tpe or random")
+    how.add_argument("--scheduler", metavar="NAME", help="halving (successive halving on increments) or none")
+    how.add_argument("--objective", metavar="METRIC", help="metric at the last increment, e.g. val/accuracy")
+    how.add_argument("--protocol", metavar="NAME", help="whose validation data may decide: stream, or first_<k>")
+    how.add_argument("--time-budget", metavar="TIME", help="begin nothing more after this time, e.g. 90s, 45m, 2h")
+    _seeds(parser, search=True)
+    _data(parser)
+    where = parser.add_argument_group("where to run")
+    where.add_argument("--concurrency", type=int, metavar="N", help="trials at a time (default: as many as fit)")
+    where.add_argument("--cpus-per-trial", type=int, metavar="N", help="CPU threads of a trial (default: 1)")
+    where.add_argument(
+        "--gpus-per-trial",
+        type=float,
+        metavar="G",
+        help="GPUs of a trial, a fraction shares one (default: 1 where there are any)",
+    )
+    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto (default: start Ray here)")
+    out = parser.add_argument_group("where to write")
+    out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
+    out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    out.add_argument("--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>)")
+    wandb = parser.add_argument_group("Weights & Biases")
+    wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
+    wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
+    wandb.add_argument(
+        "--wandb-mode",
+        metavar="MODE",
+        help="online, offline or disabled (default: WANDB_MODE, else online with credentials)",
+    )
+    look = parser.add_argument_group("look before you run")
+    look.add_argument("--list", action="store_true", help="list spaces, methods and data sets, and end")
+    look.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the resolved space, trials, stages, disk estimate and trial 0, and end",
+    )
+    return parser
+
+
+def train_parser() -> Parser:
+    """Options of `train`."""
+    parser = Parser(
+        prog="tune-cl train",
+        description="Run one configuration along its stream, without a search: best.yaml or a trial's config.yaml.\n"
+        "Stages that are in the store already are not trained again.",
+        epilog="Example: python launch/train.py --config results/genifer-fashion-b4-t3-quick/best.yaml --train-seed 1",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="best.yaml, or config.yaml of a trial")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        dest="overrides",
+        help="change a parameter; repeatable",
+    )
+    parser.add_argument("--train-seed", type=int, metavar="N", help="another seed of everything inside the chain")
+    parser.add_argument("--output", metavar="DIR", help="write rows and weights here")
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
+    parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    _data(parser)
+    return parser
+
+
+def _seeds(parser: argparse.ArgumentParser, search: bool) -> None:
+    seeds = parser.add_argument_group("seeds and class order")
+    if search:
+        seeds.add_argument("--search-seed", type=int, default=0, metavar="N", help="proposals (default: 0)")
+    seeds.add_argument("--order-seed", type=int, default=0, metavar="N", help="class order (default: 0)")
+    seeds.add_argument("--split-seed", type=int, default=0, metavar="N", help="validation split (default: 0)")
+    seeds.add_argument("--train-seed", type=int, default=0, metavar="N", help="everything inside a chain (default: 0)")
+    seeds.add_argument(
+        "--class-order",
+        default="seed",
+        metavar="ORDER",
+        help="seed, numpy-1993, or the data set's labels in order of arrival: 3,1,2,… (default: seed)",
+    )
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument("--data-root", metavar="DIR", help="folder of data sets that are not embedded (CIFAR)")
+    data.add_argument("--download", action="store_true", help="fetch the data set into --data-root first")
+    data.add_argument(
+        "--accept-modified-data",
+        action="store_true",
+        help="take files whose checksum differs from the original's; the difference enters every key",
+    )
+
+
+def stream_record(name: str, args: argparse.Namespace) -> StreamRecord:
+    """The stream with its class order and seeds, as the options name them.
+
+    Raises:
+        TuneCLError: --class-order is neither a known name nor a list of labels.
+    """
+    order: object = args.class_order
+    if order not in ("seed", "numpy-1993"):
+        try:
+            order = tuple(int(label) for label in str(order).split(","))
+        except ValueError:
+            raise TuneCLError(
+                f"--class-order {order}: write seed, numpy-1993, or labels such as 3,1,2,0"
+                f"{near_matches(str(order), ['seed', 'numpy-1993'])}"
+            ) from None
+    return StreamRecord(name=name, class_order=order, order_seed=args.order_seed, split_seed=args.split_seed)
+
+
+def seconds(text: str | None) -> float | None:
+    """Read a time such as 90s, 45m or 2h (a bare number is seconds).
+
+    Raises:
+        TuneCLError: it is none, or not above 0.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise TuneCLError(f"--time-budget {text}: write a time above 0 such as 90s, 45m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def at_least_one(value: float | None, option: str) -> None:
+    """Check a count.
+
+    Raises:
+        TuneCLError: it is below 1.
+    """
+    if value is not None and value < 1:
+        raise TuneCLError(f"{option} {value:g}: must be at least 1")
+
+
+def command_line(argv: Sequence[str]) -> list[str]:
+    """The command as it was typed."""
+    return [sys.argv[0], *argv]

@@ -1,0 +1,243 @@
+"""`tune-cl search`."""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tune_cl.cli._parser import at_least_one, command_line, search_parser, seconds, stream_record
+from tune_cl.cli._show import show_catalogue, show_plan
+from tune_cl.engine import (
+    Conductor,
+    Ending,
+    Resources,
+    cluster,
+    held,
+    local_resources,
+    run_search,
+    save_winner,
+    share_out,
+)
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import get_method
+from tune_cl.records import SearchFolder, SearchRecord, SearchSeeds, read_record, search_folder, write_json
+from tune_cl.search import (
+    SearchSpace,
+    StoppingRule,
+    Study,
+    StudySettings,
+    check_option,
+    default_direction,
+    load_space,
+    parse_override,
+    protocol_horizon,
+    resolve,
+)
+from tune_cl.streams import Stream, download, open_stream, parse_name, stream_scale
+from tune_cl.tracking import ConsoleTracker, Trackers, WandbTracker
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search that was asked for and found sound; nothing has been written yet."""
+
+    space: SearchSpace
+    stream: Stream
+    record: SearchRecord
+    resources: Resources
+    folder: SearchFolder
+    stages: Path
+
+
+def search(argv: Sequence[str]) -> int:
+    """Run `tune-cl search`; returns the exit code."""
+    args = search_parser().parse_args(argv)
+    if args.list:
+        show_catalogue()
+        return 0
+    if args.space is None:
+        raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
+    _check_numbers(args)
+    time_budget = seconds(args.time_budget)
+    if args.dry_run:
+        show_plan(_plan(args, argv, local_resources(), "this machine"))
+        return 0
+    if args.address is None:
+        _plan(args, argv, local_resources(), "this machine")  # complain before Ray takes its seconds to start
+    with cluster(args.address) as available:
+        plan = _plan(args, argv, available, "the cluster" if args.address else "this machine")
+        return _run(plan, args, time_budget)
+
+
+def _run(plan: Plan, args: argparse.Namespace, time_budget: float | None) -> int:
+    folder, record = plan.folder, plan.record
+    fresh = not folder.path.exists()
+    wandb = WandbTracker(
+        args.wandb_mode, args.wandb_project, args.wandb_entity, report=lambda line: console.notice(line)
+    )
+    console = ConsoleTracker(wandb_line=wandb.describe)
+    trackers = Trackers([console, wandb], report=console.notice)
+    with held(folder):
+        try:
+            study = _study(plan)
+        except TuneCLError:
+            if fresh:
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+        write_json(folder.search, record)
+        conductor = Conductor(study, plan.space, record, folder, trackers)
+        conductor.begin()
+        missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
+        ending: Ending = "done"
+        lost: list[str] = []
+        if missing:
+            ending, lost = run_search(
+                conductor,
+                plan.stream,
+                stages=plan.stages,
+                resources=plan.resources,
+                horizon=record.horizon,
+                missing=missing,
+                time_budget=time_budget,
+            )
+        winner = conductor.best_run()
+        if winner is not None and ending != "interrupted":
+            save_winner(folder, winner, plan.stream, plan.stages)
+        conductor.announce_end(conductor.conclude(), interrupted=ending != "done", in_flight=lost)
+        trackers.close(timeout=5 if ending == "interrupted" else 30)
+    return 130 if ending == "interrupted" else 0
+
+
+def _plan(args: argparse.Namespace, argv: Sequence[str], available: Mapping[str, float], where: str) -> Plan:
+    """Check everything that was asked for against everything that is there.
+
+    Raises:
+        TuneCLError: something is wrong.
+    """
+    file = load_space(args.space)
+    method = get_method(file.method)
+    option = {
+        name: check_option(name, getattr(args, name), f"--{name}")
+        if getattr(args, name) is not None
+        else getattr(file, name)
+        for name in ("stream", "budget", "trials", "sampler", "scheduler", "objective", "protocol")
+    }
+    overrides = dict(parse_override(text) for text in args.overrides)
+    scale = stream_scale(option["stream"])
+    space = resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=overrides)
+    record = stream_record(option["stream"], args)
+    horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
+    name = args.name or f"{method.name}-{option['stream']}-{option['budget']}"
+    folder = search_folder(Path(args.results), name)
+    resources = share_out(dict(available), args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
+    data_root = Path(args.data_root) if args.data_root else None
+    if args.download:
+        _download(option["stream"], data_root)
+    stream = open_stream(record, data_root, args.accept_modified_data)
+    direction = default_direction(option["objective"]) if args.objective else file.direction
+    search_record = SearchRecord(
+        name=name,
+        method=method.name,
+        stream=record,
+        scale=scale,
+        budget=option["budget"],
+        protocol=option["protocol"],
+        horizon=horizon,
+        objective=option["objective"],
+        direction=direction,
+        seeds=SearchSeeds(search=args.search_seed, order=args.order_seed, split=args.split_seed, train=args.train_seed),
+        sampler=option["sampler"],
+        scheduler=option["scheduler"],
+        threads=resources.cpus,
+        device=resources.device,
+        fixed=dict(space.fixed),
+        ranges=space.written_ranges(),
+        default=dict(space.default),
+        data_fingerprint=stream.fingerprint,
+        trials=option["trials"],
+        versions=versions(),
+        git_commit=_git_commit(),
+        command=command_line(argv),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    _check_same(folder, search_record)
+    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
+    return Plan(space, stream, search_record, resources, folder, stages)
+
+
+def _study(plan: Plan) -> Study:
+    record = plan.record
+    settings = StudySettings(
+        sampler=record.sampler,
+        search_seed=record.seeds.search,
+        trials=record.trials,
+        objective=record.objective,
+        direction=record.direction,
+        horizon=record.horizon,
+        stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
+    )
+    return Study.open(plan.folder.study, record.name, plan.space, settings)
+
+
+def _check_same(folder: SearchFolder, record: SearchRecord) -> None:
+    """Refuse a changed definition under an existing name."""
+    if not folder.search.exists():
+        return
+    old, new = read_record(folder.search, SearchRecord).definition(), record.definition()
+    changed = [key for key in new if old.get(key) != new[key]]
+    if changed:
+        details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
+        raise TuneCLError(
+            f"{folder.path} holds a search with another definition ({details}); "
+            "give this one another --name, or repeat the options of that one"
+        )
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        path = next(p for p in sorted({*old, *new}) if old.get(p) != new.get(p))
+        return f"{key}: {path} was {old.get(path, 'not there')}, is {new.get(path, 'not there')}"
+    return f"{key} was {old}, is {new}"
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    for name in ("trials", "concurrency", "cpus_per_trial"):
+        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
+    if args.gpus_per_trial is not None and not 0 <= args.gpus_per_trial < 1024:
+        raise TuneCLError(f"--gpus-per-trial {args.gpus_per_trial:g}: must be 0 or more")
+
+
+def _download(stream: str, data_root: Path | None) -> None:
+    if data_root is None:
+        raise TuneCLError("--download needs --data-root DIR: the folder to fetch the data set into")
+    download(parse_name(stream).dataset.name, data_root)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers come from."""
+    packages = ("tune_cl", "torch", "torchvision", "ray", "optuna", "wandb", "numpy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that this package runs from, if it is one."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

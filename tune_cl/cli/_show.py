@@ -1,0 +1,97 @@
+"""What `--list` and `--dry-run` print."""
+
+from typing import TYPE_CHECKING
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tune_cl.methods import Phase, get_method, method_names, stage_bytes
+from tune_cl.search import load_space, shipped_spaces
+from tune_cl.streams import DATASETS
+
+if TYPE_CHECKING:
+    from tune_cl.cli._search import Plan
+
+
+def show_catalogue() -> None:
+    """Print what can be named: spaces, methods, data sets."""
+    console = Console(highlight=False)
+    spaces = _table("spaces (--space)", "space", "method", "scales", "budgets")
+    for name in shipped_spaces():
+        space = load_space(name)
+        budgets = sorted({budget for scale in space.scales.values() for budget in scale.budgets})
+        spaces.add_row(name, space.method, ", ".join(space.scales), ", ".join(budgets))
+    methods = _table("methods", "method", "what it does")
+    for name in method_names():
+        methods.add_row(name, get_method(name).summary)
+    data = _table(
+        "data sets (--stream DATASET-b<base classes>-t<increments>)", "data set", "classes", "scale", "source"
+    )
+    for dataset in DATASETS.values():
+        source = "embedded" if dataset.source == "embedded" else "--data-root"
+        data.add_row(dataset.name, str(dataset.n_classes), dataset.scale, source)
+    for table in (spaces, methods, data):
+        console.print(table)
+        console.print()
+
+
+def show_plan(plan: "Plan") -> None:
+    """Print what a search would do: space, trials, stages, disk, trial 0."""
+    console = Console(highlight=False, soft_wrap=True)
+    record, method = plan.record, get_method(plan.record.method)
+    searched = [row for row in plan.space.describe() if row.searched]
+    table = _table(
+        f"searched: {len(searched)} of {len(plan.space.default)} parameters", "path", "range", "default", "what"
+    )
+    for row in searched:
+        table.add_row(row.path, escape(row.value), str(row.default), row.description)
+    console.print(table)
+    console.print()
+    config = method.config.model_validate(plan.space.configuration({}))
+    chain = [(t, phase) for t in range(record.horizon + 1) for phase in method.phases(t, record.horizon)]
+    sizes = [_bytes(plan, config, phase, t) for t, phase in chain]
+    base = [size for (t, _), size in zip(chain, sizes, strict=True) if t == 0]
+    fixed_base = not plan.space.searched_changes_base()
+    shared = (len(base), sum(base)) if fixed_base else (0, 0)
+    stages = shared[0] + record.trials * (len(chain) - shared[0])
+    disk = shared[1] + record.trials * (sum(sizes) - shared[1])
+    facts = {
+        "search": f"{record.name}: {record.method} on {record.stream.name}, budget {record.budget}",
+        "judged by": f"{record.objective}, {record.direction}, at increment {record.horizon} (protocol {record.protocol})",
+        "trials": f"{record.trials}, {plan.resources.concurrency} at a time, each with {plan.resources.cpus} CPU"
+        + (f" and {plan.resources.gpus:g} GPU" if plan.resources.gpus else ""),
+        "sampler, scheduler": f"{record.sampler}, {record.scheduler}",
+        "stages": f"at most {stages}: {len(chain)} a trial"
+        + (f", the {len(base)} of the base task trained once" if fixed_base else "; the base task is searched, too"),
+        "disk": f"about {_size(disk)} of stages in {plan.stages}",
+        "results": str(plan.folder.path) + (" (exists: the search goes on)" if plan.folder.search.exists() else ""),
+    }
+    grid = Table.grid(padding=(0, 2))
+    for name, text in facts.items():
+        grid.add_row(name, escape(text))
+    console.print(grid)
+    console.print("\nconfiguration of trial 0 (the default):")
+    console.print(escape(yaml.safe_dump(plan.space.configuration({}), sort_keys=False)))
+    console.print("Nothing was written.")
+
+
+def _bytes(plan: "Plan", config: object, phase: Phase, t: int) -> int:
+    stream = plan.stream
+    return stage_bytes(config, phase, stream.image_shape, stream.n_seen(t), stream.n_classes)  # type: ignore[arg-type]
+
+
+def _size(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i < len(columns) - 1)
+    return table

@@ -1,0 +1,93 @@
+"""`tune-cl train`: one chain, without Ray and without a search."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import Progress as PhaseProgress
+from tune_cl.cli._parser import train_parser
+from tune_cl.engine import save_weights, write_grid
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import flatten, get_method, leaves, unflatten
+from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_yaml
+from tune_cl.search import check_value, find_leaf, parse_override
+from tune_cl.streams import download, open_stream, parse_name
+
+
+def train(argv: Sequence[str]) -> int:
+    """Run `tune-cl train`; returns the exit code."""
+    args = train_parser().parse_args(argv)
+    run = _overridden(read_record(Path(args.config), RunConfig), args.overrides, args.train_seed)
+    data_root = Path(args.data_root) if args.data_root else None
+    if args.download:
+        if data_root is None:
+            raise TuneCLError("--download needs --data-root DIR: the folder to fetch the data set into")
+        download(parse_name(run.stream.name).dataset.name, data_root)
+    stream = open_stream(run.stream, data_root, args.accept_modified_data)
+    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
+    output = TrialFolder(Path(args.output)) if args.output else None
+    if output and output.increments.exists():
+        raise TuneCLError(f"--output {args.output}: holds the rows of another run; name a new folder")
+    torch.set_num_threads(run.threads)
+    console = Console(highlight=False)
+    console.print(
+        f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
+    )
+    with _bar(console) as bar:
+        task = bar.add_task("", total=1)
+
+        def show(progress: PhaseProgress) -> None:
+            what = f"increment {progress.increment}, {progress.phase}"
+            bar.update(task, description=what, completed=progress.step, total=progress.steps)
+
+        chain = Chain(run, stream, StageStore(stages), on_progress=show)
+        while not chain.done:
+            increment = chain.advance()
+            console.print(_line(increment.row))
+            if output:
+                output.add_row(increment.row)
+                if increment.preview is not None:
+                    write_grid(output.replay_grid(increment.row.increment), increment.preview.numpy())
+    if output:
+        write_yaml(output.config, run, f"python launch/train.py --config {output.config}")
+        save_weights(output.path / "classifier.pt", chain.classifier(), stream)
+        console.print(f"rows, configuration and weights: {output.path}")
+    return 0
+
+
+def _overridden(run: RunConfig, overrides: Sequence[str], train_seed: int | None) -> RunConfig:
+    """Apply --set and --train-seed.
+
+    Raises:
+        TuneCLError: a path or a value is not the method's.
+    """
+    known = leaves(get_method(run.method).config)
+    values = flatten(run.parameters)
+    for text in overrides:
+        path, value = parse_override(text)
+        values[path] = check_value(find_leaf(known, path, f"--set {text}"), value, f"--set {path}")
+    changes = {"parameters": unflatten(values)}
+    return run.model_copy(update=changes if train_seed is None else {**changes, "train_seed": train_seed})
+
+
+def _line(row: IncrementRow) -> str:
+    accuracies = " ".join(f"{value:.3f}" for value in row.accuracy_row)
+    stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages)
+    return (
+        f"increment {row.increment}: val/accuracy {row.metrics['val/accuracy']:.4f}, "
+        f"average {row.metrics['val/average_incremental_accuracy']:.4f}; per increment {accuracies}; {stages}"
+    )
+
+
+def _bar(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

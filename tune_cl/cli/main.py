@@ -1,0 +1,51 @@
+"""Entry of every command: finds it, runs it, and turns what goes wrong into a sentence and an exit code.
+
+Exit codes: 0 done; 2 bad input (one sentence, no traceback); 130 interrupted (resumable); 1 anything else.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from tune_cl.errors import TuneCLError, near_matches
+
+_COMMANDS = ("search", "train")
+
+_USAGE = """usage: tune-cl COMMAND [options]
+
+Honest hyperparameter search for class-incremental learning.
+
+commands:
+  search    search a method's hyperparameters on a stream
+  train     run one configuration without a search
+
+`tune-cl COMMAND --help` explains a command. `python launch/search.py` is `tune-cl search`, and so on.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(_USAGE)
+            return 0 if argv else 2
+        if argv[0] not in _COMMANDS:
+            raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], _COMMANDS)}; see tune-cl --help")
+        return _run(argv[0], argv[1:])
+    except TuneCLError as error:
+        print(f"tune-cl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tune-cl: interrupted; the same command goes on where it was", file=sys.stderr)
+        return 130
+
+
+def _run(command: str, argv: Sequence[str]) -> int:
+    # Imported here, so that a mistyped command is answered at once and not after seconds of imports.
+    if command == "search":
+        from tune_cl.cli._search import search
+
+        return search(argv)
+    from tune_cl.cli._train import train
+
+    return train(argv)

@@ -1,0 +1,79 @@
+"""Thin adapters from Ray Tune's Searcher, Scheduler and Callback to the conductor."""
+
+import json
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tune_cl.engine._conductor import Conductor
+from tune_cl.engine._failures import describe_failure
+from tune_cl.records import IncrementRow
+
+
+class _NeverRestored:
+    """Ray pickles its searcher, scheduler and callbacks into snapshots; the study is the memory, so they are empty."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class StudySearcher(_NeverRestored, Searcher):
+    """Hands the study's proposals to Ray; results reach the study through the scheduler, which sees every row."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__(metric="increment", mode="max")
+        self._conductor = conductor
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's configuration, or FINISHED."""
+        trial = self._conductor.next_trial()
+        if trial is None:
+            return Searcher.FINISHED
+        number, run = trial
+        return {"trial": number, "run": run.model_dump_json()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing is left to do here: the study was told with the trial's last row, or by the callback."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the study is the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the study is the memory."""
+
+
+class StudyScheduler(_NeverRestored, FIFOScheduler):
+    """Stops a trial where the study says so; the end is decided here, because Ray hides a last row elsewhere."""
+
+    def __init__(self, conductor: Conductor, horizon: int) -> None:
+        super().__init__()
+        self._conductor, self._horizon = conductor, horizon
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Pass a row on and turn the study's decision into Ray's."""
+        number = trial.config["trial"]
+        if "failure" in result:
+            failure = json.loads(result["failure"])
+            self._conductor.on_failure(number, failure["reason"], failure["traceback"])
+            return TrialScheduler.STOP
+        row = IncrementRow.model_validate_json(result["row"])
+        decision = self._conductor.on_increment(row, result.get("preview"))
+        ended = decision != "continue" or row.increment == self._horizon
+        return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
+
+
+class LossOfWorkers(_NeverRestored, Callback):
+    """Tells the conductor of trials whose worker died more often than Ray may start it again."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Record the failure, unless the trial has ended already."""
+        number = trial.config["trial"]
+        if self._conductor.is_running(number):
+            error = trial.get_error()
+            reason = describe_failure(error) if error else "its worker died"
+            self._conductor.on_failure(number, reason, str(error or ""))

@@ -1,0 +1,102 @@
+"""Starting Ray on this machine, or connecting to a cluster, and what its machines offer."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import ray
+import torch
+
+from tune_cl.errors import TuneCLError
+
+# Read by Ray at its start. Our folders are the record: Ray writes no logs of its own about trials, sends no usage
+# statistics, and leaves signals to us.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial takes, and how many run at a time."""
+
+    cpus: int
+    gpus: float
+    concurrency: int
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """The torch device kind of a trial."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[dict[str, float]]:
+    """Start Ray here (on loopback, without dashboard) or connect to a cluster; yields its total resources.
+
+    Raises:
+        TuneCLError: there is no cluster at the address.
+    """
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+    else:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise TuneCLError(
+                f"--address {address}: no Ray cluster can be reached there ({reason}); start one: `ray start --head`"
+            ) from None
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
+
+
+def local_resources() -> dict[str, float]:
+    """What Ray would offer on this machine, without starting it."""
+    return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+
+
+def share_out(
+    available: dict[str, float], cpus: int | None, gpus: float | None, concurrency: int | None, where: str
+) -> Resources:
+    """Divide what there is among trials: a GPU each where there are any, else one core each.
+
+    Args:
+        available: total "CPU" and "GPU".
+        cpus: asked for per trial, None for 1.
+        gpus: asked for per trial (a fraction shares one), None for 1 where there are any.
+        concurrency: most trials at a time, None for as many as fit.
+        where: what offers the resources, for messages.
+
+    Raises:
+        TuneCLError: not one trial fits.
+    """
+    n_cpus, n_gpus = available.get("CPU", 0.0), available.get("GPU", 0.0)
+    cpus = cpus or 1
+    gpus = gpus if gpus is not None else (1.0 if n_gpus else 0.0)
+    if gpus > n_gpus:
+        raise TuneCLError(
+            f"--gpus-per-trial {gpus:g}: {where} has {n_gpus:g} GPUs; leave the option out to run on "
+            f"{'those there are' if n_gpus else 'the CPU'}"
+        )
+    if cpus > n_cpus:
+        raise TuneCLError(f"--cpus-per-trial {cpus}: {where} has {n_cpus:g} CPUs; ask for at most that many")
+    fit = int(n_cpus // cpus) if not gpus else min(int(n_cpus // cpus), int(n_gpus / gpus + 1e-9))
+    return Resources(cpus, gpus, max(1, min(fit, concurrency or fit)))

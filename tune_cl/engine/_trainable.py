@@ -1,0 +1,111 @@
+"""The Ray Tune Trainable: `step()` is exactly one increment; everything heavy lives in the stage store."""
+
+import json
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray import tune
+
+from tune_cl.chain import Chain, Increment, Progress, StageStore
+from tune_cl.engine._failures import describe_failure
+from tune_cl.engine._progress import ProgressPost
+from tune_cl.records import IncrementRow, RunConfig
+from tune_cl.streams import Stream
+
+_POINTER = "chain.json"
+
+
+class ChainTrainable(tune.Trainable):
+    """Runs one chain. Its configuration is `{"run": RunConfig as JSON text, "trial": number}`.
+
+    Ray's own checkpoint of a trial is a pointer (the next increment): what was trained is in the stage store, and a
+    restored trial loads it from there.
+    """
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        stream: Stream | None = None,
+        stages: str = "",
+        board: Any = None,
+        report_failures: bool = False,
+    ) -> None:
+        """Take over what is common to all trials.
+
+        Args:
+            config: see the class.
+            stream: the training data, shared in memory by all trials of a node.
+            stages: folder of the stage store.
+            board: where progress inside phases is posted, if anywhere.
+            report_failures: report an exception in a row, so that the actor lives on, instead of raising it.
+        """
+        assert stream is not None
+        self._stream, self._stages, self._board = stream, stages, board
+        self._report_failures = report_failures
+        context = ray.get_runtime_context()
+        self._node = f"{ray.util.get_node_ip_address()}/{context.get_node_id()[:8]}"
+        self._chain: Chain | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Make this actor run another trial."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run one increment and report its row, its metrics and its replayed images."""
+        if not self._report_failures:
+            return self._report(self._advance())
+        try:
+            return self._report(self._advance())
+        except Exception as error:
+            failure = {"reason": describe_failure(error), "traceback": traceback.format_exc()}
+            return {"failure": json.dumps(failure)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the pointer."""
+        Path(checkpoint_dir, _POINTER).write_text(json.dumps({"next_increment": self._position}))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Go to where the pointer says, through stored stages."""
+        position = json.loads(Path(checkpoint, _POINTER).read_text())["next_increment"]
+        self._begin(self.config)
+        while self._position < position:
+            self._advance()
+
+    @property
+    def _position(self) -> int:
+        return self._chain.next_increment if self._chain else 0
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._run = RunConfig.model_validate_json(config["run"])
+        self._trial = config["trial"]
+        self._chain = None
+        torch.set_num_threads(self._run.threads)
+
+    def _advance(self) -> Increment:
+        if self._chain is None:
+            post = ProgressPost(self._board, self._trial, self._node) if self._board is not None else _ignore
+            store = StageStore(Path(self._stages))
+            self._chain = Chain(self._run, self._stream, store, post, node=self._node, trial=self._trial)
+        return self._chain.advance()
+
+    def _report(self, increment: Increment) -> dict[str, Any]:
+        assert self._chain is not None
+        preview = None if increment.preview is None else np.asarray(increment.preview)
+        done = {} if self._report_failures else {"done": self._chain.done}  # a search decides on the end itself
+        return {**result_of(increment.row), "row": increment.row.model_dump_json(), "preview": preview, **done}
+
+
+def _ignore(progress: Progress) -> None:
+    """Nobody watches."""
+
+
+def result_of(row: IncrementRow) -> dict[str, Any]:
+    """A row as Ray's flat metrics; NaN where one is not defined at this increment."""
+    metrics = {name: float("nan") if value is None else value for name, value in row.metrics.items()}
+    return {"increment": row.increment, **metrics}

@@ -1,0 +1,51 @@
+"""Numbers and times as a person reads them."""
+
+import math
+from typing import Any
+
+
+def value_text(value: float | None) -> str:
+    """A score with four decimals; an undefined one as a dash."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def gain_text(gain: float) -> str:
+    """A difference of scores, with its sign."""
+    return f"{gain:+.4f}"
+
+
+def setting_text(value: Any) -> str:
+    """A parameter's value: numbers with four significant digits, anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def duration_text(seconds: float) -> str:
+    """A time that has passed: '42 s', '3 min 20 s', '2 h 05 min'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def left_text(seconds: float | None) -> str:
+    """A time still to come, no more exact than such a forecast can be."""
+    if seconds is None:
+        return "time left unknown yet"
+    if seconds < 60:
+        return "less than a minute left"
+    if seconds < 5400:
+        return f"about {math.ceil(seconds / 60)} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def count_text(number: float) -> str:
+    """A large count: '950', '12.3 k', '1.50 M'."""
+    if number < 10_000:
+        return f"{number:.0f}"
+    return f"{number / 1e3:.1f} k" if number < 1e6 else f"{number / 1e6:.2f} M"

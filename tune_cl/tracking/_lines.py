@@ -1,0 +1,43 @@
+"""What is said where there is no terminal: one plain line per event."""
+
+from tune_cl.tracking._events import Event, IncrementReported, SearchEnded, SearchStarted, TrialEnded, TrialStarted
+from tune_cl.tracking._format import setting_text, value_text
+from tune_cl.tracking._state import ViewState
+
+
+def line_of(event: Event, before: ViewState) -> str | None:
+    """The line of an event, given the state that it met; None where there is nothing to say."""
+    match event:
+        case SearchStarted(record=record):
+            resumed = f", {event.resumed} of them done before" if event.resumed else ""
+            what = f"{record.method} on {record.stream.name}, budget {record.budget}, {event.planned} trials{resumed}"
+            return f"search {record.name}: {what}; results in {event.folder.path}"
+        case TrialStarted():
+            settings = " ".join(f"{path}={setting_text(value)}" for path, value in event.parameters.items())
+            return f"trial {event.trial:04d}: start {settings}".rstrip()
+        case IncrementReported():
+            return _increment_line(event, before)
+        case TrialEnded():
+            trial = before.trials.get(event.trial)
+            after = "" if trial is None or trial.last is None else f" after increment {trial.last}"
+            value = "" if trial is None or event.state == "failed" else f" with {value_text(trial.value)}"
+            reason = f": {event.reason}" if event.reason else ""
+            return f"trial {event.trial:04d}: {event.state}{after}{value}{reason}"
+        case SearchEnded():
+            counts = ", ".join(f"{count} {name}" for name, count in event.summary.trials.items())
+            return f"search {'interrupted' if event.interrupted else 'ended'}: {counts}"
+        case _:
+            return None
+
+
+def _increment_line(event: IncrementReported, before: ViewState) -> str:
+    row = event.row
+    horizon = "" if before.record is None else f"/{before.record.horizon}"
+    objective = "objective" if before.record is None else before.record.objective
+    stages = ", ".join(
+        f"{stage.phase} {'reused' if stage.origin == 'reused' else f'trained in {stage.seconds:.1f} s'}"
+        for stage in row.stages
+    )
+    return (
+        f"trial {event.trial:04d}: increment {row.increment}{horizon} {objective} {value_text(event.value)} ({stages})"
+    )

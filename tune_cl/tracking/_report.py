@@ -1,0 +1,199 @@
+"""What is said at the end of a search: what was found, what it cost, where it lies, what to type next."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
+from tune_cl.tracking._events import SearchEnded
+from tune_cl.tracking._format import count_text, duration_text, gain_text, setting_text, value_text
+
+_BEST_SHOWN = 5
+_FAILED_SHOWN = 5
+_LUXURY = (
+    "These scores use validation images of classes from earlier increments. That is the tuner's luxury, not the "
+    "method's: a continual learner in use would not have them any more."
+)
+
+
+def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_line: str) -> Iterator[RenderableType]:
+    """The parts of the report, from top to bottom."""
+    summary = end.summary
+    yield _heading("Interrupted" if end.interrupted else "Done", record, summary)
+    if end.interrupted:
+        yield from _lost(end.in_flight)
+    yield from _failures(summary, folder)
+    yield from _ranking(record, summary)
+    if summary.best is None:
+        yield Text("No trial has finished, so there is no best configuration yet.", style="bold")
+    else:
+        yield from _choice(record, summary, summary.best)
+        yield Text()
+        yield Text(_LUXURY)
+    yield Text()
+    yield _cost(summary)
+    yield from _places(folder, summary, wandb_line)
+    yield from _next(record, folder, end)
+
+
+def _heading(word: str, record: SearchRecord, summary: Summary) -> Text:
+    counts = ", ".join(f"{count} {state}" for state, count in summary.trials.items())
+    heading = Text(f"\n{word}: ", style="bold").append(record.name, style="bold")
+    return heading.append(f"  {counts}; {duration_text(summary.seconds)}\n", style="not bold")
+
+
+def _lost(in_flight: list[str]) -> Iterator[Text]:
+    if in_flight:
+        yield Text("Lost, and trained again when the search continues:")
+        yield from (Text(f"  {phase}") for phase in in_flight)
+        yield Text("Every phase that had ended is kept.")
+    else:
+        yield Text("Nothing is lost: no phase was in flight.")
+    yield Text()
+
+
+def _failures(summary: Summary, folder: SearchFolder) -> Iterator[Text]:
+    failed = [trial for trial in summary.table if trial.state == "failed"]
+    for trial in failed[:_FAILED_SHOWN]:
+        why = trial.reason or f"see {folder.trial(trial.trial).error}"
+        yield Text(f"Trial {trial.trial:04d} failed: ", style="red").append(why, style="default")
+    if len(failed) > _FAILED_SHOWN:
+        yield Text(f"{len(failed) - _FAILED_SHOWN} more failed; see error.txt in their folders.", style="red")
+    if failed:
+        yield Text()
+
+
+def _ranking(record: SearchRecord, summary: Summary) -> Iterator[RenderableType]:
+    sign = -1.0 if record.direction == "min" else 1.0
+    finished = [trial for trial in summary.table if trial.state == "finished" and trial.value is not None]
+    if not finished:
+        return
+    finished.sort(key=lambda trial: (-sign * (trial.value or 0.0), trial.trial))
+    default = next((trial.value for trial in finished if trial.trial == 0), None)
+    table = _plain_table()
+    table.add_column("trial")
+    table.add_column("value", justify="right")
+    table.add_column("against default", justify="right")
+    for trial in finished[:_BEST_SHOWN]:
+        table.add_row(Text(f"{trial.trial:04d}"), Text(value_text(trial.value)), Text(_against(trial, default)))
+    yield Text(f"Best of {len(finished)} finished trials, by {record.objective}", style="bold")
+    yield table
+    yield Text()
+
+
+def _plain_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+
+
+def _against(trial: TrialSummary, default: float | None) -> str:
+    if trial.trial == 0:
+        return "default"
+    return "-" if default is None or trial.value is None else gain_text(trial.value - default)
+
+
+def _choice(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator[RenderableType]:
+    if best.trial == 0:
+        yield Text("The default (trial 0) is the best of those that finished: this search found no gain.", style="bold")
+        return
+    table = _plain_table()
+    table.add_column("parameter", overflow="fold")
+    table.add_column("default", justify="right", overflow="fold")
+    table.add_column("")
+    table.add_column("chosen", overflow="fold")
+    for path, chosen in best.parameters.items():
+        default = record.default.get(path)
+        changed = chosen != default
+        was = "-" if default is None else setting_text(default)
+        row = [Text(path), Text(was), Text("→" if changed else "="), Text(setting_text(chosen))]
+        table.add_row(*row, style="" if changed else "dim")
+    yield Text(f"Best configuration (trial {best.trial:04d})", style="bold")
+    yield table
+    yield Text()
+    yield from _gain(record, summary, best)
+
+
+def _gain(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator[Text]:
+    if best.default_value is None:
+        yield Text("The default (trial 0) did not finish, so there is no gain to state.")
+        return
+    sign = -1.0 if record.direction == "min" else 1.0
+    gain = Text("Gain over the default: ").append(gain_text(sign * (best.value - best.default_value)), style="bold")
+    gain.append(f" ({value_text(best.default_value)} → {value_text(best.value)}) ")
+    tried = sum(trial.state == "finished" for trial in summary.table)
+    yield gain.append(
+        "on the search's own validation data, one run each. It is optimistic by selection: the winner is the best of "
+        f"{tried} on these very data. To check it, train both configurations below with other values of train_seed "
+        "and compare the means."
+    )
+
+
+def _cost(summary: Summary) -> Text:
+    paid, alone = summary.images_trained, summary.images_trained_as_if_alone
+    trained, reused = summary.stages.get("trained", 0), summary.stages.get("reused", 0)
+    line = Text(f"Stages: {trained} trained, {reused} reused. ")
+    line.append(f"Images trained: {count_text(paid)}; every trial alone would have cost {count_text(alone)}")
+    return line.append(f" ({1 - paid / alone:.0%} saved)." if alone > paid > 0 else ".")
+
+
+def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator[Text]:
+    places = {"everything": folder.path}
+    if summary.best is not None:
+        places |= {
+            "best configuration": folder.best_config,
+            "its weights": folder.best_weights,
+            "default": folder.trial(0).config,
+        }
+    for name, path in places.items():
+        yield Text(f"  {name:<20}{path}", no_wrap=True)
+    if wandb_line:
+        yield Text(f"  {wandb_line}", no_wrap=True)
+    yield Text()
+
+
+def _next(record: SearchRecord, folder: SearchFolder, end: SearchEnded) -> Iterator[Text]:
+    if end.interrupted:
+        yield Text("To continue, type the same command:")
+        yield command_text(continue_command(record.command))
+        return
+    if end.summary.best is not None:
+        yield Text("Next, train the best configuration:")
+        yield command_text(train_command(record.command, folder.best_config))
+    yield Text("To search on, ask for more trials:")
+    yield command_text(continue_command(record.command, 2 * max(record.trials, 1)))
+
+
+def command_text(command: str) -> Text:
+    """A command on a line of its own, to be copied."""
+    return Text(f"  {command}", style="bold cyan", no_wrap=True)
+
+
+def train_command(search_command: list[str], config: Path) -> str:
+    """The command that trains a configuration, in the manner in which the search was started."""
+    installed = any(Path(word).name == "tune-cl" for word in search_command[:1])
+    return f"{'tune-cl train' if installed else 'python launch/train.py'} --config {shlex.quote(str(config))}"
+
+
+def continue_command(search_command: list[str], trials: int | None = None) -> str:
+    """The search's own command line, with another number of trials if one is given."""
+    if not search_command:
+        return "the same command" + ("" if trials is None else f" with --trials {trials}")
+    program, *arguments = search_command
+    if trials is not None:
+        arguments = [*_without_trials(arguments), "--trials", str(trials)]
+    name = Path(program).name
+    start = ["python", program] if program.endswith(".py") else [name if name == "tune-cl" else program]
+    return shlex.join([*start, *arguments])
+
+
+def _without_trials(arguments: list[str]) -> Iterator[str]:
+    skip = False
+    for word in arguments:
+        if skip or word == "--trials":
+            skip = not skip
+        elif not word.startswith("--trials="):
+            yield word
