@@ -1,1 +1,10 @@
-"""Honest hyperparameter search for class-incremental learning."""
+"""Honest hyperparameter search for class-incremental learning.
+
+The command line is the front door (`tune-cl search --help`); for scripts of one's own there are `configure`,
+`run_chain`, `trainable` and `load`.
+"""
+
+from tune_cl._api import configure, load, run_chain, trainable
+from tune_cl.errors import TuneCLError
+
+__all__ = ["TuneCLError", "configure", "load", "run_chain", "trainable"]

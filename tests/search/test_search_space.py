@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from search_trees import (
@@ -17,7 +17,7 @@ from search_trees import (
 )
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import flatten, get_method, leaves, method_names, unflatten
+from tune_cl.methods import Settings, flatten, get_method, leaves, method_names, parameter, unflatten
 from tune_cl.search import SearchSpace, parse_override
 from tune_cl.search._ranges import check_value
 
@@ -322,6 +322,16 @@ def test_the_defaults_of_every_method_pass_the_checks_that_entries_pass(name: st
     known = leaves(config)
     defaults = {path: check_value(leaf, leaf.default, path) for path, leaf in known.items()}
     assert config.model_validate(unflatten(defaults)) == config()
+
+
+def test_true_is_not_one() -> None:
+    class Stages(Settings):
+        stage: Literal[0, 1] = parameter(1, "Stage.", source="test")
+
+    leaf = leaves(Stages)["stage"]
+    assert check_value(leaf, 1, "stage") == 1
+    with pytest.raises(TuneCLError, match="True is not allowed; it takes one of 0, 1"):
+        check_value(leaf, True, "stage")
 
 
 def test_a_search_space_cannot_be_changed(tmp_path: Path) -> None:

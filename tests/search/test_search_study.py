@@ -104,6 +104,31 @@ def test_trials_left_running_are_taken_up_even_when_as_many_have_begun_as_wanted
     assert ask(opener(trials=1)).number == 0
 
 
+def test_a_trial_that_has_ended_meanwhile_is_not_taken_up(opener: Any) -> None:
+    ask(opener())
+    again = opener()
+    again.tell_failed(0, "the driver gave up on it")
+    assert ask(again).number == 1
+
+
+def test_a_crash_between_a_value_and_its_decision_leaves_the_value_to_be_decided_on(
+    opener: Any, tmp_path: Path
+) -> None:
+    study = opener(stopping=HALVING)
+    for _ in range(4):
+        ask(study)
+    for number in (0, 1):
+        study.report(number, 1, 0.5)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "s.journal")))
+    storage.set_trial_intermediate_value(2, 1, 0.1)  # the crash came here: the trial would be stopped
+    storage.set_trial_intermediate_value(3, 1, 0.1)
+    storage.set_trial_intermediate_value(3, 2, 0.1)  # this one has gone on
+    again = opener(stopping=HALVING)
+    assert again.report(2, 1, 0.9) == "stop", "the value that was stored first counts"
+    assert again.report(3, 1, 0.1) == "continue"
+    assert again.trials()[2].values == {1: 0.1}
+
+
 def test_a_search_cut_inside_a_trial_ends_like_an_uninterrupted_one(opener: Any) -> None:
     whole = opener("whole", stopping=HALVING)
     run_all(whole)

@@ -6,7 +6,8 @@ import pytest
 from search_trees import space_dict, write_space
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import load_space, protocol_horizon, shipped_spaces
+from tune_cl.methods import get_method
+from tune_cl.search import load_space, protocol_horizon, resolve, shipped_spaces
 from tune_cl.search._options import check_option
 
 
@@ -107,6 +108,16 @@ def test_every_shipped_space_begins_with_its_command_and_loads() -> None:
             resources.files("search_spaces").joinpath(name).read_text().startswith("# python launch/search.py --space ")
         )
         assert load_space(name).method
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_a_shipped_space_resolves_for_its_method_at_every_scale_and_budget(name: str) -> None:
+    space = load_space(name)
+    config = get_method(space.method).config
+    for scale, settings in space.scales.items():
+        for budget in settings.budgets:
+            resolved = resolve(space, config=config, scale=scale, budget=budget, overrides={})
+            assert resolved.configuration(resolved.default_sample()) == resolved.configuration({})
 
 
 @pytest.mark.parametrize("name", ["", "a\x00b", "x" * 5000, "no/such/folder/space.yaml"])

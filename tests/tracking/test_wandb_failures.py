@@ -43,7 +43,11 @@ def test_image_that_cannot_be_read_costs_one_line_and_no_other_trial(folder: Sea
         tracker.handle(event)
     tracker.close(20)
     assert len(said) == 1
-    assert len(offline_runs(folder.wandb)["genifer-fashion-b4-t3-quick-0001"].rows()) == 4
+    runs = offline_runs(folder.wandb)
+    assert runs["genifer-fashion-b4-t3-quick-0000"].exit_codes() == [130]
+    (without_picture,) = runs["genifer-fashion-b4-t3-quick-0000"].rows()
+    assert (without_picture["increment"], "replay/path" in without_picture) == (0, False)
+    assert len(runs["genifer-fashion-b4-t3-quick-0001"].rows()) == 4
 
 
 def driver_that_meets_a_silent_server(
@@ -75,11 +79,13 @@ def driver_that_meets_a_silent_server(
             "HOME": str(folder.path.parent),
             "PATH": "/usr/bin:/bin",
         }
-        begin = time.monotonic()
+        # Into a file: W&B's service outlives the driver for a while and would keep a pipe open.
+        output = folder.path / "output.txt"
         command = [sys.executable, "-c", textwrap.dedent(script)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        return time.monotonic() - begin, done.stdout
+        begin = time.monotonic()
+        with output.open("w") as file:
+            subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=True, timeout=100)
+        return time.monotonic() - begin, output.read_text()
 
 
 def seconds_after(word: str, output: str) -> float:
@@ -88,12 +94,12 @@ def seconds_after(word: str, output: str) -> float:
 
 def test_silent_server_holds_up_neither_the_events_nor_the_end(folder: SearchFolder) -> None:
     folder.path.mkdir(parents=True)
-    seconds, output = driver_that_meets_a_silent_server(folder, init_seconds=60, close_seconds=2)
+    seconds, output = driver_that_meets_a_silent_server(folder, init_seconds=15, close_seconds=2)
     assert seconds_after("handled", output) < 1
     assert seconds_after("closed", output) < 3.5
     assert "did not finish within 2 s (4 rows not handed over)" in output
     assert "wandb sync" in output
-    assert seconds < 20  # the end of the process does not wait for W&B either
+    assert seconds < 12  # the end of the process does not wait for W&B either
     assert len(folder.trial(0).rows()) == 4
 
 

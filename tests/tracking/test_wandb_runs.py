@@ -216,3 +216,12 @@ def test_rows_larger_than_a_block_of_the_log_are_read_back(folder: SearchFolder)
     track(events)
     rows = run_of(folder, 0).rows()
     assert [logged["losses/classifier/term-01999"] for logged in rows] == [1999.0, 1999.1, 1999.2]
+
+
+def test_damaged_picture_costs_no_row_of_a_trial_that_is_taken_up(folder: SearchFolder) -> None:
+    for t in range(3):
+        reported(folder, 0, t)
+    folder.trial(0).replay_grid(0).write_bytes(b"not a picture")
+    said = track([started(folder), trial_started(folder, 0)])
+    assert len(said) == 1
+    assert increments(run_of(folder, 0)) == [0, 1, 2]

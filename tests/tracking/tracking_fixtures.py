@@ -1,7 +1,5 @@
 """A small search as the driver would report it: records, rows and events for the tests of tracking."""
 
-from pathlib import Path
-
 from PIL import Image
 
 from tune_cl.records import (
@@ -141,7 +139,3 @@ def search_ended(interrupted: bool = False, **changes: object) -> SearchEnded:
     }
     in_flight = ["trial 0004: generator at increment 2"] if interrupted else []
     return SearchEnded(Summary.model_validate(values | changes), interrupted, in_flight)
-
-
-def search_at(path: Path) -> SearchFolder:
-    return SearchFolder(path / "genifer-fashion-b4-t3-quick")

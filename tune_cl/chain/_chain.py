@@ -2,7 +2,8 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +11,11 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
+from tune_cl.chain._lease import Lease
 from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
 from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, get_method
+from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, get_method
 from tune_cl.nets import Classifier, Component, build_classifier
 from tune_cl.records import IncrementRow, RunConfig, StageUse, describe_validation
 from tune_cl.streams import LabelledImages, Pixels, Place, Stream
@@ -21,12 +23,13 @@ from tune_cl.streams import LabelledImages, Pixels, Place, Stream
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life from inside a running phase."""
+    """A sign of life from inside a running phase, or from one who waits while another process trains it."""
 
     increment: int
     phase: str
     step: int
     steps: int
+    waiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Chain:
         run: the configuration.
         stream: the stream that it names; training data only.
         store: where stages are found and published.
-        on_progress: called after every step of a phase.
+        on_progress: called after every step of a phase, and at every look while another process trains it.
         node: name of the machine, for the rows.
     """
 
@@ -68,6 +71,7 @@ class Chain:
             raise TuneCLError(
                 f"horizon {run.horizon}: {stream.name} has {stream.horizon} increments after its base task"
             )
+        self._method.check_fit(self._config, stream.image_shape)
         self._device = device_of(run.device)
         self._numerics = Numerics.of(run.device, run.threads)
         self._state: dict[str, Component] = {}
@@ -85,17 +89,23 @@ class Chain:
         return len(self._rows) > self._run.horizon
 
     def advance(self) -> Increment:
-        """Run the next increment: each of its phases, then the score on validation data of all classes seen."""
+        """Run the next increment: each of its phases, then the score on validation data of all classes seen.
+
+        An exception on the way (an interrupt, divergence) leaves the chain where it was: `advance` can be called again.
+        """
         if self.done:
             raise RuntimeError(f"the chain has run its {self._run.horizon} increments")
         t = self.next_increment
+        state, key = dict(self._state), self._key
         stages: list[tuple[Phase, Stage, bool]] = []
-        for phase in self._method.phases(t, self._run.horizon):
-            stage, trained = self._stage(phase, t)
-            self._state.update(stage.changed)
-            self._key = stage.record.key
-            stages.append((phase, stage, trained))
-        row = self._row(t, stages)
+        with _threads(self._run.threads):
+            for phase in self._method.phases(t, self._run.horizon):
+                stage, trained = self._stage(phase, t, state, key)
+                state.update(stage.changed)
+                key = stage.record.key
+                stages.append((phase, stage, trained))
+            row = self._row(t, stages, build_classifier(state[CLASSIFIER]).to(self._device))
+        self._state, self._key = state, key
         self._rows.append(row)
         previews = [stage.preview for _, stage, _ in stages if stage.preview is not None]
         return Increment(row, previews[-1] if previews else None)
@@ -118,31 +128,46 @@ class Chain:
                 keys.append((t, phase.name, parent))
         return keys
 
-    def _stage(self, phase: Phase, t: int) -> tuple[Stage, bool]:
+    def _stage(self, phase: Phase, t: int, state: Mapping[str, Component], parent: str | None) -> tuple[Stage, bool]:
         """Load a stage, or train and publish it; say whether it was trained."""
-        ingredients = self._ingredients(phase, t, self._key)
+        ingredients = self._ingredients(phase, t, parent)
         key = stage_key(ingredients)
-        stored = self._store.load(key)
-        if stored is not None:
-            return stored, False
-        context = PhaseContext(
-            Place(self._run.train_seed, t, phase.name),
-            self._device,
-            lambda step, steps: self._on_progress(Progress(t, phase.name, step, steps)),
-        )
-        started = time.perf_counter()
-        result = phase.run(self._method.subtree(self._config, t, phase), self._data(phase, t), self._state, context)
-        record = StageRecord(
-            key=key,
-            parent=self._key,
-            ingredients=ingredients,
-            seconds=time.perf_counter() - started,
-            images_trained=result.images_trained,
-            losses=dict(result.losses),
-            metrics=dict(result.metrics),
-            checksum="",
-        )
-        return self._store.publish(Stage(record, result.changed, result.preview)), True
+        while True:
+            stored = self._store.load(key)
+            if stored is not None:
+                return stored, False
+            lease = self._store.lease(key)
+            if lease is not None:
+                break
+            self._on_progress(Progress(t, phase.name, 0, 1, waiting=True))
+            time.sleep(self._store.times.poll)
+        with lease:
+            stored = self._store.load(key)  # published between the two looks?
+            if stored is not None:
+                return stored, False
+            started = time.perf_counter()
+            result = self._train(phase, t, state, lease)
+            record = StageRecord(
+                key=key,
+                parent=parent,
+                ingredients=ingredients,
+                seconds=time.perf_counter() - started,
+                images_trained=result.images_trained,
+                losses=dict(result.losses),
+                metrics=dict(result.metrics),
+                checksum="",
+            )
+            return self._store.publish(Stage(record, result.changed, result.preview)), True
+
+    def _train(self, phase: Phase, t: int, state: Mapping[str, Component], lease: Lease) -> PhaseResult:
+        """Call a phase with its subtree, its increment's tensors and its parent's state, and nothing else."""
+
+        def progress(step: int, steps: int) -> None:
+            lease.beat()
+            self._on_progress(Progress(t, phase.name, step, steps))
+
+        context = PhaseContext(Place(self._run.train_seed, t, phase.name), self._device, progress)
+        return phase.run(self._method.subtree(self._config, t, phase), self._data(phase, t), state, context)
 
     def _ingredients(self, phase: Phase, t: int, parent: str | None) -> dict[str, object]:
         subtree = self._method.subtree(self._config, t, phase)
@@ -166,8 +191,7 @@ class Chain:
             past=past,
         )
 
-    def _row(self, t: int, stages: list[tuple[Phase, Stage, bool]]) -> IncrementRow:
-        classifier = self.classifier().to(self._device)
+    def _row(self, t: int, stages: list[tuple[Phase, Stage, bool]], classifier: Classifier) -> IncrementRow:
         pixels = Pixels(self._stream.preprocessing, self._device)
         validation = [self._stream.validation(i) for i in range(t + 1)]
         correct = [correct_per_image(classifier, part.images, part.labels, pixels) for part in validation]
@@ -207,6 +231,17 @@ class Chain:
             "paid/seconds": sum(record.seconds for record, trained in uses if trained),
         }
         return {name: (before.get(name) or 0.0) + value for name, value in added.items()}
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Compute with the threads that the stage key names, whatever this process was set to."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device_of(kind: str) -> torch.device:

@@ -2,12 +2,13 @@
 
 `<stages>/ab/abcd.../stage.json` says what the stage is and what it cost; `state.pt` holds the components it changed,
 read with `weights_only`. Correctness never depends on exclusion: two publishers of one key write equal content, and the
-first rename wins.
+first rename wins. Exclusion saves work only: see `_lease`.
 """
 
 import hashlib
 import io
 import os
+import pickle
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -16,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from tune_cl.errors import TuneCLError
+from tune_cl.chain._lease import Lease, LeaseTimes, take_lease
 from tune_cl.nets import Component
-from tune_cl.records import Record, read_record, write_json
+from tune_cl.records import Record, write_json
+
+# What torch.load and the content's own shape raise where a file is not what `publish` writes.
+_MALFORMED = (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
 
 
 class StageRecord(Record):
@@ -49,26 +54,31 @@ class Stage:
 class StageStore:
     """Stages in a folder of a local or shared POSIX file system."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, times: LeaseTimes | None = None) -> None:
         self.path = path
+        self.times = times or LeaseTimes()
 
     def __contains__(self, key: str) -> bool:
         return (self._folder(key) / "stage.json").exists()
 
+    def lease(self, key: str) -> Lease | None:
+        """Take the lease on training a stage; None where somebody else, who seems alive, is at it."""
+        return take_lease(self.path / "leases" / key, self.times)
+
     def load(self, key: str) -> Stage | None:
         """Read a stage; None where there is none, or where it is damaged (which is then set aside)."""
         folder = self._folder(key)
+        if not folder.exists():
+            return None
         try:
-            record = read_record(folder / "stage.json", StageRecord)
+            record = StageRecord.model_validate_json((folder / "stage.json").read_bytes())
             data = (folder / "state.pt").read_bytes()
-        except (TuneCLError, OSError):
-            if folder.exists():
-                self._set_aside(key)
-            return None
-        if hashlib.sha256(data).hexdigest() != record.checksum or record.key != key:
-            self._set_aside(key)
-            return None
-        return _stage_of(record, data)
+            if record.key == key and hashlib.sha256(data).hexdigest() == record.checksum:
+                return _stage_of(record, data)
+        except (OSError, ValidationError, *_MALFORMED):
+            pass  # damaged, as is what fails the check above
+        self._set_aside(key)
+        return None
 
     def publish(self, stage: Stage) -> Stage:
         """Store a stage under its key, unless somebody else was first; return it as stored (with its checksum)."""

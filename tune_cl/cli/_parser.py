@@ -57,7 +57,9 @@ def search_parser() -> Parser:
     how.add_argument("--scheduler", metavar="NAME", help="halving (successive halving on increments) or none")
     how.add_argument("--objective", metavar="METRIC", help="metric at the last increment, e.g. val/accuracy")
     how.add_argument("--protocol", metavar="NAME", help="whose validation data may decide: stream, or first_<k>")
-    how.add_argument("--time-budget", metavar="TIME", help="begin nothing more after this time, e.g. 90s, 45m, 2h")
+    how.add_argument(
+        "--time-budget", metavar="TIME", help="end after this time, e.g. 90s, 45m, 2h; the same command goes on"
+    )
     _seeds(parser, search=True)
     _data(parser)
     where = parser.add_argument_group("where to run")

@@ -21,6 +21,7 @@ from tune_cl.engine import (
     cluster,
     held,
     local_resources,
+    make_folder,
     run_search,
     save_winner,
     share_out,
@@ -41,7 +42,7 @@ from tune_cl.search import (
     resolve,
 )
 from tune_cl.streams import Stream, download, open_stream, parse_name, stream_scale
-from tune_cl.tracking import ConsoleTracker, Trackers, WandbTracker
+from tune_cl.tracking import ConsoleTracker, Tracker, Trackers, WandbTracker
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,27 @@ def search(argv: Sequence[str]) -> int:
     if args.dry_run:
         show_plan(_plan(args, argv, local_resources(), "this machine"))
         return 0
-    if args.address is None:
-        _plan(args, argv, local_resources(), "this machine")  # complain before Ray takes its seconds to start
-    with cluster(args.address) as available:
-        plan = _plan(args, argv, available, "the cluster" if args.address else "this machine")
-        return _run(plan, args, time_budget)
-
-
-def _run(plan: Plan, args: argparse.Namespace, time_budget: float | None) -> int:
-    folder, record = plan.folder, plan.record
-    fresh = not folder.path.exists()
     wandb = WandbTracker(
         args.wandb_mode, args.wandb_project, args.wandb_entity, report=lambda line: console.notice(line)
     )
     console = ConsoleTracker(wandb_line=wandb.describe)
     trackers = Trackers([console, wandb], report=console.notice)
+    if args.address is None:
+        _plan(args, argv, local_resources(), "this machine")  # complain before Ray takes its seconds to start
+    with cluster(args.address) as nodes:
+        plan = _plan(args, argv, nodes, "the cluster" if args.address else "this machine")
+        ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
+        try:
+            ending = _run(plan, trackers, time_budget)
+        finally:
+            trackers.close(timeout=5 if ending == "interrupted" else 30)
+    return 130 if ending == "interrupted" else 0
+
+
+def _run(plan: Plan, trackers: Tracker, time_budget: float | None) -> Ending:
+    folder, record = plan.folder, plan.record
+    make_folder(plan.stages, "--stages")
+    fresh = not folder.path.exists()
     with held(folder):
         try:
             study = _study(plan)
@@ -107,15 +114,14 @@ def _run(plan: Plan, args: argparse.Namespace, time_budget: float | None) -> int
                 missing=missing,
                 time_budget=time_budget,
             )
-        winner = conductor.best_run()
-        if winner is not None and ending != "interrupted":
-            save_winner(folder, winner, plan.stream, plan.stages)
-        conductor.announce_end(conductor.conclude(), interrupted=ending != "done", in_flight=lost)
-        trackers.close(timeout=5 if ending == "interrupted" else 30)
-    return 130 if ending == "interrupted" else 0
+        summary = conductor.conclude()
+        if summary.best is not None:
+            save_winner(folder, summary.best.trial, plan.stream, plan.stages)
+        conductor.announce_end(summary, interrupted=ending != "done", in_flight=lost)
+    return ending
 
 
-def _plan(args: argparse.Namespace, argv: Sequence[str], available: Mapping[str, float], where: str) -> Plan:
+def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping[str, float]], where: str) -> Plan:
     """Check everything that was asked for against everything that is there.
 
     Raises:
@@ -134,11 +140,14 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], available: Mapping[str,
     space = resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=overrides)
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
-    name = args.name or f"{method.name}-{option['stream']}-{option['budget']}"
+    name = args.name if args.name is not None else f"{method.name}-{option['stream']}-{option['budget']}"
     folder = search_folder(Path(args.results), name)
-    resources = share_out(dict(available), args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
+    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
+    if folder.path.absolute() == stages.absolute():
+        raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
+    resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
     data_root = Path(args.data_root) if args.data_root else None
-    if args.download:
+    if args.download and not args.dry_run:
         _download(option["stream"], data_root)
     stream = open_stream(record, data_root, args.accept_modified_data)
     direction = default_direction(option["objective"]) if args.objective else file.direction
@@ -168,7 +177,6 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], available: Mapping[str,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check_same(folder, search_record)
-    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     return Plan(space, stream, search_record, resources, folder, stages)
 
 
@@ -210,8 +218,9 @@ def _difference(key: str, old: Any, new: Any) -> str:
 def _check_numbers(args: argparse.Namespace) -> None:
     for name in ("trials", "concurrency", "cpus_per_trial"):
         at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
-    if args.gpus_per_trial is not None and not 0 <= args.gpus_per_trial < 1024:
-        raise TuneCLError(f"--gpus-per-trial {args.gpus_per_trial:g}: must be 0 or more")
+    gpus = args.gpus_per_trial
+    if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
+        raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
 
 
 def _download(stream: str, data_root: Path | None) -> None:
@@ -227,17 +236,21 @@ def versions() -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout that this package runs from, if it is one."""
-    folder = Path(__file__).parent
+    """Commit of the checkout that this package runs from, if it is one (and not an install inside somebody's)."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("rev-parse", "HEAD") or None
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=5,
+        check=True,
+        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+    )
+    return done.stdout.strip()

@@ -59,7 +59,7 @@ def show_plan(plan: "Plan") -> None:
     disk = shared[1] + record.trials * (sum(sizes) - shared[1])
     facts = {
         "search": f"{record.name}: {record.method} on {record.stream.name}, budget {record.budget}",
-        "judged by": f"{record.objective}, {record.direction}, at increment {record.horizon} (protocol {record.protocol})",
+        "judged by": f"{record.objective} ({record.direction}), increment {record.horizon}, protocol {record.protocol}",
         "trials": f"{record.trials}, {plan.resources.concurrency} at a time, each with {plan.resources.cpus} CPU"
         + (f" and {plan.resources.gpus:g} GPU" if plan.resources.gpus else ""),
         "sampler, scheduler": f"{record.sampler}, {record.scheduler}",

@@ -10,18 +10,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tune_cl.chain import Chain, StageStore
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._parser import train_parser
-from tune_cl.engine import save_weights, write_grid
+from tune_cl.engine import make_folder, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import flatten, get_method, leaves, unflatten
 from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_yaml
-from tune_cl.search import check_value, find_leaf, parse_override
+from tune_cl.search import parse_override
 from tune_cl.streams import download, open_stream, parse_name
 
 
 def train(argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
     args = train_parser().parse_args(argv)
-    run = _overridden(read_record(Path(args.config), RunConfig), args.overrides, args.train_seed)
+    overrides = dict(parse_override(text) for text in args.overrides)
+    run = override(read_record(Path(args.config), RunConfig), overrides, where="--set ")
+    if args.train_seed is not None:
+        run = run.model_copy(update={"train_seed": args.train_seed})
     data_root = Path(args.data_root) if args.data_root else None
     if args.download:
         if data_root is None:
@@ -30,8 +32,9 @@ def train(argv: Sequence[str]) -> int:
     stream = open_stream(run.stream, data_root, args.accept_modified_data)
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
-    if output and output.increments.exists():
-        raise TuneCLError(f"--output {args.output}: holds the rows of another run; name a new folder")
+    make_folder(stages, "--stages")
+    if output:
+        _begin_output(output, run)
     torch.set_num_threads(run.threads)
     console = Console(highlight=False)
     console.print(
@@ -53,25 +56,23 @@ def train(argv: Sequence[str]) -> int:
                 if increment.preview is not None:
                     write_grid(output.replay_grid(increment.row.increment), increment.preview.numpy())
     if output:
-        write_yaml(output.config, run, f"python launch/train.py --config {output.config}")
         save_weights(output.path / "classifier.pt", chain.classifier(), stream)
         console.print(f"rows, configuration and weights: {output.path}")
     return 0
 
 
-def _overridden(run: RunConfig, overrides: Sequence[str], train_seed: int | None) -> RunConfig:
-    """Apply --set and --train-seed.
+def _begin_output(output: TrialFolder, run: RunConfig) -> None:
+    """Write the configuration that the rows will belong to; an interrupted run of the same one goes on.
 
     Raises:
-        TuneCLError: a path or a value is not the method's.
+        TuneCLError: the folder holds another run, or cannot be written.
     """
-    known = leaves(get_method(run.method).config)
-    values = flatten(run.parameters)
-    for text in overrides:
-        path, value = parse_override(text)
-        values[path] = check_value(find_leaf(known, path, f"--set {text}"), value, f"--set {path}")
-    changes = {"parameters": unflatten(values)}
-    return run.model_copy(update=changes if train_seed is None else {**changes, "train_seed": train_seed})
+    if output.config.exists() or output.increments.exists():
+        if not output.config.exists() or read_record(output.config, RunConfig) != run:
+            raise TuneCLError(f"--output {output.path}: holds the rows of another run; name a new folder")
+        return
+    make_folder(output.path, "--output")
+    write_yaml(output.config, run, f"python launch/train.py --config {output.config}")
 
 
 def _line(row: IncrementRow) -> str:

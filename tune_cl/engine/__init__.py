@@ -2,8 +2,9 @@
 
 from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
 from tune_cl.engine._conductor import Conductor, run_config, write_grid
+from tune_cl.engine._configure import configure, override
 from tune_cl.engine._failures import describe_failure
-from tune_cl.engine._run import Ending, held, run_search
+from tune_cl.engine._run import Ending, held, make_folder, run_search
 from tune_cl.engine._trainable import ChainTrainable, result_of
 from tune_cl.engine._winner import load_weights, save_weights, save_winner
 
@@ -13,10 +14,13 @@ __all__ = [
     "Ending",
     "Resources",
     "cluster",
+    "configure",
     "describe_failure",
     "held",
     "load_weights",
     "local_resources",
+    "make_folder",
+    "override",
     "result_of",
     "run_config",
     "run_search",

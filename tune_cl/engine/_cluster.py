@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -44,8 +44,8 @@ class Resources:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[dict[str, float]]:
-    """Start Ray here (on loopback, without dashboard) or connect to a cluster; yields its total resources.
+def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
+    """Start Ray here (on loopback, without dashboard) or connect to a cluster; yields the resources of each node.
 
     Raises:
         TuneCLError: there is no cluster at the address.
@@ -63,40 +63,55 @@ def cluster(address: str | None) -> Iterator[dict[str, float]]:
                 f"--address {address}: no Ray cluster can be reached there ({reason}); start one: `ray start --head`"
             ) from None
     try:
-        yield ray.cluster_resources()
+        yield [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
 
 
-def local_resources() -> dict[str, float]:
-    """What Ray would offer on this machine, without starting it."""
-    return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+def local_resources() -> list[dict[str, float]]:
+    """What Ray would offer on this machine, its only node, without starting it."""
+    return [{"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}]
 
 
 def share_out(
-    available: dict[str, float], cpus: int | None, gpus: float | None, concurrency: int | None, where: str
+    nodes: Sequence[Mapping[str, float]], cpus: int | None, gpus: float | None, concurrency: int | None, where: str
 ) -> Resources:
     """Divide what there is among trials: a GPU each where there are any, else one core each.
 
     Args:
-        available: total "CPU" and "GPU".
+        nodes: "CPU" and "GPU" of each node; a trial runs within one.
         cpus: asked for per trial, None for 1.
         gpus: asked for per trial (a fraction shares one), None for 1 where there are any.
         concurrency: most trials at a time, None for as many as fit.
         where: what offers the resources, for messages.
 
     Raises:
-        TuneCLError: not one trial fits.
+        TuneCLError: not one trial fits on any node.
     """
-    n_cpus, n_gpus = available.get("CPU", 0.0), available.get("GPU", 0.0)
+    n_cpus, n_gpus = (max((node.get(kind, 0.0) for node in nodes), default=0.0) for kind in ("CPU", "GPU"))
+    on_a_node = where if len(nodes) == 1 else f"no node of {where} has that many; the largest"
     cpus = cpus or 1
     gpus = gpus if gpus is not None else (1.0 if n_gpus else 0.0)
     if gpus > n_gpus:
         raise TuneCLError(
-            f"--gpus-per-trial {gpus:g}: {where} has {n_gpus:g} GPUs; leave the option out to run on "
+            f"--gpus-per-trial {gpus:g}: {on_a_node} has {n_gpus:g} GPUs; leave the option out to run on "
             f"{'those there are' if n_gpus else 'the CPU'}"
         )
     if cpus > n_cpus:
-        raise TuneCLError(f"--cpus-per-trial {cpus}: {where} has {n_cpus:g} CPUs; ask for at most that many")
-    fit = int(n_cpus // cpus) if not gpus else min(int(n_cpus // cpus), int(n_gpus / gpus + 1e-9))
-    return Resources(cpus, gpus, max(1, min(fit, concurrency or fit)))
+        raise TuneCLError(f"--cpus-per-trial {cpus}: {on_a_node} has {n_cpus:g} CPUs; ask for at most that many")
+    fit = sum(_fitting(node, cpus, gpus) for node in nodes)
+    if not fit:
+        raise TuneCLError(
+            f"--cpus-per-trial {cpus}, --gpus-per-trial {gpus:g}: no node of {where} has both; ask for less of one"
+        )
+    return Resources(cpus, gpus, min(fit, concurrency or fit))
+
+
+def _fitting(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """How many trials run on a node at a time; a fraction of a GPU lies on one GPU."""
+    by_cpu = int(node.get("CPU", 0.0) // cpus)
+    if not gpus:
+        return by_cpu
+    n_gpus = node.get("GPU", 0.0)
+    by_gpu = int(n_gpus // gpus) if gpus >= 1 else int(n_gpus) * int(1 / gpus + 1e-9)
+    return min(by_cpu, by_gpu)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ class Conductor:
             folder = self._folder.trial(row.trial)
             if preview is not None:
                 write_grid(folder.replay_grid(row.increment), preview)
+            row = _with_paid(row, folder.rows())
             if folder.add_row(row):
                 folder.add_log(_stamped(_in_words(row)))
             value = row.metrics[self._record.objective]
@@ -83,7 +84,7 @@ class Conductor:
             decision = self._study.report(row.trial, row.increment, value)
             if decision == "stop":
                 self._study.tell_stopped(row.trial)
-                self._end(row.trial, "stopped", f"stopped after increment {row.increment} by {self._record.scheduler}")
+                self._end(row.trial, "stopped", f"below the cut of {self._record.scheduler}")
             elif decision == "fail":
                 self.on_failure(row.trial, f"{self._record.objective} is not a number at increment {row.increment}", "")
             elif row.increment == self._record.horizon:
@@ -109,18 +110,12 @@ class Conductor:
         with self._lock:
             return [_where(trial, progress) for trial, progress in sorted(self._running.items())]
 
-    def best_run(self) -> RunConfig | None:
-        """The configuration of the best of the finished trials."""
-        best = self._study.best()
-        if best is None:
-            return None
-        return run_config(self._record, self._space.configuration(best.parameters))
-
     def conclude(self) -> Summary:
         """Write `best.yaml` and `summary.json` for the search as it stands."""
         with self._lock:
-            run = self.best_run()
-            if run is not None:
+            best = self._study.best()
+            if best is not None:
+                run = run_config(self._record, self._space.configuration(best.parameters))
                 write_yaml(self._folder.best_config, run, f"python launch/train.py --config {self._folder.best_config}")
             summary = self._summary()
             write_json(self._folder.summary, summary)
@@ -194,6 +189,17 @@ def write_grid(path: Any, preview: np.ndarray) -> None:
     image = Image.fromarray(canvas[0] if channels == 1 else canvas.transpose(1, 2, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
+
+
+def _with_paid(row: IncrementRow, on_disk: Sequence[IncrementRow]) -> IncrementRow:
+    """A row whose `paid/*` count what its trial trained before an interrupt or the loss of a worker, too."""
+    earlier = [before for before in on_disk if before.increment < row.increment]
+    trained = [use for r in (*earlier, row) for use in r.stages if use.origin == "trained"]
+    paid = {
+        "paid/images_trained": float(sum(use.images_trained for use in trained)),
+        "paid/seconds": sum(use.seconds for use in trained),
+    }
+    return row.model_copy(update={"metrics": {**row.metrics, **paid}})
 
 
 def _in_words(row: IncrementRow) -> str:

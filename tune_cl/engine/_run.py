@@ -5,9 +5,9 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from tune_cl.records import SearchFolder
 from tune_cl.streams import Stream
 
 _POLL = 0.5  # seconds between two looks at the progress board
+_INSIST = 0.5  # seconds between two requests to Ray to end
 _WORKER_RESTARTS = 3  # of a trial whose worker died; exceptions inside a trial are reported, not raised
 
 Ending = Literal["done", "interrupted", "out of time"]
@@ -35,7 +36,6 @@ class _Stop:
     """Why the search is asked to end before its time."""
 
     ending: Ending = "done"
-    in_flight: list[str] = field(default_factory=list)
 
 
 def run_search(
@@ -57,10 +57,13 @@ def run_search(
         resources: of one trial, and how many at a time.
         horizon: last increment.
         missing: trials to run: those left over and those not begun.
-        time_budget: seconds after which no further phase is waited for, None for no limit.
+        time_budget: seconds after which phases in flight are given up, None for no limit.
 
     Returns:
         How it ended, and the phases in flight that were lost.
+
+    Raises:
+        TuneCLError: the space proposes what the method refuses.
     """
     board = start_board()
     trainable = tune.with_resources(
@@ -87,9 +90,10 @@ def run_search(
                 callbacks=[LossOfWorkers(conductor)],
             ),
         )
-        with _stoppable(conductor.in_flight, time_budget) as stop:
+        with _stoppable(time_budget) as stop:
             tuner.fit()
-    return stop.ending, stop.in_flight
+    # Asked now, not when the end was: a phase may have come through while Ray closed its trials.
+    return stop.ending, conductor.in_flight() if stop.ending != "done" else []
 
 
 @contextmanager
@@ -99,7 +103,7 @@ def held(folder: SearchFolder) -> Iterator[None]:
     Raises:
         TuneCLError: another process runs this search.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.path, "--results")
     with folder.lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,32 +114,48 @@ def held(folder: SearchFolder) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _stoppable(in_flight: Callable[[], list[str]], time_budget: float | None) -> Iterator[_Stop]:
-    """Turn Ctrl-C, SIGTERM and the time budget into Ray's orderly end (its SIGUSR1); a second Ctrl-C ends at once."""
-    stop = _Stop()
+def make_folder(path: Path, option: str) -> None:
+    """Make a folder to write to.
 
-    def end(ending: Ending) -> None:
-        if stop.ending == "done":
-            stop.ending, stop.in_flight = ending, in_flight()
-            os.kill(os.getpid(), signal.SIGUSR1)
+    Raises:
+        TuneCLError: it cannot be made; `option` is what names it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TuneCLError(f"{option}: the folder {path} cannot be made ({error.strerror}); name another") from None
+
+
+@contextmanager
+def _stoppable(time_budget: float | None) -> Iterator[_Stop]:
+    """Turn Ctrl-C, SIGTERM and the time budget into Ray's orderly end; a second Ctrl-C ends at once."""
+    stop, asked, over = _Stop(), threading.Event(), threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if stop.ending == "interrupted":
             os._exit(130)
-        end("interrupted")
+        stop.ending = "interrupted"
+        asked.set()
+
+    def insist() -> None:
+        # Ray ends in an orderly way at SIGUSR1, but only once its own handler is there: hence more than one.
+        asked.wait(None if time_budget is None else min(time_budget, threading.TIMEOUT_MAX))
+        if not over.is_set() and stop.ending == "done":
+            stop.ending = "out of time"
+        while not over.is_set():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            over.wait(_INSIST)
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    previous[signal.SIGUSR1] = signal.getsignal(signal.SIGUSR1)
-    timer = threading.Timer(time_budget, end, ["out of time"]) if time_budget is not None else None
-    if timer:
-        timer.daemon = True
-        timer.start()
+    previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    thread = threading.Thread(target=insist, name="end", daemon=True)
+    thread.start()
     try:
         yield stop
     finally:
-        if timer:
-            timer.cancel()
+        over.set()
+        asked.set()
+        thread.join()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -11,6 +11,7 @@ import torch
 from ray import tune
 
 from tune_cl.chain import Chain, Increment, Progress, StageStore
+from tune_cl.engine._configure import override
 from tune_cl.engine._failures import describe_failure
 from tune_cl.engine._progress import ProgressPost
 from tune_cl.records import IncrementRow, RunConfig
@@ -20,7 +21,8 @@ _POINTER = "chain.json"
 
 
 class ChainTrainable(tune.Trainable):
-    """Runs one chain. Its configuration is `{"run": RunConfig as JSON text, "trial": number}`.
+    """Runs one chain. Its configuration is `{"run": RunConfig as JSON text, "trial": number}`, or, with a `base`
+    configuration, `{path: value, …}`: what differs from it.
 
     Ray's own checkpoint of a trial is a pointer (the next increment): what was trained is in the stage store, and a
     restored trial loads it from there.
@@ -33,6 +35,7 @@ class ChainTrainable(tune.Trainable):
         stages: str = "",
         board: Any = None,
         report_failures: bool = False,
+        base: RunConfig | None = None,
     ) -> None:
         """Take over what is common to all trials.
 
@@ -41,11 +44,12 @@ class ChainTrainable(tune.Trainable):
             stream: the training data, shared in memory by all trials of a node.
             stages: folder of the stage store.
             board: where progress inside phases is posted, if anywhere.
+            base: configuration that a trial's paths change; None where trials name their whole configuration.
             report_failures: report an exception in a row, so that the actor lives on, instead of raising it.
         """
         assert stream is not None
         self._stream, self._stages, self._board = stream, stages, board
-        self._report_failures = report_failures
+        self._report_failures, self._base = report_failures, base
         context = ray.get_runtime_context()
         self._node = f"{ray.util.get_node_ip_address()}/{context.get_node_id()[:8]}"
         self._chain: Chain | None = None
@@ -82,8 +86,7 @@ class ChainTrainable(tune.Trainable):
         return self._chain.next_increment if self._chain else 0
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._run = RunConfig.model_validate_json(config["run"])
-        self._trial = config["trial"]
+        self._run, self._trial = _run_of(config, self._base)
         self._chain = None
         torch.set_num_threads(self._run.threads)
 
@@ -96,9 +99,18 @@ class ChainTrainable(tune.Trainable):
 
     def _report(self, increment: Increment) -> dict[str, Any]:
         assert self._chain is not None
+        result = {**result_of(increment.row), "row": increment.row.model_dump_json()}
+        if not self._report_failures:  # somebody's own Tuner: its loggers would write images out as text
+            return {**result, "done": self._chain.done}
         preview = None if increment.preview is None else np.asarray(increment.preview)
-        done = {} if self._report_failures else {"done": self._chain.done}  # a search decides on the end itself
-        return {**result_of(increment.row), "row": increment.row.model_dump_json(), "preview": preview, **done}
+        return {**result, "preview": preview}  # a search decides on the end itself
+
+
+def _run_of(config: dict[str, Any], base: RunConfig | None) -> tuple[RunConfig, int]:
+    """The whole configuration of a trial, and its number."""
+    if base is None:
+        return RunConfig.model_validate_json(config["run"]), config["trial"]
+    return override(base, config), 0
 
 
 def _ignore(progress: Progress) -> None:

@@ -6,25 +6,29 @@ from typing import Any
 
 import torch
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import StageStore
 from tune_cl.errors import TuneCLError
+from tune_cl.methods import CLASSIFIER
 from tune_cl.nets import Classifier, Component, build_classifier
-from tune_cl.records import RunConfig, SearchFolder, write_atomically
+from tune_cl.records import SearchFolder, write_atomically
 from tune_cl.streams import Stream
 
 
-def save_winner(folder: SearchFolder, run: RunConfig, stream: Stream, stages: Path) -> bool:
-    """Write the classifier after the last increment to `best/classifier.pt`; False where its stages are gone.
+def save_winner(folder: SearchFolder, trial: int, stream: Stream, stages: Path) -> bool:
+    """Write a trial's classifier after its last increment to `best/classifier.pt`; False where its stages are gone.
 
-    Everything comes from the stage store; nothing is trained for it.
+    Its rows name the stages, so that nothing is trained, scored or put on a device here: the driver may lack the GPU
+    that the workers have. Weights of an earlier winner do not survive.
     """
     store = StageStore(stages)
-    chain = Chain(run, stream, store)
-    if not all(key in store for _, _, key in chain.planned_keys()):
-        return False
-    while not chain.done:
-        chain.advance()
-    save_weights(folder.best_weights, chain.classifier(), stream)
+    state: dict[str, Component] = {}
+    for use in (use for row in folder.trial(trial).rows() for use in row.stages):
+        stage = store.load(use.key)
+        if stage is None:
+            folder.best_weights.unlink(missing_ok=True)
+            return False
+        state.update(stage.changed)
+    save_weights(folder.best_weights, build_classifier(state[CLASSIFIER]), stream)
     return True
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, log_prior, shifted_cross_entropy
@@ -32,6 +33,14 @@ class BaseClassifier(ClassifierTraining):
     batch_size: int = parameter(32, "images in one step", ge=1, source="genifer.md")
     optimizer: Literal["sgd", "adamw", "radam"] = parameter("sgd", "sgd has Nesterov momentum 0.9", source="genifer.md")
     learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="genifer.md")
+
+    @model_validator(mode="after")
+    def _width_exists(self) -> "BaseClassifier":
+        if self.network == "resnet18_cifar" and self.width != 64:
+            raise ValueError(
+                f"network 'resnet18_cifar' has width 64, not {self.width}: set width: 64, or use small_cnn"
+            )
+        return self
 
 
 class LwfClassifier(ClassifierTraining):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
 from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult
-from tune_cl.methods._training import LossTail, check_finite
+from tune_cl.methods._training import LossTail, check_finite, check_weights
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import (
     AdaptiveStrength,
@@ -112,7 +112,7 @@ class Game:
         """Train for the configured number of steps.
 
         Raises:
-            Diverged: the generator's loss is no longer finite.
+            Diverged: the generator's loss, or a weight of either network, is no longer finite.
         """
         config, context = self.config, self.context
         g_optimizer = torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas=_BETAS)
@@ -130,6 +130,8 @@ class Game:
             self._average(step)
             tail.add(step, {**g_terms, **d_terms})
             context.progress(step + 1, config.steps)
+        check_weights(self.average, "the generator")
+        check_weights(self.discriminator, "the discriminator")
         return self._result(tail.means())
 
     def draw(self, step: int) -> Draw:

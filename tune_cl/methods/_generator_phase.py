@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from tune_cl.errors import TuneCLError
 from tune_cl.methods._game import Game, GeneratorTraining
 from tune_cl.methods._phase import CLASSIFIER, DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import parameter
@@ -45,6 +46,28 @@ class IncrementGenerator(GeneratorTraining):
     weight_image_scaling: Literal["classes", "none"] = parameter(
         "classes", "classes: lambda_ID times n_prev / n_curr", source="genifer.md"
     )
+
+
+def check_generator_fits(config: BaseGenerator, image_shape: tuple[int, int, int]) -> None:
+    """Check that doublings of `start_size` reach the image's side, with at least one channel left at the end.
+
+    Raises:
+        TuneCLError: they do not.
+    """
+    side = image_shape[1]
+    starts = [side >> k for k in range(side.bit_length()) if side % (1 << k) == 0]
+    where = "parameters of genifer: base.generator"
+    if config.start_size not in starts:
+        raise TuneCLError(
+            f"{where}.start_size: no number of doublings takes {config.start_size} to images of {side} pixels; "
+            f"these would do: {', '.join(map(str, starts))}"
+        )
+    least = side // config.start_size
+    if config.channels < least:
+        raise TuneCLError(
+            f"{where}.channels: {config.channels} cannot be halved at each doubling from {config.start_size} to {side} "
+            f"pixels; at least {least} are needed"
+        )
 
 
 def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:

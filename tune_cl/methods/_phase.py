@@ -75,13 +75,18 @@ class Phase:
 
 @dataclass(frozen=True)
 class Method:
-    """A named composition: its configuration tree and its phases at the base task and at an increment."""
+    """A named composition: its configuration tree and its phases at the base task and at an increment.
+
+    `check_fit(config, image_shape)` raises TuneCLError where networks of this configuration cannot be built for images
+    (C, H, W), so that a chain refuses it before the first stage is trained.
+    """
 
     name: str
     summary: str
     config: type[Settings]
     base: tuple[Phase, ...]
     increment: tuple[Phase, ...]
+    check_fit: Callable[[Any, tuple[int, int, int]], None] = lambda config, image_shape: None
 
     def phases(self, increment: int, horizon: int) -> tuple[Phase, ...]:
         """The phases of an increment; what only a later increment would need is left out at the horizon."""

@@ -61,6 +61,17 @@ def check_finite(value: Tensor, step: int, steps: int, what: str) -> None:
         raise Diverged(f"{what} is not finite at step {step + 1} of {steps}")
 
 
+def check_weights(net: nn.Module, what: str) -> None:
+    """Look at all parameters and buffers at the end of a phase: the last steps' losses say nothing of the last update.
+
+    Raises:
+        Diverged: one is NaN or infinite.
+    """
+    for name, tensor in net.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise Diverged(f"{what}: {name} is not finite after the last step")
+
+
 def train_classifier(
     net: nn.Module,
     config: ClassifierTraining,
@@ -71,7 +82,7 @@ def train_classifier(
     """Train a network for a number of steps on `batch_loss(step) -> (loss, terms)`; return the mean loss terms.
 
     Raises:
-        Diverged: the loss is no longer finite.
+        Diverged: the loss or a weight is no longer finite.
     """
     optimizer = _optimizer(net, config)
     schedule = _schedule(optimizer, config.schedule, steps)
@@ -86,6 +97,7 @@ def train_classifier(
         schedule.step()
         tail.add(step, terms)
         context.progress(step + 1, steps)
+    check_weights(net, "the classifier")
     return tail.means()
 
 

@@ -4,6 +4,7 @@ from tune_cl.methods._classifier import BaseClassifier
 from tune_cl.methods._generator_phase import (
     BaseGenerator,
     IncrementGenerator,
+    check_generator_fits,
     train_base_generator,
     train_increment_generator,
 )
@@ -43,4 +44,5 @@ METHOD = Method(
         Phase("classifier", "genifer.classifier", 1, train_with_generator),
         Phase("generator", "genifer.generator", 1, train_increment_generator, for_successor=True),
     ),
+    check_fit=lambda config, image_shape: check_generator_fits(config.base.generator, image_shape),
 )

@@ -13,7 +13,7 @@ from tune_cl.search._yaml import parse_yaml
 _PACKAGE = "search_spaces"
 _MAX_BYTES = 1_000_000
 _OPTIONS = ("method", "stream", "budget", "trials", "sampler", "scheduler", "objective", "direction", "protocol")
-_SCALE_KEYS = ("defaults", "note", "budgets")
+_SCALE_KEYS = ("defaults", "note", "parameters", "budgets")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ScaleSettings:
     defaults: Mapping[str, Any]  # path -> value: network sizes and tuned-by-hand defaults
     note: str  # how the defaults were found
     budgets: Mapping[str, Mapping[str, Any]]  # budget -> path -> value: epochs and steps
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range, in place of the space's own
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _scale(content: Any, where: str) -> ScaleSettings:
     return ScaleSettings(
         defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
         note=" ".join(note.split()),
+        parameters=_mapping(content.get("parameters", {}), f"{where}.parameters", "parameters are"),
         budgets={
             name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
             for name, budget in budgets.items()

@@ -116,7 +116,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 def resolve(
     space: SpaceFile, *, config: type[Settings], scale: str, budget: str, overrides: Mapping[str, Any]
 ) -> SearchSpace:
-    """Settle every parameter: the method's default < the scale's < the budget's < `parameters` < overrides.
+    """Settle every parameter: method's default < scale's < budget's < `parameters` < scale's `parameters` < overrides.
 
     An entry replaces an earlier one whole, a range with its conditions; only the default is inherited by a range that
     names none. Every scale and budget of the file is checked, the chosen ones are used.
@@ -139,6 +139,8 @@ def resolve(
     draft.fix_all(steps, f"{space.source}: scales.{scale}.budgets.{budget}")
     for path, raw in space.parameters.items():
         draft.enter(path, raw, f"{space.source}: parameters.{path}")
+    for path, raw in chosen.parameters.items():
+        draft.enter(path, raw, f"{space.source}: scales.{scale}.parameters.{path}")
     for path, raw in overrides.items():
         draft.enter(path, raw, f"--set {path}")
     ranges = draft.checked_ranges(set(overrides))
@@ -166,6 +168,8 @@ class _Draft:
     def check_scales(self, space: SpaceFile) -> None:
         for name, scale in space.scales.items():
             self._values(scale.defaults, f"{space.source}: scales.{name}.defaults")
+            for path, raw in scale.parameters.items():
+                _Draft(self.known, self.source).enter(path, raw, f"{space.source}: scales.{name}.parameters.{path}")
             for budget, steps in scale.budgets.items():
                 self._values(steps, f"{space.source}: scales.{name}.budgets.{budget}")
 

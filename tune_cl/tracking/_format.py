@@ -1,6 +1,7 @@
 """Numbers and times as a person reads them."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -49,3 +50,8 @@ def count_text(number: float) -> str:
     if number < 10_000:
         return f"{number:.0f}"
     return f"{number / 1e3:.1f} k" if number < 1e6 else f"{number / 1e6:.2f} M"
+
+
+def trial_counts_text(counts: Mapping[str, int]) -> str:
+    """'7 finished, 1 failed': states without a trial are left out."""
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trial"

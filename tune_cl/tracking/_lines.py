@@ -1,7 +1,7 @@
 """What is said where there is no terminal: one plain line per event."""
 
 from tune_cl.tracking._events import Event, IncrementReported, SearchEnded, SearchStarted, TrialEnded, TrialStarted
-from tune_cl.tracking._format import setting_text, value_text
+from tune_cl.tracking._format import setting_text, trial_counts_text, value_text
 from tune_cl.tracking._state import ViewState
 
 
@@ -24,8 +24,8 @@ def line_of(event: Event, before: ViewState) -> str | None:
             reason = f": {event.reason}" if event.reason else ""
             return f"trial {event.trial:04d}: {event.state}{after}{value}{reason}"
         case SearchEnded():
-            counts = ", ".join(f"{count} {name}" for name, count in event.summary.trials.items())
-            return f"search {'interrupted' if event.interrupted else 'ended'}: {counts}"
+            word = "interrupted" if event.interrupted else "ended"
+            return f"search {word}: {trial_counts_text(event.summary.trials)}"
         case _:
             return None
 

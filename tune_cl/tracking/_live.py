@@ -21,6 +21,7 @@ _CELL_WIDTH = 9  # "0.9500 ↺c"
 _LABEL_WIDTH = 15  # state, number, mark and the gaps between them
 _NOW_WIDTH = 21  # phase, bar, percent
 _BAR_WIDTH = 12
+_LINES_FOR_NOTICES = 20  # on a lower terminal the trials are worth more
 _FRAME_LINES = 11  # all but trials and notices: border 2, header 4 and a gap, table head 2, 'more' line, legend
 
 
@@ -28,7 +29,8 @@ def render(state: ViewState, width: int, height: int, now: float) -> RenderableT
     """The whole view, at most `height` lines of at most `width` columns."""
     if state.record is None:
         return Text("waiting for the search to start", style="dim")
-    room = max(3, height - _FRAME_LINES - len(state.notices))
+    notices = state.notices if height >= _LINES_FOR_NOTICES else ()
+    room = max(1, height - _FRAME_LINES - len(notices))
     shown, hidden = choose_trials(state, room)
     parts: list[RenderableType] = [_header(state, now), Text(), _table(state, shown, width)]
     if hidden:
@@ -36,7 +38,7 @@ def render(state: ViewState, width: int, height: int, now: float) -> RenderableT
     if any(cell.reused for trial in shown for cell in trial.cells.values()):
         legend = "↺ loaded from the stage store, nothing trained; with a letter: only that phase"
         parts.append(Text(legend, style="dim", overflow="ellipsis", no_wrap=True))
-    parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in state.notices]
+    parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in notices]
     title = Text(f" {state.record.name} ", style="bold")
     return Panel(Group(*parts), title=title, title_align="left", border_style="dim", box=box.ROUNDED, width=width)
 

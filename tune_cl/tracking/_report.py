@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
 from tune_cl.tracking._events import SearchEnded
-from tune_cl.tracking._format import count_text, duration_text, gain_text, setting_text, value_text
+from tune_cl.tracking._format import count_text, duration_text, gain_text, setting_text, trial_counts_text, value_text
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5
@@ -42,7 +42,7 @@ def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_l
 
 
 def _heading(word: str, record: SearchRecord, summary: Summary) -> Text:
-    counts = ", ".join(f"{count} {state}" for state, count in summary.trials.items())
+    counts = trial_counts_text(summary.trials)
     heading = Text(f"\n{word}: ", style="bold").append(record.name, style="bold")
     return heading.append(f"  {counts}; {duration_text(summary.seconds)}\n", style="not bold")
 
@@ -127,8 +127,8 @@ def _gain(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator
     tried = sum(trial.state == "finished" for trial in summary.table)
     yield gain.append(
         "on the search's own validation data, one run each. It is optimistic by selection: the winner is the best of "
-        f"{tried} on these very data. To check it, train both configurations below with other values of train_seed "
-        "and compare the means."
+        f"{tried} on these very data. To check it, train both configurations below with other seeds "
+        "(--train-seed) and compare the means."
     )
 
 
@@ -174,7 +174,7 @@ def command_text(command: str) -> Text:
 
 def train_command(search_command: list[str], config: Path) -> str:
     """The command that trains a configuration, in the manner in which the search was started."""
-    installed = any(Path(word).name == "tune-cl" for word in search_command[:1])
+    installed = bool(search_command) and _is_installed_command(search_command[0])
     return f"{'tune-cl train' if installed else 'python launch/train.py'} --config {shlex.quote(str(config))}"
 
 
@@ -185,9 +185,15 @@ def continue_command(search_command: list[str], trials: int | None = None) -> st
     program, *arguments = search_command
     if trials is not None:
         arguments = [*_without_trials(arguments), "--trials", str(trials)]
-    name = Path(program).name
-    start = ["python", program] if program.endswith(".py") else [name if name == "tune-cl" else program]
+    if _is_installed_command(program):
+        start = ["tune-cl"] if arguments[:1] == ["search"] else ["tune-cl", "search"]
+    else:
+        start = ["python", program] if program.endswith(".py") else [program]
     return shlex.join([*start, *arguments])
+
+
+def _is_installed_command(program: str) -> bool:
+    return Path(program).name == "tune-cl"
 
 
 def _without_trials(arguments: list[str]) -> Iterator[str]:

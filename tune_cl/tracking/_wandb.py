@@ -1,12 +1,13 @@
 """Weights & Biases: one run per trial, written by a thread of its own."""
 
+import contextlib
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable
 
-from tune_cl.records import RunConfig, SearchFolder, TrialState, TrialSummary, read_record
+from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record
 from tune_cl.tracking._events import (
     Event,
     IncrementReported,
@@ -80,6 +81,7 @@ class WandbTracker:
         self._thread.join(timeout)
         if self._thread.is_alive():
             unsent = sum(isinstance(event, IncrementReported) for event in _drain(self._events))
+            self._writer.abandon()
             self._report(self._writer.unsent_line(unsent, timeout))
             _abandon_service()
 
@@ -101,13 +103,15 @@ class _Writer:
         self._report = report
         self._search: SearchOfRuns | None = None
         self._runs: dict[int, TrialRun] = {}
+        self._configs: dict[int, RunConfig] = {}
+        self._abandoned = threading.Event()
         self._broken = False  # nothing more is tried
         self._told = False
 
     def handle(self, event: Event) -> None:
         if isinstance(event, SearchStarted):
             self._search = SearchOfRuns(event.record, event.folder, self._project, self._entity)
-        if self._broken or self._search is None:
+        if self._broken or self._search is None or self._abandoned.is_set():
             return
         try:
             self._handle(event, self._search)
@@ -118,6 +122,10 @@ class _Writer:
         """Close what is still open, as interrupted."""
         for trial in list(self._runs):
             self._end(trial, "running", None)
+
+    def abandon(self) -> None:
+        """Write and say nothing more; called from another thread when time is up."""
+        self._abandoned.set()
 
     def unsent_line(self, rows: int, timeout: float) -> str:
         """What `close` says when its time is over."""
@@ -135,23 +143,44 @@ class _Writer:
             case TrialStarted(trial=trial, config=config) if trial not in self._runs:
                 self._start(trial, config, search)
             case IncrementReported(trial=trial, row=row) if trial in self._runs:
-                self._runs[trial].add(row)
+                self._add(self._runs[trial], row)
             case TrialEnded(trial=trial, state=state, reason=reason):
                 self._end(trial, state, reason)
             case SearchEnded():
                 self.end_open_runs()
 
     def _start(self, trial: int, config: RunConfig, search: SearchOfRuns) -> None:
-        """Open a run. If the server does not answer, keep this one and all that follow offline."""
+        """Open a run and log the rows on disk that it lacks. If the server does not answer, keep all runs offline."""
+        self._configs[trial] = config
         try:
             self._runs[trial] = TrialRun(quiet_wandb(), self.mode.mode, search, trial, config)
-            return
         except Exception as error:
+            if self._abandoned.is_set():
+                return
             if self.mode.mode != "online":
                 self._broken = True
                 raise
-            self._go_offline(f"no answer from the server ({in_one_line(error)})", search)
-        self._start(trial, config, search)
+            self._go_offline(f"no answer from the server ({in_one_line(error)})", trial, search)
+            return
+        for row in search.folder.trial(trial).rows():
+            self._add(self._runs[trial], row)
+
+    def _add(self, run: TrialRun, row: IncrementRow) -> None:
+        try:
+            run.add(row)
+        except Exception as error:
+            self._tell_failure(error)
+
+    def _go_offline(self, cause: str, trial: int, search: SearchOfRuns) -> None:
+        """Open `trial`, and again what was open, offline; in a new service, since the old one holds the ids."""
+        self.mode = ResolvedMode("offline", cause)
+        self._tell(self.mode.describe(search.folder))
+        with contextlib.suppress(Exception, SystemExit):  # it exits with the code of a service that ended badly
+            quiet_wandb().teardown()
+        again = [*self._runs, trial]
+        self._runs.clear()
+        for number in again:
+            self._start(number, self._configs[number], search)
 
     def _catch_up(self, ended: TrialSummary, search: SearchOfRuns) -> None:
         """Tell W&B what it missed of a trial that has ended in an earlier session."""
@@ -167,19 +196,15 @@ class _Writer:
         try:
             run.end(state, reason)
         except TimeoutError:
-            self._go_offline("the server is too slow", self._search)
+            self._tell(f"W&B is slow; upload what it has not taken with `{sync_command(self._search.folder)}`")
         except Exception as error:
             self._tell_failure(error)
-
-    def _go_offline(self, cause: str, search: SearchOfRuns) -> None:
-        self.mode = ResolvedMode("offline", cause)
-        self._tell(self.mode.describe(search.folder))
 
     def _tell_failure(self, error: Exception) -> None:
         self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
 
     def _tell(self, line: str) -> None:
-        if not self._told:
+        if not self._told and not self._abandoned.is_set():
             self._told = True
             self._report(line)
 

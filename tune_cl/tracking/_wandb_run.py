@@ -57,7 +57,7 @@ class TrialRun:
     """An open W&B run of one trial. Every call may block or raise; only the tracker's own thread makes them."""
 
     def __init__(self, wandb: Any, mode: WandbMode, search: SearchOfRuns, trial: int, config: RunConfig) -> None:
-        """Open the run, or take it up again, and log the rows on disk that it lacks.
+        """Open the run, or take it up again.
 
         Raises:
             Exception: whatever W&B raises when its service or its server does not answer, or nothing can be written.
@@ -88,21 +88,25 @@ class TrialRun:
         self._run.define_metric("increment")
         self._run.define_metric("*", step_metric="increment")
         self._logged = self._logged_before(mode, search.folder)
-        for row in self._folder.rows():
-            self.add(row)
 
     def add(self, row: IncrementRow) -> None:
-        """Log a row as one step, unless it is there already."""
+        """Log a row as one step, unless it is there already.
+
+        Raises:
+            Exception: the picture of replayed images cannot be read (the row is logged without it), or W&B's own.
+        """
         self._matrix[row.increment] = row.accuracy_row
         self._value = row.metrics.get(self._objective)
         if row.increment in self._logged:
             return
         values = row_values(row, [self._matrix[t] for t in sorted(self._matrix)])
         grid = self._folder.replay_grid(row.increment)
-        if grid.exists():
-            values["replay"] = self._wandb.Image(str(grid))
-        self._run.log(values, step=row.increment, commit=True)
-        self._logged.add(row.increment)
+        try:
+            if grid.exists():
+                values["replay"] = self._wandb.Image(str(grid))
+        finally:
+            self._run.log(values, step=row.increment, commit=True)
+            self._logged.add(row.increment)
 
     def end(self, state: TrialState, reason: str | None) -> None:
         """Close the run; a state other than 'finished' becomes a tag, 'running' means interrupted.

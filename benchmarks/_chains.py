@@ -1,0 +1,31 @@
+"""Running chains side by side in processes of their own, one thread each; stages are shared and kept."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import tune_cl
+from tune_cl.records import IncrementRow, RunConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """A named configuration to run."""
+
+    name: str
+    run: RunConfig
+
+
+def run_all(jobs: Sequence[Job], stages: Path, processes: int) -> dict[str, list[IncrementRow]]:
+    """Run chains, at most `processes` at a time; returns the rows by job name, in the order of the jobs."""
+    rows: dict[str, list[IncrementRow]] = {}
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(tune_cl.run_chain, job.run, stages=stages): job for job in jobs}
+        for future in as_completed(futures):
+            job = futures[future]
+            rows[job.name] = future.result()
+            last = rows[job.name][-1].metrics
+            print(f"{job.name}: val/accuracy {last['val/accuracy']:.4f}, {last['seconds']:.0f} s", flush=True)
+    return {job.name: rows[job.name] for job in jobs}

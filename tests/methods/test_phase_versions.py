@@ -1,0 +1,232 @@
+"""Phase versions (decision 3): what a phase computes is recorded, and a change of it needs a new version.
+
+Every kind of phase of every method trains three steps on fixed real data. What comes out is boiled down to a few robust
+numbers: its loss terms, and for each network the norm and three projections of its tensors and of what the last two
+steps changed in them. They are compared with `phase_checksums.json` at a relative tolerance, not hashed: the last bits
+of a sum depend on the processor, and Adam's first steps turn the sign of a tiny gradient into a whole step.
+
+After a change of what a phase computes: raise its `version` where its `Phase` is declared, then record again with
+
+    python tests/methods/test_phase_versions.py --record
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_phases import CPU, phase_data, subtree
+
+from tune_cl.methods import Phase, PhaseContext, PhaseResult, get_method, method_names
+from tune_cl.nets import Component
+from tune_cl.streams import Place
+
+RECORDED = Path(__file__).parent / "phase_checksums.json"
+TOLERANCE = 1e-3  # of the largest number of its group; see the module's docstring
+
+Numbers = dict[str, list[float]]  # group (a loss term, or one view of a network) -> its numbers
+
+# Settings under which each kind is recorded; three epochs of one step each, or three steps. Where a kind has more than
+# one way to compute its losses, each has a variant.
+_CLASSIFIER = {"epochs": 3, "batch_size": 64, "learning_rate": 0.05, "weight_decay": 0.01, "schedule": "constant"}
+_GAN = {"steps": 3, "learning_rate": 0.01, "r1_gamma": 5.0, "r1_interval": 2, "ema_ramp": 1.0}
+_FIXED = {**_GAN, "augmentation": "fixed", "augmentation_p": 0.6}
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "base.classifier": {
+        "sgd": {**_CLASSIFIER, "optimizer": "sgd"},
+        "adamw, steps": {**_CLASSIFIER, "optimizer": "adamw", "schedule": "steps"},
+        "radam, cosine": {**_CLASSIFIER, "optimizer": "radam", "schedule": "cosine"},
+    },
+    "finetune.classifier": {"sgd": {**_CLASSIFIER, "optimizer": "sgd"}},
+    "lwf.classifier": {
+        "relaxed": {**_CLASSIFIER, "optimizer": "sgd"},
+        "ce": {**_CLASSIFIER, "optimizer": "sgd", "loss": "ce"},
+    },
+    "joint.classifier": {"sgd": {**_CLASSIFIER, "optimizer": "sgd"}},
+    **{
+        kind: {
+            "soft": {**_CLASSIFIER, "optimizer": "sgd", "weight_ce": 0.3},
+            "hard, balanced": {
+                **_CLASSIFIER, "optimizer": "sgd", "weight_ce": 0.3, "replay_labels": "hard", "loss": "balanced",
+                "replay_share": 0.3,
+            },
+            "relaxed, teacher in train mode": {
+                **_CLASSIFIER, "optimizer": "sgd", "weight_ce": 0.3, "loss": "relaxed", "teacher_batch_norm": "train",
+            },
+        }
+        for kind in ("genifer.classifier", "oracle.classifier")
+    },
+    "genifer.base.generator": {"fixed": _FIXED, "adaptive": _GAN, "image replay": {**_FIXED, "matching_stage": 0}},
+    # A weak tie to the old generator: Adam's first steps follow the sign of the gradient, hence the stronger term alone.
+    "genifer.generator": {
+        "fixed": {**_FIXED, "weight_image": 0.02},
+        "adaptive": {**_GAN, "weight_image": 0.02, "weight_image_scaling": "none"},
+    },
+}  # fmt: skip
+
+
+@cache
+def kinds() -> dict[str, tuple[str, int, Phase]]:
+    """Every kind of phase, with a method that has it and the increment at which it runs."""
+    found: dict[str, tuple[str, int, Phase]] = {}
+    for name in method_names():
+        method = get_method(name)
+        for t, phases in ((0, method.base), (1, method.increment)):
+            for phase in phases:
+                found.setdefault(phase.kind, (name, t, phase))
+    return found
+
+
+def train(kind: str, changes: Mapping[str, Any]) -> PhaseResult:
+    """Train a phase on fixed data, from the state that its recorded predecessors leave."""
+    method, t, phase = kinds()[kind]
+    config = subtree(method, f"{'base' if t == 0 else 'increment'}.{phase.name}", changes)
+    context = PhaseContext(Place(7, t, phase.name), CPU)
+    return phase.run(config, phase_data(t, with_past=phase.sees_past), dict(_before(t, phase.name)), context)
+
+
+@cache
+def _before(t: int, phase: str) -> Mapping[str, Component]:
+    state: dict[str, Component] = {}
+    for name, increment, kind in (("classifier", 0, "base.classifier"), ("generator", 0, "genifer.base.generator")):
+        if (increment, name) == (t, phase):
+            break
+        state.update(train(kind, next(iter(VARIANTS[kind].values()))).changed)
+    return state
+
+
+def checksum(kind: str, changes: Mapping[str, Any]) -> Numbers:
+    """A few numbers that tell what three steps of a phase compute."""
+    one = {**changes, "steps": 1} if "steps" in changes else {**changes, "epochs": 1}
+    first, third = train(kind, one), train(kind, changes)
+    numbers: Numbers = {f"loss {term}": [value] for term, value in sorted(third.losses.items())}
+    numbers |= {f"metric {name}": [value] for name, value in sorted(third.metrics.items())}
+    numbers["images trained"] = [float(third.images_trained)]
+    for name in sorted(third.changed):
+        after = _flat(third.changed[name])
+        numbers[f"{name}"] = _summary(after)
+        numbers[f"{name}, change"] = _summary(after - _flat(first.changed[name]))
+    return numbers
+
+
+def _flat(component: Component) -> torch.Tensor:
+    """All floating tensors in one, float64, in order of their names."""
+    tensors = [component.tensors[name] for name in sorted(component.tensors)]
+    return torch.cat([tensor.double().flatten() for tensor in tensors if tensor.is_floating_point()])
+
+
+def _summary(values: torch.Tensor) -> list[float]:
+    """Norm and three fixed projections, each on a unit vector times the root of its length."""
+    place = torch.arange(1, len(values) + 1, dtype=torch.float64)
+    waves = [torch.sin(place * step) * math.sqrt(2) for step in (1.0, math.sqrt(2), math.sqrt(7))]
+    return [float(values.norm()), *(float((values * wave).sum()) for wave in waves)]
+
+
+def differences(recorded: Numbers, found: Numbers) -> list[str]:
+    """Groups that differ by more than the tolerance."""
+    different = sorted(recorded.keys() ^ found.keys())
+    for group in recorded.keys() & found.keys():
+        scale = max(map(abs, recorded[group]), default=0.0)
+        if not all(
+            math.isclose(a, b, rel_tol=0, abs_tol=TOLERANCE * scale + 1e-12)
+            for a, b in zip(recorded[group], found[group], strict=True)
+        ):
+            different.append(group)
+    return different
+
+
+@cache
+def recorded() -> dict[str, Any]:
+    return json.loads(RECORDED.read_text())
+
+
+def test_every_kind_of_phase_is_recorded_under_its_version():
+    versions = {kind: phase.version for kind, (_, _, phase) in kinds().items()}
+    assert {kind: entry["version"] for kind, entry in recorded().items()} == versions, (
+        "a phase was added, or its version raised: record again with "
+        "`python tests/methods/test_phase_versions.py --record`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "variant"), [(kind, variant) for kind, variants in VARIANTS.items() for variant in variants]
+)
+def test_a_phase_computes_what_its_version_computed(kind, variant):
+    phase = kinds()[kind][2]
+    different = differences(recorded()[kind]["checksum"][variant], checksum(kind, VARIANTS[kind][variant]))
+    assert not different, (
+        f"{kind} ({variant}) no longer computes what its version {phase.version} computed ({', '.join(different)}): "
+        "if that is meant, raise the phase's version where its Phase is declared, so that stored stages of the old one "
+        "are not taken for it, and record again with `python tests/methods/test_phase_versions.py --record`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "variant", "changes"),
+    [
+        ("base.classifier", "sgd", {"weight_decay": 0.0}),
+        ("base.classifier", "sgd", {"learning_rate": 0.051}),
+        ("base.classifier", "radam, cosine", {"schedule": "constant"}),
+        ("lwf.classifier", "relaxed", {"weight_kd": 0.9}),
+        ("lwf.classifier", "relaxed", {"epsilon": 1e-3}),
+        ("lwf.classifier", "ce", {"temperature": 2.2}),
+        ("genifer.classifier", "soft", {"weight_ce": 0.33}),
+        ("genifer.classifier", "soft", {"weight_feature": 0.9}),
+        ("genifer.classifier", "soft", {"temperature": 1.1}),
+        ("genifer.classifier", "hard, balanced", {"tau": 0.9}),
+        ("genifer.classifier", "relaxed, teacher in train mode", {"teacher_batch_norm": "eval"}),
+        ("oracle.classifier", "hard, balanced", {"replay_labels": "soft", "loss": "ce"}),
+        ("joint.classifier", "sgd", {"replay_share": 0.4}),
+        ("genifer.base.generator", "fixed", {"r1_gamma": 0.0}),
+        ("genifer.base.generator", "fixed", {"r1_gamma": 2.5}),
+        ("genifer.base.generator", "fixed", {"ema_ramp": 0.9}),
+        ("genifer.base.generator", "fixed", {"augmentation_p": 0.5}),
+        ("genifer.base.generator", "fixed", {"discriminator_ratio": 0.9}),
+        ("genifer.generator", "fixed", {"weight_image": 0.03}),
+        ("genifer.generator", "fixed", {"weight_image_scaling": "none"}),
+        ("genifer.generator", "adaptive", {"r1_interval": 3}),
+    ],
+)
+def test_a_small_change_of_what_is_computed_is_noticed(kind, variant, changes):
+    assert differences(recorded()[kind]["checksum"][variant], checksum(kind, {**VARIANTS[kind][variant], **changes}))
+
+
+def test_another_summation_order_is_not_taken_for_a_change():
+    """Two threads and no oneDNN sum otherwise than one thread with it, as another processor would."""
+    torch.set_num_threads(2)
+    try:
+        with torch.backends.mkldnn.flags(enabled=False):
+            for kind, variants in VARIANTS.items():
+                variant, changes = next(iter(variants.items()))
+                assert not differences(recorded()[kind]["checksum"][variant], checksum(kind, changes)), kind
+    finally:
+        torch.set_num_threads(1)
+
+
+def record() -> None:
+    """Write down what every phase computes now."""
+    torch.set_num_threads(1)
+    entries = {
+        kind: {
+            "version": kinds()[kind][2].version,
+            "checksum": {
+                variant: {
+                    group: [float(f"{x:.7g}") for x in values] for group, values in checksum(kind, changes).items()
+                }
+                for variant, changes in variants.items()
+            },
+        }
+        for kind, variants in VARIANTS.items()
+    }
+    RECORDED.write_text(json.dumps(entries, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--record"]:
+        sys.exit("usage: python tests/methods/test_phase_versions.py --record")
+    record()

@@ -1,0 +1,194 @@
+"""What is printed: plain lines into a pipe, a live table on a terminal, and the report in both."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started, whole_trial
+
+from tune_cl.records import BestSummary, SearchFolder, TrialSummary
+from tune_cl.tracking import ConsoleTracker, PhaseProgress, TrialEnded
+from tune_cl.tracking._report import continue_command, train_command
+
+CHOSEN = DEFAULT | {"increment.classifier.lr": 0.0031}
+TABLE = [
+    TrialSummary(trial=0, state="finished", increment=3, value=0.7990),
+    TrialSummary(trial=1, state="finished", increment=3, value=0.8190),
+    TrialSummary(trial=2, state="stopped", increment=1, value=0.9),
+    TrialSummary(trial=3, state="failed", increment=None, value=None, reason="the loss became NaN [sic]"),
+]
+BEST = BestSummary(trial=1, value=0.8190, default_value=0.7990, parameters=CHOSEN)
+COUNTS = {"finished": 2, "stopped": 1, "failed": 1, "running": 0}
+
+
+def printed(folder: SearchFolder, events: list, width: int = 100, **record: object) -> str:
+    output = io.StringIO()
+    tracker = ConsoleTracker(Console(file=output, width=width), wandb_line=lambda folder: f"W&B: in {folder.wandb}")
+    for event in [started(folder, **record), *events]:
+        tracker.handle(event)
+    tracker.close(1)
+    return output.getvalue()
+
+
+def unwrapped(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_pipe_gets_one_plain_line_per_event(folder: SearchFolder) -> None:
+    events = [trial_started(folder, 1), reported(folder, 1, 0), PhaseProgress(1, 1, "generator", 1, 2, "node-1")]
+    events += [reported(folder, 1, 1), TrialEnded(1, "stopped", "5th of 6 at increment 1")]
+    events += [trial_started(folder, 2), TrialEnded(2, "failed", "the loss became NaN")]
+    text = printed(folder, events, width=60)
+    assert "\x1b" not in text
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert lines[0].startswith("search genifer-fashion-b4-t3-quick: genifer on fashion-b4-t3, budget quick, 8 trials")
+    assert lines[1] == f"W&B: in {folder.wandb}"
+    assert lines[2:] == [
+        "trial 0001: start increment.classifier.lr=0.001",
+        "trial 0001: increment 0/3 val/average_incremental_accuracy 0.9500 (classifier reused, generator reused)",
+        "trial 0001: increment 1/3 val/average_incremental_accuracy 0.8725 "
+        "(classifier trained in 10.8 s, generator trained in 10.8 s)",
+        "trial 0001: stopped after increment 1 with 0.8725: 5th of 6 at increment 1",
+        "trial 0002: start increment.classifier.lr=0.001",
+        "trial 0002: failed: the loss became NaN",
+    ]
+
+
+def test_report_names_the_winner_its_gain_and_why_to_doubt_it(folder: SearchFolder) -> None:
+    text = unwrapped(printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)]))
+    assert "2 finished, 1 stopped, 1 failed; 6 min 12 s" in text
+    assert "Best configuration (trial 0001)" in text
+    assert re.search(r"increment\.classifier\.lr\s+0\.001\s+→\s+0\.0031", text)
+    assert re.search(r"increment\.classifier\.loss\s+ce\s+=\s+ce", text)
+    assert "Gain over the default: +0.0200 (0.7990 → 0.8190) on the search's own validation data, one run each" in text
+    assert "optimistic by selection: the winner is the best of 2" in text
+    assert "train both configurations below with other seeds (--train-seed)" in text
+    assert "the tuner's luxury, not the method's" in text
+    assert "30 trained, 13 reused" in text
+    assert "900.0 k; every trial alone would have cost 1.50 M (40% saved)" in text
+    assert "Trial 0003 failed: the loss became NaN [sic]" in text
+
+
+def test_stopped_trial_with_a_higher_value_is_not_ranked(folder: SearchFolder) -> None:
+    text = printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)])
+    ranking = text[text.index("Best of 2 finished") : text.index("Best configuration")]
+    assert re.findall(r"^(\d{4})", ranking, re.M) == ["0001", "0000"]
+
+
+def test_places_and_commands_are_whole_lines_however_narrow_the_output(folder: SearchFolder) -> None:
+    lines = printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)], width=50).splitlines()
+    stripped = [line.strip() for line in lines]
+    assert f"python launch/train.py --config {folder.best_config}" in stripped
+    assert "python launch/search.py --space genifer.yaml --trials 16" in stripped
+    for path in (folder.path, folder.best_config, folder.best_weights, folder.trial(0).config):
+        assert any(line.endswith(f" {path}") for line in lines), path
+    assert f"W&B: in {folder.wandb}" in stripped
+
+
+def test_interrupt_says_what_is_lost_and_how_to_go_on(folder: SearchFolder) -> None:
+    text = printed(folder, [search_ended(interrupted=True)])
+    assert "Interrupted: genifer-fashion-b4-t3-quick" in text
+    assert "trial 0004: generator at increment 2" in text
+    assert text.rstrip().endswith("To continue, type the same command:\n  python launch/search.py --space genifer.yaml")
+
+
+def test_default_that_stays_best_is_no_gain(folder: SearchFolder) -> None:
+    text = printed(folder, [search_ended()])
+    assert "this search found no gain" in text
+    assert "Gain over" not in text
+
+
+def test_search_in_which_nothing_finished_names_no_winner(folder: SearchFolder) -> None:
+    text = printed(folder, [search_ended(best=None, table=TABLE[2:], trials=COUNTS | {"finished": 0})])
+    assert "No trial has finished" in text
+    assert "launch/train.py" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "trials", "expected"),
+    [
+        (["launch/search.py", "--space", "a b.yaml"], 16, "python launch/search.py --space 'a b.yaml' --trials 16"),
+        (["/x/bin/tune-cl", "search", "--trials", "8", "--name", "n"], 16, "tune-cl search --name n --trials 16"),
+        (["/x/bin/tune-cl", "--name", "n"], None, "tune-cl search --name n"),
+        (["launch/search.py", "--trials=8"], 16, "python launch/search.py --trials 16"),
+        (["launch/search.py", "--trials", "8"], None, "python launch/search.py --trials 8"),
+        ([], 16, "the same command with --trials 16"),
+    ],
+)
+def test_command_to_go_on_is_the_one_that_was_typed(command: list[str], trials: int | None, expected: str) -> None:
+    assert continue_command(command, trials) == expected
+
+
+def test_installed_command_leads_to_the_installed_train_command() -> None:
+    assert train_command(["/x/bin/tune-cl", "search"], Path("best.yaml")) == "tune-cl train --config best.yaml"
+    assert train_command(["launch/search.py"], Path("a b.yaml")) == "python launch/train.py --config 'a b.yaml'"
+
+
+def test_terminal_shows_a_live_table_that_is_drawn_in_place(folder: SearchFolder) -> None:
+    script = f"""
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from tracking_fixtures import *
+        from tune_cl.records import SearchFolder
+        from tune_cl.tracking import ConsoleTracker, PhaseProgress
+        folder = SearchFolder(Path({str(folder.path)!r}))
+        tracker = ConsoleTracker()
+        for event in [started(folder), *whole_trial(folder, 0), trial_started(folder, 1)]:
+            tracker.handle(event)
+        tracker.handle(PhaseProgress(1, 0, "classifier", 1, 4, "node-1"))
+        time.sleep(1.2)
+        tracker.notice("a line from W&B")
+        time.sleep(1.2)
+        tracker.handle(search_ended())
+        tracker.close(1)
+    """
+    text = on_a_terminal(textwrap.dedent(script))
+    assert "\x1b[?25l" in text and text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # cursor hidden, given back
+    assert "\x1b[1A" in text  # drawn over the frame before
+    assert "25%" in text
+    assert "a line from W&B" in text
+    assert text.index("25%") < text.index("a line from W&B") < text.index("Done: ")
+    assert "trial 0000: start" not in text
+
+
+def on_a_terminal(script: str) -> str:
+    """Run a script whose standard output is a pseudo-terminal of 100 columns, and return what it wrote."""
+    controller, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=terminal, env=environment)
+    os.close(terminal)
+    written = b""
+    while True:
+        try:
+            part = os.read(controller, 65536)
+        except OSError:  # the other end is closed: how Linux ends a pseudo-terminal
+            part = b""
+        if not part:
+            break
+        written += part
+    os.close(controller)
+    assert process.wait(timeout=30) == 0
+    return written.decode()
+
+
+def test_every_line_is_flushed_when_it_is_printed(folder: SearchFolder) -> None:
+    class Counted(io.StringIO):
+        flushed = ""
+
+        def flush(self) -> None:
+            self.flushed = self.getvalue()
+
+    output = Counted()
+    tracker = ConsoleTracker(Console(file=output, width=100))
+    for event in [started(folder), *whole_trial(folder, 0)]:
+        tracker.handle(event)
+        assert output.flushed == output.getvalue()

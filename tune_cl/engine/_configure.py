@@ -1,0 +1,70 @@
+"""Configurations for people who write their own scripts: a space's default, and changes to a configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tune_cl.methods import flatten, get_method, leaves, unflatten
+from tune_cl.records import RunConfig, StreamRecord
+from tune_cl.search import check_value, find_leaf, load_space, resolve
+from tune_cl.streams import parse_name, stream_scale
+
+
+def configure(
+    space: str,
+    *,
+    stream: str | StreamRecord | None = None,
+    budget: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    train_seed: int = 0,
+    threads: int = 1,
+    device: str = "cpu",
+) -> RunConfig:
+    """The default configuration of a space for a stream and a budget, with changes.
+
+    Args:
+        space: a space file, or the name of a shipped one.
+        stream: the stream's name, or a record with class order and seeds; None for the space's own.
+        budget: None for the space's own.
+        overrides: path -> fixed value.
+        train_seed: seed of everything random inside the chain.
+        threads: CPU threads.
+        device: 'cpu' or 'cuda'.
+
+    Raises:
+        TuneCLError: something is unknown or out of bounds.
+    """
+    file = load_space(space)
+    method = get_method(file.method)
+    record = stream if isinstance(stream, StreamRecord) else StreamRecord(name=stream or file.stream)
+    resolved = resolve(
+        file, config=method.config, scale=stream_scale(record.name), budget=budget or file.budget, overrides={}
+    )
+    run = RunConfig(
+        method=method.name,
+        stream=record,
+        budget=budget or file.budget,
+        horizon=parse_name(record.name).increments,
+        train_seed=train_seed,
+        threads=threads,
+        device=device,
+        parameters=resolved.configuration({}),
+    )
+    return override(run, overrides or {})
+
+
+def override(run: RunConfig, changes: Mapping[str, Any], where: str = "") -> RunConfig:
+    """A configuration with some paths changed.
+
+    Args:
+        run: the configuration.
+        changes: path -> value.
+        where: what a message puts before the path.
+
+    Raises:
+        TuneCLError: a path is unknown, or a value out of bounds.
+    """
+    known = leaves(get_method(run.method).config)
+    values = flatten(run.parameters)
+    for path, value in changes.items():
+        values[path] = check_value(find_leaf(known, path, f"{where}{path}"), value, f"{where}{path}")
+    return run.model_copy(update={"parameters": unflatten(values)})
