@@ -26,6 +26,5 @@ def run_all(jobs: Sequence[Job], stages: Path, processes: int) -> dict[str, list
         for future in as_completed(futures):
             job = futures[future]
             rows[job.name] = future.result()
-            last = rows[job.name][-1].metrics
-            print(f"{job.name}: val/accuracy {last['val/accuracy']:.4f}, {last['seconds']:.0f} s", flush=True)
+            print(f"{job.name}: val/accuracy {rows[job.name][-1].metrics['val/accuracy']:.4f}", flush=True)
     return {job.name: rows[job.name] for job in jobs}

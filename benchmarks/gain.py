@@ -63,9 +63,9 @@ def report(space: str, folders: dict[int, SearchFolder], scores: dict[str, list[
     lines = [
         f"# Is the gain real? ({space}, quick budget)",
         "",
-        f"Average incremental accuracy on validation data. Winner and default of each search, retrained with {len(fresh)} fresh",
-        f"training and split seeds ({', '.join(map(str, fresh))}); differences are paired by seed, with their 95 % interval (Student's t).",
-        "Made by `python benchmarks/gain.py`.",
+        "Average incremental accuracy on validation data. Winner and default of each search, retrained with fresh",
+        f"training and split seeds ({', '.join(map(str, fresh))}); differences are paired by seed, with their 95 %",
+        "interval (Student's t). Made by `python benchmarks/gain.py`.",
         "",
         "| search seed | trials: finished, stopped | gain the search saw (trial 0 → winner) | default, fresh seeds "
         "| winner, fresh seeds | mean difference, 95 % interval | verdict | chosen |",
@@ -77,18 +77,20 @@ def report(space: str, folders: dict[int, SearchFolder], scores: dict[str, list[
         assert best is not None and best.default_value is not None
         default, winner = scores["default"], scores[f"winner {seed}"]
         mean, half = paired(default, winner)
-        verdict = "real" if mean - half > 0 else "worse" if mean + half < 0 else "within noise"
-        chosen = ", ".join(f"{path.removeprefix('increment.')} {value:.3g}" for path, value in best.parameters.items())
-        lines.append(
-            f"| {seed} | {summary.trials['finished']}, {summary.trials['stopped']} | {best.default_value:.4f} → {best.value:.4f} "
-            f"| {spread(default)} | {spread(winner)} | {mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}] | {verdict} "
-            f"| {chosen} |"
-        )
+        cells = [
+            seed,
+            f"{summary.trials['finished']}, {summary.trials['stopped']}",
+            f"{best.default_value:.4f} → {best.value:.4f}",
+            spread(default),
+            spread(winner),
+            f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]",
+            "real" if mean - half > 0 else "worse" if mean + half < 0 else "within noise",
+            ", ".join(f"{path.removeprefix('increment.')} {value:.3g}" for path, value in best.parameters.items()),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     pooled = [w - d for seed in folders for w, d in zip(scores[f"winner {seed}"], scores["default"], strict=True)]
-    lines += [
-        "",
-        f"Every difference: {json.dumps([round(value, 4) for value in pooled])}; mean {statistics.mean(pooled):+.4f}.",
-    ]
+    every = json.dumps([round(value, 4) for value in pooled])
+    lines += ["", f"Every difference: {every}; mean {statistics.mean(pooled):+.4f}."]
     return "\n".join(lines) + "\n"
 
 

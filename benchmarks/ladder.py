@@ -24,8 +24,13 @@ from tune_cl.records import IncrementRow, RunConfig
 from tune_cl.streams import open_stream
 
 RUNGS = (
-    ("finetune", "full"), ("lwf", "full"), ("genifer", "quick"), ("genifer", "full"), ("oracle", "full"), ("joint", "full"),
-)  # fmt: skip
+    ("finetune", "full"),
+    ("lwf", "full"),
+    ("genifer", "quick"),
+    ("genifer", "full"),
+    ("oracle", "full"),
+    ("joint", "full"),
+)
 HERE = Path(__file__).parent
 
 
@@ -49,44 +54,46 @@ def main() -> None:
 
 
 def report(stream: str, rows: dict[str, list[IncrementRow]], runs: dict[str, RunConfig], seeds: int) -> str:
-    scores = {
-        rung: [last(rows[f"{rung[0]} {rung[1]} {seed}"], "val/accuracy") for seed in range(seeds)] for rung in RUNGS
-    }
     lines = [
         f"# The ladder on {stream}",
         "",
-        f"Validation accuracy over all classes after the last increment, {seeds} training seeds, mean ± standard error. Made by",
-        "`python benchmarks/ladder.py` (defaults of the shipped spaces, one CPU thread a run).",
+        f"Validation accuracy over all classes after the last increment; {seeds} training seeds, mean ± standard",
+        "error. Made by `python benchmarks/ladder.py`: the defaults of the shipped spaces, one CPU thread a run.",
         "",
-        "| rung | budget | classifier steps per increment | real images per step | generator steps, base / increment "
-        "| accuracy per seed | accuracy | average incremental accuracy | core-minutes |",
+        "| rung | budget | classifier steps per increment | real new images per step "
+        "| generator steps (base / increment) | accuracy per seed | accuracy | average incremental accuracy "
+        "| core-minutes |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for rung in RUNGS:
-        mine = [rows[f"{rung[0]} {rung[1]} {seed}"] for seed in range(seeds)]
-        steps, real = classifier_budget(runs[f"{rung[0]} {rung[1]} 0"])
-        minutes = statistics.mean(last(r, "seconds") for r in mine) / 60
-        average = statistics.mean(last(r, "val/average_incremental_accuracy") for r in mine)
-        per_seed = " ".join(f"{score:.4f}" for score in scores[rung])
-        lines.append(
-            f"| {rung[0]} | {rung[1]} | {steps} | {real} | {generator_steps(runs[f'{rung[0]} {rung[1]} 0'])} | {per_seed} "
-            f"| {mean_and_error(scores[rung])} | {average:.4f} | {minutes:.1f} |"
-        )
-    lines += ["", "## What must hold", ""]
-    fine, lwf, genifer, oracle, joint = (
-        scores[rung]
-        for rung in [("finetune", "full"), ("lwf", "full"), ("genifer", "full"), ("oracle", "full"), ("joint", "full")]
-    )
+    scores = {}
+    for method, budget in RUNGS:
+        mine = [rows[f"{method} {budget} {seed}"] for seed in range(seeds)]
+        scores[method, budget] = [last(row, "val/accuracy") for row in mine]
+        run = runs[f"{method} {budget} 0"]
+        cells = [
+            method,
+            budget,
+            *classifier_budget(run),
+            generator_steps(run),
+            " ".join(f"{score:.4f}" for score in scores[method, budget]),
+            mean_and_error(scores[method, budget]),
+            f"{statistics.mean(last(row, 'val/average_incremental_accuracy') for row in mine):.4f}",
+            core_minutes(mine),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    fine, oracle, genifer = (scores[method, "full"] for method in ("finetune", "oracle", "genifer"))
     lines += [
-        verdict("fine-tune < LwF", fine, lwf),
+        "",
+        "## What must hold",
+        "",
+        verdict("fine-tune < LwF", fine, scores["lwf", "full"]),
         verdict("fine-tune < Genifer", fine, genifer),
         verdict("Genifer < oracle", genifer, oracle),
-        verdict("oracle < joint (expected, not binding)", oracle, joint),
+        verdict("oracle < joint (expected, not binding)", oracle, scores["joint", "full"]),
     ]
-    for name in ("full", "quick"):
-        share = way(fine, scores["genifer", name], oracle)
-        bar = "at least halfway is binding" if name == "full" else "for comparison"
-        lines.append(f"- Genifer ({name}) is {100 * share:.0f} % of the way from fine-tune to oracle ({bar}).")
+    for budget, bar in (("full", "at least halfway is binding"), ("quick", "for comparison")):
+        share = 100 * way(fine, scores["genifer", budget], oracle)
+        lines.append(f"- Genifer ({budget}) is {share:.0f} % of the way from fine-tune to oracle ({bar}).")
     return "\n".join(lines) + "\n"
 
 
@@ -94,6 +101,13 @@ def last(rows: Sequence[IncrementRow], metric: str) -> float:
     value = rows[-1].metrics[metric]
     assert value is not None
     return value
+
+
+def core_minutes(runs: Sequence[Sequence[IncrementRow]]) -> str:
+    """CPU time of the costliest chain as if trained alone, over the seeds for which it was measured."""
+    chains = [[use.cpu_seconds for row in rows for use in row.stages] for rows in runs]
+    measured = [sum(filter(None, chain)) / 60 for chain in chains if None not in chain]
+    return f"{max(measured):.1f}" if measured else "–"
 
 
 def classifier_budget(run: RunConfig) -> tuple[int, int]:

@@ -18,7 +18,7 @@ Written by `make docs` from the methods and the shipped spaces; do not edit it.
 A **path** names a parameter in a space file, in `--set PATH=VALUE`, and in `config.yaml`. **Default** is the method's
 own value. A shipped space replaces some of them per scale and budget: **small28 quick** and **small28 full** say with
 what, and are empty where the default holds. **Searched** is the range that the shipped space searches at that scale;
-where it is empty, the parameter is fixed. Trial 0 always has the values of these columns, searched or not.
+where it is empty, the parameter is fixed. Trial 0 takes its values from the first two, also where a range is searched.
 
 **Source** says where the default comes from:
 

@@ -79,7 +79,7 @@ def complaint(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
         (["--space", "finetune", "--set", "increment.classifier.learning_rate=1e9"], ["1000000000.0", "10"]),
         (
             ["--space", "finetune", "--set", "increment.classifier.learning_rate={log: [1e-2, 1e-4]}"],
-            ["increment.classifier.learning_rate", "[1e-2, 1e-4]"],
+            ["increment.classifier.learning_rate", "reversed"],
         ),
         (["--space", "finetune", "--set", "increment.classifier.learning_rate={log: [1"], ["line 1"]),
         (["--space", "finetune", "--class-order", "3,1,x"], ["--class-order 3,1,x"]),
@@ -148,7 +148,7 @@ def test_results_and_stages_that_cannot_be_folders_are_refused(
 
 def test_address_without_a_cluster_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
-    for address in ("auto", "not an address"):
+    for address in ("127.0.0.1:1", "not an address"):
         sentence = complaint(capfd, ["search", "--space", "finetune", "--results", str(results), "--address", address])
         assert f"--address {address}" in sentence and "ray start" in sentence
     assert not results.exists()
@@ -174,7 +174,7 @@ def test_bad_train_command_is_refused(
 ) -> None:
     config = tmp_path / "config.yaml"
     write_default(config)
-    argv = [option.format(config=config) for option in options]
+    argv = [option.replace("{config}", str(config)) for option in options]
     sentence = complaint(capfd, ["train", "--results", str(tmp_path / "results"), *argv])
     for word in words:
         assert word in sentence
@@ -184,7 +184,7 @@ def test_truncated_configuration_is_refused(tmp_path: Path, capfd: pytest.Captur
     config = tmp_path / "config.yaml"
     write_default(config)
     config.write_text(config.read_text()[:200])
-    assert "config.yaml" in complaint(capfd, ["train", "--config", str(config)])
+    assert "parameters of finetune: base" in complaint(capfd, ["train", "--config", str(config)])
 
 
 def test_scripts_say_the_same_and_end_with_2(tmp_path: Path) -> None:

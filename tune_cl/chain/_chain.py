@@ -145,13 +145,14 @@ class Chain:
             stored = self._store.load(key)  # published between the two looks?
             if stored is not None:
                 return stored, False
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             result = self._train(phase, t, state, lease)
             record = StageRecord(
                 key=key,
                 parent=parent,
                 ingredients=ingredients,
                 seconds=time.perf_counter() - started,
+                cpu_seconds=time.process_time() - cpu_started,
                 images_trained=result.images_trained,
                 losses=dict(result.losses),
                 metrics=dict(result.metrics),
@@ -213,6 +214,7 @@ class Chain:
                     key=stage.record.key,
                     origin="trained" if trained else "reused",
                     seconds=stage.record.seconds,
+                    cpu_seconds=stage.record.cpu_seconds,
                     images_trained=stage.record.images_trained,
                 )
                 for phase, stage, trained in stages

@@ -35,7 +35,8 @@ class StageRecord(Record):
     key: str
     parent: str | None
     ingredients: dict[str, Any]
-    seconds: float
+    seconds: float  # wall time
+    cpu_seconds: float | None = None  # CPU time of the process, all threads
     images_trained: int
     losses: dict[str, float]
     metrics: dict[str, float]

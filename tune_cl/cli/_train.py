@@ -32,9 +32,6 @@ def train(argv: Sequence[str]) -> int:
     stream = open_stream(run.stream, data_root, args.accept_modified_data)
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
-    make_folder(stages, "--stages")
-    if output:
-        _begin_output(output, run)
     torch.set_num_threads(run.threads)
     console = Console(highlight=False)
     console.print(
@@ -48,6 +45,9 @@ def train(argv: Sequence[str]) -> int:
             bar.update(task, description=what, completed=progress.step, total=progress.steps)
 
         chain = Chain(run, stream, StageStore(stages), on_progress=show)
+        make_folder(stages, "--stages")
+        if output:
+            _begin_output(output, run)
         while not chain.done:
             increment = chain.advance()
             console.print(_line(increment.row))

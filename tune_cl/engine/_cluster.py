@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,8 +57,9 @@ def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
     else:
         try:
+            _knock(address)
             ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise TuneCLError(
                 f"--address {address}: no Ray cluster can be reached there ({reason}); start one: `ray start --head`"
@@ -66,6 +68,13 @@ def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
         yield [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at host:port: Ray would try for minutes and then end the process."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "://" not in address:
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def local_resources() -> list[dict[str, float]]:

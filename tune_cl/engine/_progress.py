@@ -48,7 +48,7 @@ class ProgressPost:
             PhaseProgress(
                 trial=self._trial,
                 increment=progress.increment,
-                phase=progress.phase,
+                phase=f"waiting for {progress.phase}" if progress.waiting else progress.phase,
                 step=progress.step,
                 steps=progress.steps,
                 node=self._node,

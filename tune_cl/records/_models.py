@@ -51,7 +51,8 @@ class StageUse(Record):
     phase: str
     key: str
     origin: Origin
-    seconds: float = Field(description="cost of the stage when it was trained, wherever that was")
+    seconds: float = Field(description="wall time of the stage when it was trained, wherever that was")
+    cpu_seconds: float | None = Field(None, description="CPU time of the same, over all threads of the process")
     images_trained: int
 
 
