@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,22 @@ CHEAP = (
     "--set=increment.classifier.batch_size=256",
 )
 SPACE = ("--space", "finetune")
+# One trial at a time, TPE and halving; phases of about a second, so that an interrupt finds one in flight.
+STEADY = (*SPACE, *CHEAP, "--set=increment.classifier.epochs=4", "--trials", "3", "--concurrency", "1", "--name", "s")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A search that nobody disturbed."""
+
+    options: tuple[str, ...]
+    results: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def folder(self) -> SearchFolder:
+        """Where it lies."""
+        return SearchFolder(self.results / "s")
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -61,10 +79,8 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End a process and all of its group, if any of them is left."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

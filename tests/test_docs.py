@@ -1,17 +1,28 @@
 """What the pages say of files, links, options and parameters is so."""
 
 import importlib.util
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tune_cl.chain import StageRecord
 from tune_cl.cli._parser import Parser, search_parser, train_parser
+from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, Summary
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+RECORDS = {  # heading in the architecture's "On disk" -> the record whose example follows
+    "search.json": SearchRecord,
+    "config.yaml and best.yaml": RunConfig,
+    "increments.jsonl": IncrementRow,
+    "summary.json": Summary,
+    "stage.json and state.pt": StageRecord,
+}
 PARSERS = {"search": search_parser, "train": train_parser}
 
 _FENCE = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
@@ -96,6 +107,16 @@ def test_names_in_the_way_of_the_data_are_defined_in_the_files_beside_them() -> 
         for dotted in re.findall(r"`([\w.]+)`", place["names"]):
             for name in dotted.split("."):
                 assert re.search(rf"^\s*(?:def|class) {name}\b", source, re.MULTILINE), f"{place['file']}: no {name}"
+
+
+@pytest.mark.parametrize(("heading", "record"), RECORDS.items(), ids=RECORDS)
+def test_examples_of_files_have_the_keys_of_their_records(heading: str, record: type[Record]) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text().split(f"### {heading}\n")[1]
+    example = yaml.safe_load(_FENCE.findall(text)[0])  # JSON is YAML
+    assert set(example) == set(record.model_fields)
+    record.model_validate_json(json.dumps(example))
+    if record is IncrementRow:
+        assert set(example["stages"][0]) == set(StageUse.model_fields)
 
 
 def test_a_dead_link_and_a_dead_heading_are_found() -> None:

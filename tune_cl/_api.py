@@ -26,6 +26,7 @@ def run_chain(
     *,
     stages: str | Path = "results/stages",
     data_root: str | Path | None = None,
+    accept_modified_data: bool = False,
     on_increment: Callable[[IncrementRow], None] | None = None,
 ) -> list[IncrementRow]:
     """Run one configuration along its stream in this process, without Ray.
@@ -34,6 +35,7 @@ def run_chain(
         run: a configuration, or the path of a `best.yaml` or `config.yaml`.
         stages: folder of the stage store; what is there already is not trained again.
         data_root: folder of data sets that are not embedded.
+        accept_modified_data: take data files that differ from the published ones.
         on_increment: called with each row as it comes.
 
     Returns:
@@ -52,7 +54,7 @@ def run_chain(
     from tune_cl.streams import open_stream
 
     config = run if isinstance(run, RunConfig) else read_record(Path(run), RunConfig)
-    stream = open_stream(config.stream, Path(data_root) if data_root else None)
+    stream = open_stream(config.stream, Path(data_root) if data_root else None, accept_modified_data)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
@@ -75,6 +77,7 @@ def trainable(
     train_seed: int = 0,
     stages: str | Path = "results/stages",
     data_root: str | Path | None = None,
+    accept_modified_data: bool = False,
     cpus: int = 1,
     gpus: float = 0,
 ) -> Any:
@@ -101,7 +104,7 @@ def trainable(
     run = configure(
         space, stream=stream, budget=budget, overrides=overrides, train_seed=train_seed, threads=cpus, device=device
     )
-    data = open_stream(run.stream, Path(data_root) if data_root else None)
+    data = open_stream(run.stream, Path(data_root) if data_root else None, accept_modified_data)
     given = tune.with_parameters(ChainTrainable, stream=data, stages=str(Path(stages).absolute()), base=run)
     return tune.with_resources(given, {"cpu": cpus, "gpu": gpus})
 

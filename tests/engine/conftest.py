@@ -1,4 +1,4 @@
-"""Makes `search_cli` importable, and keeps the machine's W&B settings out."""
+"""Makes `search_cli` importable, keeps the machine's W&B settings out, and runs the search that others are held to."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,18 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from search_cli import STEADY, Reference, environment, search
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """A whole search through the real script, W&B offline; it is not to be changed (copy it)."""
+    home = tmp_path_factory.mktemp("home")
+    results = tmp_path_factory.mktemp("reference") / "results"
+    env = environment(WANDB_MODE="offline", HOME=str(home))
+    done = search(*STEADY, "--results", results, env=env, cwd=home)
+    return Reference(STEADY, results, done)
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ def test_pipe_gets_one_plain_line_per_event(folder: SearchFolder) -> None:
 
 def test_report_names_the_winner_its_gain_and_why_to_doubt_it(folder: SearchFolder) -> None:
     text = unwrapped(printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)]))
-    assert "2 finished, 1 stopped, 1 failed; 6 min 12 s" in text
+    assert "2 finished, 1 stopped, 1 failed; training took 6 min 12 s in all" in text
     assert "Best configuration (trial 0001)" in text
     assert re.search(r"increment\.classifier\.lr\s+0\.001\s+→\s+0\.0031", text)
     assert re.search(r"increment\.classifier\.loss\s+ce\s+=\s+ce", text)
@@ -130,6 +130,13 @@ def test_command_to_go_on_is_the_one_that_was_typed(command: list[str], trials: 
 def test_installed_command_leads_to_the_installed_train_command() -> None:
     assert train_command(["/x/bin/tune-cl", "search"], Path("best.yaml")) == "tune-cl train --config best.yaml"
     assert train_command(["launch/search.py"], Path("a b.yaml")) == "python launch/train.py --config 'a b.yaml'"
+
+
+def test_train_command_finds_the_stages_and_data_of_the_search() -> None:
+    typed = ["search.py", "--space", "x", "--results", "r", "--set", "a=1", "--data-root=d", "--accept-modified-data"]
+    assert train_command(typed, Path("b.yaml")) == (
+        "python launch/train.py --config b.yaml --results r --data-root=d --accept-modified-data"
+    )
 
 
 def test_terminal_shows_a_live_table_that_is_drawn_in_place(folder: SearchFolder) -> None:

@@ -1,1 +1,1 @@
-"""Placeholder, being written."""
+"""The command line: arguments, messages, exit codes."""

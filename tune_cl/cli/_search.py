@@ -76,7 +76,7 @@ def search(argv: Sequence[str]) -> int:
     console = ConsoleTracker(wandb_line=wandb.describe)
     trackers = Trackers([console, wandb], report=console.notice)
     if args.address is None:
-        _plan(args, argv, local_resources(), "this machine")  # complain before Ray takes its seconds to start
+        _complain_early(_plan(args, argv, local_resources(), "this machine"))
     with cluster(args.address) as nodes:
         plan = _plan(args, argv, nodes, "the cluster" if args.address else "this machine")
         ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
@@ -85,6 +85,13 @@ def search(argv: Sequence[str]) -> int:
         finally:
             trackers.close(timeout=5 if ending == "interrupted" else 30)
     return 130 if ending == "interrupted" else 0
+
+
+def _complain_early(plan: Plan) -> None:
+    """What would be refused with Ray running is refused before it takes its seconds to start."""
+    if plan.folder.path.exists():
+        with held(plan.folder):
+            pass
 
 
 def _run(plan: Plan, trackers: Tracker, time_budget: float | None) -> Ending:

@@ -65,6 +65,8 @@ def run_search(
     Raises:
         TuneCLError: the space proposes what the method refuses.
     """
+    # Workers start side by side; with fewer pending trials each would wait until the one before it is up.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
     board = start_board()
     trainable = tune.with_resources(
         tune.with_parameters(

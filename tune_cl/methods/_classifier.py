@@ -27,12 +27,12 @@ class BaseClassifier(ClassifierTraining):
     """The base task's classifier: its network and how it is trained."""
 
     network: Literal["small_cnn", "resnet18_cifar"] = parameter(
-        "resnet18_cifar", "small_cnn: five convolutions for 28x28 on a CPU", source="genifer.md"
+        "resnet18_cifar", "small_cnn: five convolutions for 28x28 on a CPU", source="genifer"
     )
-    width: int = parameter(64, "channels after the stem (resnet18_cifar: 64)", ge=1, le=1024, source="genifer.md")
-    batch_size: int = parameter(32, "images in one step", ge=1, source="genifer.md")
-    optimizer: Literal["sgd", "adamw", "radam"] = parameter("sgd", "sgd has Nesterov momentum 0.9", source="genifer.md")
-    learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="genifer.md")
+    width: int = parameter(64, "channels after the stem (resnet18_cifar: 64)", ge=1, le=1024, source="genifer")
+    batch_size: int = parameter(32, "images in one step", ge=1, source="genifer")
+    optimizer: Literal["sgd", "adamw", "radam"] = parameter("sgd", "sgd has Nesterov momentum 0.9", source="genifer")
+    learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="genifer")
 
     @model_validator(mode="after")
     def _width_exists(self) -> "BaseClassifier":
@@ -47,10 +47,10 @@ class LwfClassifier(ClassifierTraining):
     """Learning without forgetting: distillation of the old logits on the new images."""
 
     loss: Literal["ce", "relaxed"] = parameter(
-        "relaxed", "ce: over all seen classes; relaxed: a count epsilon for old classes", source="balanced-softmax.md"
+        "relaxed", "ce: over all seen classes; relaxed: a count epsilon for old classes", source="balanced-softmax"
     )
     epsilon: float = parameter(
-        1e-6, "count of an old class, as a share of a new class's", gt=0, le=1, source="balanced-softmax.md, limit"
+        1e-6, "count of an old class, as a share of a new class's", gt=0, le=1, source="balanced-softmax, limit"
     )
     weight_kd: float = parameter(1.0, "weight of the distillation", ge=0, le=1000, source="Li & Hoiem 2016")
     temperature: float = parameter(2.0, "of both softmaxes", gt=0, le=100, source="Li & Hoiem 2016")

@@ -38,35 +38,33 @@ _PREVIEW = 8  # replayed images per class that a stage keeps for people to look 
 class GeneratorTraining(Settings):
     """How generator and discriminator are trained in one phase."""
 
-    steps: int = parameter(80_000, "steps of generator and discriminator", ge=1, source="genifer.md")
-    batch_size: int = parameter(64, "images in one step; half old, half new at an increment", ge=2, source="genifer.md")
-    learning_rate: float = parameter(2.5e-3, "Adam, generator; betas (0, 0.99)", gt=0, le=1, source="genifer.md")
+    steps: int = parameter(80_000, "steps of generator and discriminator", ge=1, source="genifer")
+    batch_size: int = parameter(64, "images in one step; half old, half new at an increment", ge=2, source="genifer")
+    learning_rate: float = parameter(2.5e-3, "Adam, generator; betas (0, 0.99)", gt=0, le=1, source="genifer")
     discriminator_ratio: float = parameter(
         1.0,
         "the discriminator's learning rate over the generator's, before lazy R1's k/(k+1)",
         gt=0,
         le=10,
-        source="genifer.md",
+        source="genifer",
     )
     r1_gamma: float = parameter(
         0.03,
         "R1 on the gradient in the features, textbook lazy (times the interval)",
         ge=0,
         le=1000,
-        source="genifer.md: 0.5 / 17",
+        source="genifer: 0.5 / 17",
     )
-    r1_interval: int = parameter(16, "steps between two R1 terms", ge=1, source="genifer.md")
-    ema_half_life: float = parameter(500_000, "images, at most", gt=0, source="genifer.md")
-    ema_ramp: float = parameter(0.05, "half-life as a share of the images seen so far", gt=0, le=1, source="genifer.md")
+    r1_interval: int = parameter(16, "steps between two R1 terms", ge=1, source="genifer")
+    ema_half_life: float = parameter(500_000, "images, at most", gt=0, source="genifer")
+    ema_ramp: float = parameter(0.05, "half-life as a share of the images seen so far", gt=0, le=1, source="genifer")
     augmentation: Literal["off", "fixed", "adaptive"] = parameter(
-        "adaptive", "image-space augmentation before the classifier", source="genifer.md"
+        "adaptive", "image-space augmentation before the classifier", source="genifer"
     )
-    augmentation_p: float = parameter(
-        0.2, "fixed: probability of each operation", ge=0, le=1, source="genifer.md, range"
-    )
-    augmentation_target: float = parameter(0.5, "adaptive: E[sign D(real)]", ge=-1, le=1, source="genifer.md")
-    augmentation_speed: float = parameter(0.001, "adaptive: change of p every 4 steps", gt=0, le=1, source="genifer.md")
-    augmentation_limit: float = parameter(0.5, "adaptive: largest p", ge=0, le=1, source="genifer.md")
+    augmentation_p: float = parameter(0.2, "fixed: probability of each operation", ge=0, le=1, source="genifer, range")
+    augmentation_target: float = parameter(0.5, "adaptive: E[sign D(real)]", ge=-1, le=1, source="genifer")
+    augmentation_speed: float = parameter(0.001, "adaptive: change of p every 4 steps", gt=0, le=1, source="genifer")
+    augmentation_limit: float = parameter(0.5, "adaptive: largest p", ge=0, le=1, source="genifer")
 
 
 @dataclass(frozen=True)

@@ -20,31 +20,29 @@ from tune_cl.nets import (
 class BaseGenerator(GeneratorTraining):
     """The base task's generator: its network, what it matches, and how it is trained."""
 
-    steps: int = parameter(250_000, "steps of generator and discriminator", ge=1, source="genifer.md")
+    steps: int = parameter(250_000, "steps of generator and discriminator", ge=1, source="genifer")
     matching_stage: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
-        4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer.md"
+        4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer"
     )
-    channels: int = parameter(
-        512, "of the learned constant; halved at every doubling", ge=4, le=4096, source="genifer.md"
-    )
-    start_size: int = parameter(4, "pixels of the learned constant", ge=1, le=64, source="genifer.md")
-    latent_dim: int = parameter(512, "size of z", ge=1, le=4096, source="genifer.md")
-    style_dim: int = parameter(512, "size of w", ge=1, le=4096, source="genifer.md")
-    embedding_dim: int = parameter(256, "size of the label's embedding", ge=1, le=4096, source="genifer.md")
+    channels: int = parameter(512, "of the learned constant; halved at every doubling", ge=4, le=4096, source="genifer")
+    start_size: int = parameter(4, "pixels of the learned constant", ge=1, le=64, source="genifer")
+    latent_dim: int = parameter(512, "size of z", ge=1, le=4096, source="genifer")
+    style_dim: int = parameter(512, "size of w", ge=1, le=4096, source="genifer")
+    embedding_dim: int = parameter(256, "size of the label's embedding", ge=1, le=4096, source="genifer")
     discriminator_width: int = parameter(
-        256, "channels of the discriminator's first block; twice as many after it", ge=4, le=4096, source="genifer.md"
+        256, "channels of the discriminator's first block; twice as many after it", ge=4, le=4096, source="genifer"
     )
     deviation_group: int = parameter(
-        32, "samples that share one minibatch standard deviation", ge=1, le=1024, source="genifer.md"
+        32, "samples that share one minibatch standard deviation", ge=1, le=1024, source="genifer"
     )
 
 
 class IncrementGenerator(GeneratorTraining):
     """An increment's generator: adversarial on old and new classes, tied to the old generator."""
 
-    weight_image: float = parameter(10.0, "lambda_ID: pixel L1 to the old generator", ge=0, le=1e4, source="genifer.md")
+    weight_image: float = parameter(10.0, "lambda_ID: pixel L1 to the old generator", ge=0, le=1e4, source="genifer")
     weight_image_scaling: Literal["classes", "none"] = parameter(
-        "classes", "classes: lambda_ID times n_prev / n_curr", source="genifer.md"
+        "classes", "classes: lambda_ID times n_prev / n_curr", source="genifer"
     )
 
 

@@ -26,24 +26,24 @@ _JUDGED = 512  # replayed images on which replay_accuracy is measured
 class ReplayClassifier(ClassifierTraining):
     """An increment's classifier under replay."""
 
-    weight_ce: float = parameter(0.02, "w_CE; w_KD is 1 - w_CE", ge=0, le=1, source="genifer.md")
-    weight_feature: float = parameter(1.0, "w_feat", ge=0, le=1000, source="genifer.md")
-    temperature: float = parameter(1.0, "of the distillation", gt=0, le=100, source="genifer.md")
-    distillation_stage: Literal[3, 4, 5, 6] = parameter(4, "stage whose features are distilled", source="genifer.md")
+    weight_ce: float = parameter(0.02, "w_CE; w_KD is 1 - w_CE", ge=0, le=1, source="genifer")
+    weight_feature: float = parameter(1.0, "w_feat", ge=0, le=1000, source="genifer")
+    temperature: float = parameter(1.0, "of the distillation", gt=0, le=100, source="genifer")
+    distillation_stage: Literal[3, 4, 5, 6] = parameter(4, "stage whose features are distilled", source="genifer")
     teacher_batch_norm: Literal["eval", "train"] = parameter(
         "eval", "train: batch statistics of the replay, as the released code has it", source="own: the sane variant"
     )
-    replay_share: float = parameter(0.5, "replayed share of a step's images", gt=0, le=0.95, source="genifer.md")
+    replay_share: float = parameter(0.5, "replayed share of a step's images", gt=0, le=0.95, source="genifer")
     replay_labels: Literal["soft", "hard"] = parameter(
-        "soft", "hard: replayed images enter the cross-entropy under their labels, too", source="genifer.md"
+        "soft", "hard: replayed images enter the cross-entropy under their labels, too", source="genifer"
     )
     loss: Literal["ce", "relaxed", "balanced"] = parameter(
-        "ce", "relaxed: count epsilon for old classes; balanced: counts of what enters the loss", source="genifer.md"
+        "ce", "relaxed: count epsilon for old classes; balanced: counts of what enters the loss", source="genifer"
     )
     epsilon: float = parameter(
-        0.1, "relaxed: count of an old class, as a share of a new class's", gt=0, le=1, source="balanced-softmax.md"
+        0.1, "relaxed: count of an old class, as a share of a new class's", gt=0, le=1, source="balanced-softmax"
     )
-    tau: float = parameter(1.0, "relaxed, balanced: exponent on the counts", ge=0, le=4, source="balanced-softmax.md")
+    tau: float = parameter(1.0, "relaxed, balanced: exponent on the counts", ge=0, le=4, source="balanced-softmax")
 
     @model_validator(mode="after")
     def _counts_exist(self) -> "ReplayClassifier":

@@ -17,17 +17,17 @@ _CHECK_EVERY = 50  # steps between two looks at whether the loss is finite (each
 class ClassifierTraining(Settings):
     """How a classifier is trained in one phase."""
 
-    epochs: int = parameter(100, "passes over the increment's real images", ge=1, source="genifer.md")
+    epochs: int = parameter(100, "passes over the increment's real images", ge=1, source="genifer")
     batch_size: int = parameter(
-        16, "real images of the increment in one step; replayed ones come on top", ge=1, source="genifer.md: 16 of 32"
+        16, "real images of the increment in one step; replayed ones come on top", ge=1, source="genifer: 16 of 32"
     )
     optimizer: Literal["sgd", "adamw", "radam"] = parameter(
-        "radam", "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay", source="genifer.md"
+        "radam", "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay", source="genifer"
     )
-    learning_rate: float = parameter(1e-4, "at the first step", gt=0, le=10, source="genifer.md")
-    weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="genifer.md")
+    learning_rate: float = parameter(1e-4, "at the first step", gt=0, le=10, source="genifer")
+    weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="genifer")
     schedule: Literal["steps", "cosine", "constant"] = parameter(
-        "steps", "steps: x 0.2 at 30, 60 and 80 % of the phase", source="genifer.md"
+        "steps", "steps: x 0.2 at 30, 60 and 80 % of the phase", source="genifer"
     )
 
 

@@ -25,7 +25,8 @@ class Discriminator(nn.Module):
     """Features (B, C, H, W) or (B, D), labels (B,) int64 -> scores (B,).
 
     Blocks of two 3x3 convolutions and an average pooling until the side is at most 3 pixels, minibatch standard
-    deviation, convolution, dense layer, projection on the label. LeakyReLU 0.2, no normalisation layers.
+    deviation, convolution, dense layer, projection on the label. LeakyReLU 0.2, no normalisation layers. The row that
+    h is projected on is the label's own plus one common to all labels (Miyato & Koyama's unconditional term).
     """
 
     def __init__(self, shape: DiscriminatorShape) -> None:

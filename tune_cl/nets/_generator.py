@@ -135,6 +135,6 @@ def average_into(average: nn.Module, current: nn.Module, decay: float) -> None:
 
 
 def ema_decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
-    """Decay whose half-life is min(half_life, ramp * images_seen) images (genifer.md, hyperparameters, EMA)."""
+    """Decay whose half-life is min(half_life, ramp * images_seen) images (Genifer, hyperparameters, EMA)."""
     images = min(half_life, ramp * images_seen)
     return 0.5 ** (batch / images) if images > 0 else 0.0

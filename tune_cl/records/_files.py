@@ -49,6 +49,8 @@ def read_record(path: Path, kind: type[R]) -> R:
         TuneCLError: the file is missing, is not YAML/JSON, or does not fit the record.
     """
     try:
+        if path.suffix == ".json":  # not through YAML, which reads 1e-06 as text
+            return kind.model_validate_json(read_text(path))
         return kind.model_validate(read_yaml(path))
     except ValidationError as error:
         raise TuneCLError(f"{path}: {describe_validation(error)}") from None
@@ -61,16 +63,26 @@ def read_yaml(path: Path) -> Any:
         TuneCLError: the file is missing, unreadable, or not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise TuneCLError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TuneCLError(f"{path}: cannot be read ({error})") from None
+        return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "not valid YAML"
         raise TuneCLError(f"{path}: {place}{problem}") from None
+
+
+def read_text(path: Path) -> str:
+    """Read a file as UTF-8 text.
+
+    Raises:
+        TuneCLError: the file is missing or unreadable.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TuneCLError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TuneCLError(f"{path}: cannot be read ({error})") from None
 
 
 def describe_validation(error: ValidationError) -> str:

@@ -27,7 +27,7 @@ class ReplaySource(Protocol):
 
 
 class GeneratorReplay:
-    """Images x = G(z, y), y uniform over all old classes, clamped to valid pixels (genifer.md, classifier phase)."""
+    """Images x = G(z, y), y uniform over all old classes, clamped to valid pixels (Genifer, classifier phase)."""
 
     def __init__(self, generator: Generator, n_old: int, pixels: Pixels, place: Place, device: torch.device) -> None:
         self._generator, self._n_old, self._pixels, self._place = generator, n_old, pixels, place

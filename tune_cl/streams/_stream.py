@@ -112,7 +112,11 @@ class Stream:
     def _gather(self, t: int, part: int) -> LabelledImages:
         places = [self._split(self.class_order[c])[part] for c in self.classes(t)]
         labels = np.repeat(np.array(self.classes(t), dtype=np.int64), [len(p) for p in places])
-        return LabelledImages(torch.from_numpy(self.raw_images[np.concatenate(places)]), torch.from_numpy(labels))
+        picked = torch.from_numpy(self.raw_images[np.concatenate(places)])
+        # One memory layout wherever the array came from (a file, Ray's shared memory): it decides which convolution
+        # kernel runs, hence the last bits of everything trained on it.
+        images = torch.empty(picked.shape, dtype=torch.uint8, memory_format=torch.channels_last).copy_(picked)
+        return LabelledImages(images, torch.from_numpy(labels))
 
     def _split(self, label: int) -> tuple[NDArray, NDArray]:
         members = np.flatnonzero(self.raw_labels == label)

@@ -15,6 +15,7 @@ from tune_cl.tracking._format import count_text, duration_text, gain_text, setti
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5
+_COMMON = ("--results", "--stages", "--data-root")
 _LUXURY = (
     "These scores use validation images of classes from earlier increments. That is the tuner's luxury, not the "
     "method's: a continual learner in use would not have them any more."
@@ -44,7 +45,7 @@ def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_l
 def _heading(word: str, record: SearchRecord, summary: Summary) -> Text:
     counts = trial_counts_text(summary.trials)
     heading = Text(f"\n{word}: ", style="bold").append(record.name, style="bold")
-    return heading.append(f"  {counts}; {duration_text(summary.seconds)}\n", style="not bold")
+    return heading.append(f"  {counts}; training took {duration_text(summary.seconds)} in all\n", style="not bold")
 
 
 def _lost(in_flight: list[str]) -> Iterator[Text]:
@@ -175,7 +176,8 @@ def command_text(command: str) -> Text:
 def train_command(search_command: list[str], config: Path) -> str:
     """The command that trains a configuration, in the manner in which the search was started."""
     installed = bool(search_command) and _is_installed_command(search_command[0])
-    return f"{'tune-cl train' if installed else 'python launch/train.py'} --config {shlex.quote(str(config))}"
+    start = "tune-cl train" if installed else "python launch/train.py"
+    return " ".join([start, "--config", shlex.quote(str(config)), *map(shlex.quote, _common(search_command))])
 
 
 def continue_command(search_command: list[str], trials: int | None = None) -> str:
@@ -194,6 +196,16 @@ def continue_command(search_command: list[str], trials: int | None = None) -> st
 
 def _is_installed_command(program: str) -> bool:
     return Path(program).name == "tune-cl"
+
+
+def _common(search_command: list[str]) -> Iterator[str]:
+    """The options of a search that training needs as well: where data and stages lie."""
+    take = False
+    for word in search_command:
+        name = word.partition("=")[0]
+        if take or name in _COMMON or word == "--accept-modified-data":
+            yield word
+        take = not take and word in _COMMON
 
 
 def _without_trials(arguments: list[str]) -> Iterator[str]:

@@ -1,0 +1,116 @@
+"""An interrupt ends a search within seconds and loses at most the phases in flight; the same command goes on."""
+
+import os
+import re
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from search_cli import (
+    LAUNCH,
+    STEADY,
+    Reference,
+    comparable,
+    configurations_of,
+    end_group,
+    environment,
+    rows_of,
+    search,
+    start,
+    states_of,
+    wait_until,
+)
+
+from tune_cl.engine import held
+from tune_cl.errors import TuneCLError
+from tune_cl.records import IncrementRow, SearchFolder, read_lines
+
+GRACE = 40  # seconds within which an interrupted search must be gone, on a busy machine
+
+
+@dataclass
+class Disturbed:
+    """A search that was ended three times before it was done."""
+
+    folder: SearchFolder
+    codes: list[int] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    refused: str = ""
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    """Out of time, then Ctrl-C in a phase, then SIGTERM in a later trial, then left alone."""
+    place = tmp_path_factory.mktemp("disturbed")
+    search_folder = SearchFolder(place / "results" / "s")
+    story = Disturbed(search_folder)
+    command = [LAUNCH / "search.py", *STEADY, "--results", place / "results"]
+
+    done = search(*STEADY, "--results", place / "results", "--time-budget", "1s")
+    story.codes.append(done.returncode)
+    story.outputs.append(done.stdout + done.stderr)
+
+    process = start(command, place / "log", env=environment())
+    try:
+        wait_until(lambda: len(search_folder.trial(0).rows()) >= 1, 90, "the base task is trained")
+        with pytest.raises(TuneCLError) as refusal, held(search_folder):
+            pass
+        story.refused = str(refusal.value)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        _await_end(story, process, place / "log")
+    finally:
+        end_group(process)
+
+    process = start(command, place / "log", env=environment())
+    try:
+        wait_until(lambda: len(search_folder.trial(1).rows()) >= 1, 90, "trial 1 has begun")
+        process.send_signal(signal.SIGTERM)
+        _await_end(story, process, place / "log")
+    finally:
+        end_group(process)
+
+    done = search(*STEADY, "--results", place / "results")
+    story.codes.append(done.returncode)
+    story.outputs.append(done.stdout + done.stderr)
+    return story
+
+
+def test_time_budget_ends_with_0_and_interrupts_with_130(disturbed: Disturbed) -> None:
+    assert disturbed.codes == [0, 130, 130, 0], "\n".join(disturbed.outputs)
+    assert not any("Traceback" in output for output in disturbed.outputs)
+
+
+def test_interrupt_says_which_phases_were_lost_and_how_to_go_on(disturbed: Disturbed) -> None:
+    for output, trial in ((disturbed.outputs[1], 0), (disturbed.outputs[2], 1)):
+        assert re.search(rf"trial {trial:04d}, (increment \d, \w+ phase at \d+ %|between two phases)", output), output
+        assert "python launch/search.py" in output or "same command" in output
+
+
+def test_disturbed_search_equals_the_undisturbed_one(disturbed: Disturbed, reference: Reference) -> None:
+    assert comparable(rows_of(disturbed.folder)) == comparable(rows_of(reference.folder))
+    assert states_of(disturbed.folder) == states_of(reference.folder)
+    assert configurations_of(disturbed.folder) == configurations_of(reference.folder)
+
+
+def test_no_row_is_doubled_and_paid_cost_never_falls(disturbed: Disturbed) -> None:
+    for trial in disturbed.folder.trials().values():
+        increments = [row.increment for row in read_lines(trial.increments, IncrementRow)]
+        assert increments == sorted(set(increments))
+        paid = [row.metrics["paid/images_trained"] or 0.0 for row in trial.rows()]
+        assert paid == sorted(paid)
+    assert "taken up again" in disturbed.folder.trial(0).log.read_text()
+
+
+def test_running_search_is_held_against_a_second_process(disturbed: Disturbed) -> None:
+    assert "another process is running this search" in disturbed.refused
+
+
+def _await_end(story: Disturbed, process: subprocess.Popen[bytes], log: Path) -> None:
+    try:
+        code = process.wait(timeout=GRACE)
+    except subprocess.TimeoutExpired:
+        code = -1
+    story.codes.append(code)
+    story.outputs.append(log.read_text())
