@@ -179,3 +179,12 @@ def test_streams_open_where_no_test_data_are_installed(tmp_path: Path) -> None:
     )
     location = str(tmp_path / "tune_cl" / "__init__.py")
     assert done.stdout.splitlines() == ["1600 400", "640 160", location, "False"]
+
+
+def test_images_lie_in_memory_alike_whether_read_here_or_received_from_another_process() -> None:
+    stream = open_stream(StreamRecord(name="fashion-b4-t3"))
+    received = pickle.loads(pickle.dumps(stream, protocol=5))
+    for t in range(stream.horizon + 1):
+        here, there = stream.training(t).images, received.training(t).images
+        assert here.stride() == there.stride()
+        assert torch.equal(here, there)

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -28,7 +29,15 @@ from tune_cl.engine import (
 )
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
-from tune_cl.records import SearchFolder, SearchRecord, SearchSeeds, read_record, search_folder, write_json
+from tune_cl.records import (
+    SearchFolder,
+    SearchRecord,
+    SearchSeeds,
+    Summary,
+    read_record,
+    search_folder,
+    write_json,
+)
 from tune_cl.search import (
     SearchSpace,
     StoppingRule,
@@ -75,26 +84,28 @@ def search(argv: Sequence[str]) -> int:
     )
     console = ConsoleTracker(wandb_line=wandb.describe)
     trackers = Trackers([console, wandb], report=console.notice)
-    if args.address is None:
-        _complain_early(_plan(args, argv, local_resources(), "this machine"))
+    if args.address is None:  # Ray is started when all is found sound and something is left to run
+        return _finished(_plan(args, argv, local_resources(), "this machine"), trackers, time_budget, cluster(None))
     with cluster(args.address) as nodes:
-        plan = _plan(args, argv, nodes, "the cluster" if args.address else "this machine")
-        ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
-        try:
-            ending = _run(plan, trackers, time_budget)
-        finally:
-            trackers.close(timeout=5 if ending == "interrupted" else 30)
-    return 130 if ending == "interrupted" else 0
+        return _finished(_plan(args, argv, nodes, "the cluster"), trackers, time_budget, nullcontext())
 
 
-def _complain_early(plan: Plan) -> None:
-    """What would be refused with Ray running is refused before it takes its seconds to start."""
-    if plan.folder.path.exists():
-        with held(plan.folder):
-            pass
+def _finished(plan: Plan, trackers: Tracker, time_budget: float | None, ray_up: AbstractContextManager[Any]) -> int:
+    """Run the search and close the trackers, however it ends; returns the exit code."""
+    ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
+    try:
+        ending, summary = _run(plan, trackers, time_budget, ray_up)
+    finally:
+        trackers.close(timeout=5 if ending == "interrupted" else 30)
+    if ending == "interrupted":
+        return 130
+    nothing_but_failures = summary.trials["failed"] > 0 and not summary.trials["finished"]
+    return 1 if nothing_but_failures and ending == "done" else 0
 
 
-def _run(plan: Plan, trackers: Tracker, time_budget: float | None) -> Ending:
+def _run(
+    plan: Plan, trackers: Tracker, time_budget: float | None, ray_up: AbstractContextManager[Any]
+) -> tuple[Ending, Summary]:
     folder, record = plan.folder, plan.record
     make_folder(plan.stages, "--stages")
     fresh = not folder.path.exists()
@@ -112,20 +123,21 @@ def _run(plan: Plan, trackers: Tracker, time_budget: float | None) -> Ending:
         ending: Ending = "done"
         lost: list[str] = []
         if missing:
-            ending, lost = run_search(
-                conductor,
-                plan.stream,
-                stages=plan.stages,
-                resources=plan.resources,
-                horizon=record.horizon,
-                missing=missing,
-                time_budget=time_budget,
-            )
+            with ray_up:
+                ending, lost = run_search(
+                    conductor,
+                    plan.stream,
+                    stages=plan.stages,
+                    resources=plan.resources,
+                    horizon=record.horizon,
+                    missing=missing,
+                    time_budget=time_budget,
+                )
         summary = conductor.conclude()
         if summary.best is not None:
             save_winner(folder, summary.best.trial, plan.stream, plan.stages)
-        conductor.announce_end(summary, interrupted=ending != "done", in_flight=lost)
-    return ending
+        conductor.announce_end(summary, ending, lost)
+    return ending, summary
 
 
 def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping[str, float]], where: str) -> Plan:
@@ -183,8 +195,7 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         command=command_line(argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    _check_same(folder, search_record)
-    return Plan(space, stream, search_record, resources, folder, stages)
+    return Plan(space, stream, _continued(folder, search_record), resources, folder, stages)
 
 
 def _study(plan: Plan) -> Study:
@@ -201,11 +212,16 @@ def _study(plan: Plan) -> Study:
     return Study.open(plan.folder.study, record.name, plan.space, settings)
 
 
-def _check_same(folder: SearchFolder, record: SearchRecord) -> None:
-    """Refuse a changed definition under an existing name."""
+def _continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
+    """The record with the date of the search that it continues, if there is one.
+
+    Raises:
+        TuneCLError: there is a search with another definition under the same name.
+    """
     if not folder.search.exists():
-        return
-    old, new = read_record(folder.search, SearchRecord).definition(), record.definition()
+        return record
+    earlier = read_record(folder.search, SearchRecord)
+    old, new = earlier.definition(), record.definition()
     changed = [key for key in new if old.get(key) != new[key]]
     if changed:
         details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
@@ -213,6 +229,7 @@ def _check_same(folder: SearchFolder, record: SearchRecord) -> None:
             f"{folder.path} holds a search with another definition ({details}); "
             "give this one another --name, or repeat the options of that one"
         )
+    return record.model_copy(update={"created": earlier.created})
 
 
 def _difference(key: str, old: Any, new: Any) -> str:

@@ -1,5 +1,6 @@
 """`tune-cl train`: one chain, without Ray and without a search."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tune_cl.chain import Chain, StageStore
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._parser import train_parser
-from tune_cl.engine import make_folder, override, save_weights, write_grid
+from tune_cl.engine import describe_failure, make_folder, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
+from tune_cl.methods import Diverged
 from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_yaml
 from tune_cl.search import parse_override
 from tune_cl.streams import download, open_stream, parse_name
@@ -33,7 +35,7 @@ def train(argv: Sequence[str]) -> int:
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
     torch.set_num_threads(run.threads)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
     )
@@ -49,7 +51,11 @@ def train(argv: Sequence[str]) -> int:
         if output:
             _begin_output(output, run)
         while not chain.done:
-            increment = chain.advance()
+            try:
+                increment = chain.advance()
+            except Diverged as error:
+                print(f"tune-cl: {describe_failure(error)}", file=sys.stderr)
+                return 1
             console.print(_line(increment.row))
             if output:
                 output.add_row(increment.row)

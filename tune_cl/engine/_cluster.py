@@ -45,7 +45,10 @@ class Resources:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
-    """Start Ray here (on loopback, without dashboard) or connect to a cluster; yields the resources of each node.
+    """Start Ray here or connect to a cluster; yields the resources of each node.
+
+    Ray started here has no dashboard. Its own ports listen on all interfaces whatever address it is given; they are
+    guarded by the token that Ray makes for the user (`~/.ray/auth_token`), unless RAY_AUTH_MODE says otherwise.
 
     Raises:
         TuneCLError: there is no cluster at the address.
@@ -53,7 +56,7 @@ def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        ray.init(address="local", include_dashboard=False, **quiet)
     else:
         try:
             _knock(address)

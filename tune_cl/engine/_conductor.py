@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -30,6 +30,8 @@ from tune_cl.tracking import (
     TrialEnded,
     TrialStarted,
 )
+
+Ending = Literal["done", "interrupted", "out of time"]
 
 
 class Conductor:
@@ -121,9 +123,10 @@ class Conductor:
             write_json(self._folder.summary, summary)
             return summary
 
-    def announce_end(self, summary: Summary, interrupted: bool, in_flight: list[str]) -> None:
-        """Tell the trackers that the search is over or interrupted."""
-        self._trackers.handle(SearchEnded(summary, interrupted, in_flight))
+    def announce_end(self, summary: Summary, ending: Ending, in_flight: list[str]) -> None:
+        """Tell the trackers that the search is over, interrupted or out of time."""
+        ended = SearchEnded(summary, ending != "done", in_flight, out_of_time=ending == "out of time")
+        self._trackers.handle(ended)
 
     def _end(self, trial: int, state: Any, reason: str | None) -> None:
         self._running.pop(trial, None)

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray import tune
 
 from tune_cl.engine._adapters import LossOfWorkers, StudyScheduler, StudySearcher
 from tune_cl.engine._cluster import Resources
-from tune_cl.engine._conductor import Conductor
+from tune_cl.engine._conductor import Conductor, Ending
 from tune_cl.engine._progress import start_board
 from tune_cl.engine._trainable import ChainTrainable
 from tune_cl.errors import TuneCLError
@@ -27,8 +27,6 @@ from tune_cl.streams import Stream
 _POLL = 0.5  # seconds between two looks at the progress board
 _INSIST = 0.5  # seconds between two requests to Ray to end
 _WORKER_RESTARTS = 3  # of a trial whose worker died; exceptions inside a trial are reported, not raised
-
-Ending = Literal["done", "interrupted", "out of time"]
 
 
 @dataclass

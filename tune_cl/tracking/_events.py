@@ -77,8 +77,9 @@ class SearchEnded:
     """The search is over or interrupted; `in_flight` names the phases whose work is lost, one per entry."""
 
     summary: Summary
-    interrupted: bool
+    interrupted: bool  # something is left to run
     in_flight: list[str]
+    out_of_time: bool = False  # interrupted by the search's own time budget
 
 
 Event = SearchStarted | TrialStarted | PhaseProgress | IncrementReported | TrialEnded | SearchEnded

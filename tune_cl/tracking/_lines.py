@@ -24,7 +24,7 @@ def line_of(event: Event, before: ViewState) -> str | None:
             reason = f": {event.reason}" if event.reason else ""
             return f"trial {event.trial:04d}: {event.state}{after}{value}{reason}"
         case SearchEnded():
-            word = "interrupted" if event.interrupted else "ended"
+            word = "out of time" if event.out_of_time else "interrupted" if event.interrupted else "ended"
             return f"search {word}: {trial_counts_text(event.summary.trials)}"
         case _:
             return None

@@ -25,7 +25,8 @@ _LUXURY = (
 def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_line: str) -> Iterator[RenderableType]:
     """The parts of the report, from top to bottom."""
     summary = end.summary
-    yield _heading("Interrupted" if end.interrupted else "Done", record, summary)
+    word = "Out of time" if end.out_of_time else "Interrupted" if end.interrupted else "Done"
+    yield _heading(word, record, summary)
     if end.interrupted:
         yield from _lost(end.in_flight)
     yield from _failures(summary, folder)

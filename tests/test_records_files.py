@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from tune_cl.errors import TuneCLError
+from tune_cl.records import RunConfig, SearchRecord, SearchSeeds, StreamRecord, read_record, write_json, write_yaml
+
+
+def search(**fixed: float) -> SearchRecord:
+    return SearchRecord(
+        name="s", method="lwf", stream=StreamRecord(name="fashion-b4-t3"), scale="small28", budget="quick",
+        protocol="stream", horizon=3, objective="val/accuracy", seeds=SearchSeeds(), sampler="tpe", scheduler="none",
+        threads=1, device="cpu", fixed=fixed, ranges={}, default=fixed, data_fingerprint="0", trials=2,
+    )  # fmt: skip
+
+
+def test_small_numbers_survive_search_json(tmp_path: Path) -> None:
+    record = search(epsilon=1e-6, tiny=5e-324, plain=0.5)
+    write_json(tmp_path / "search.json", record)
+    assert read_record(tmp_path / "search.json", SearchRecord).definition() == record.definition()
+
+
+def test_small_numbers_survive_best_yaml(tmp_path: Path) -> None:
+    stream = StreamRecord(name="fashion-b4-t3")
+    parameters = {"increment": {"classifier": {"epsilon": 1e-6, "tau": 1e22}}}
+    run = RunConfig(method="lwf", stream=stream, budget="q", horizon=1, parameters=parameters)
+    write_yaml(tmp_path / "best.yaml", run, "python launch/train.py\nsecond line")
+    assert read_record(tmp_path / "best.yaml", RunConfig) == run
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.json", '{"name": '), ("a.yaml", "name: [1,"), ("b.json", '{"no": 1}')]
+)
+def test_file_that_is_no_record_is_one_sentence_that_names_it(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(TuneCLError, match=name) as caught:
+        read_record(tmp_path / name, SearchRecord)
+    assert "\n" not in str(caught.value)
