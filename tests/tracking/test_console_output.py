@@ -15,7 +15,7 @@ from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_st
 
 from tune_cl.records import BestSummary, SearchFolder, TrialSummary
 from tune_cl.tracking import ConsoleTracker, PhaseProgress, TrialEnded
-from tune_cl.tracking._report import continue_command, train_command
+from tune_cl.tracking._report import continue_command, python_text, train_command
 
 CHOSEN = DEFAULT | {"increment.classifier.lr": 0.0031}
 TABLE = [
@@ -84,10 +84,12 @@ def test_stopped_trial_with_a_higher_value_is_not_ranked(folder: SearchFolder) -
 
 
 def test_places_and_commands_are_whole_lines_however_narrow_the_output(folder: SearchFolder) -> None:
+    folder.best_weights.parent.mkdir(parents=True)
+    folder.best_weights.touch()
     lines = printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)], width=50).splitlines()
     stripped = [line.strip() for line in lines]
-    assert f"python launch/train.py --config {folder.best_config}" in stripped
-    assert "python launch/search.py --space genifer.yaml --trials 16" in stripped
+    assert f"{python_text()} launch/train.py --config {folder.best_config}" in stripped
+    assert f"{python_text()} launch/search.py --space genifer.yaml --trials 16" in stripped
     for path in (folder.path, folder.best_config, folder.best_weights, folder.trial(0).config):
         assert any(line.endswith(f" {path}") for line in lines), path
     assert f"W&B: in {folder.wandb}" in stripped
@@ -97,7 +99,28 @@ def test_interrupt_says_what_is_lost_and_how_to_go_on(folder: SearchFolder) -> N
     text = printed(folder, [search_ended(interrupted=True)])
     assert "Interrupted: genifer-fashion-b4-t3-quick" in text
     assert "trial 0004: generator at increment 2" in text
-    assert text.rstrip().endswith("To continue, type the same command:\n  python launch/search.py --space genifer.yaml")
+    assert "To continue, type the same command:\n  " in text
+    assert text.rstrip().endswith(f"{python_text()} launch/search.py --space genifer.yaml")
+
+
+def test_weights_that_could_not_be_written_are_not_promised(folder: SearchFolder) -> None:
+    text = printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)])
+    assert "not written: its stages are gone" in text
+    assert str(folder.best_weights) not in text
+
+
+def test_command_calls_the_python_of_an_environment_below_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setattr("sys.executable", "/work/.venv/bin/python")
+    assert python_text() == "work/.venv/bin/python"
+    monkeypatch.setattr("sys.executable", "python-elsewhere")
+    assert python_text() == "python"
+
+
+def test_gain_of_a_metric_that_should_be_small_is_a_fall(folder: SearchFolder) -> None:
+    ended = search_ended(best=BEST, table=TABLE, trials=COUNTS)
+    text = printed(folder, [ended], objective="val/forgetting", direction="min")
+    assert re.search(r"0001\s+0.8190\s+-0.0200", text)
 
 
 def test_default_that_stays_best_is_no_gain(folder: SearchFolder) -> None:

@@ -67,7 +67,11 @@ class StageStore:
         return take_lease(self.path / "leases" / key, self.times)
 
     def load(self, key: str) -> Stage | None:
-        """Read a stage; None where there is none, or where it is damaged (which is then set aside)."""
+        """Read a stage; None where there is none, or where it is damaged (which is then set aside).
+
+        Raises:
+            OSError: the file system does not let it be read now; that says nothing of the stage.
+        """
         folder = self._folder(key)
         if not folder.exists():
             return None
@@ -76,7 +80,7 @@ class StageStore:
             data = (folder / "state.pt").read_bytes()
             if record.key == key and hashlib.sha256(data).hexdigest() == record.checksum:
                 return _stage_of(record, data)
-        except (OSError, ValidationError, *_MALFORMED):
+        except (FileNotFoundError, ValidationError, *_MALFORMED):
             pass  # damaged, as is what fails the check above
         self._set_aside(key)
         return None

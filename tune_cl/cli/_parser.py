@@ -60,7 +60,7 @@ def search_parser() -> Parser:
     how.add_argument(
         "--time-budget", metavar="TIME", help="end after this time, e.g. 90s, 45m, 2h; the same command goes on"
     )
-    _seeds(parser, search=True)
+    _seeds(parser)
     _data(parser)
     where = parser.add_argument_group("where to run")
     where.add_argument("--concurrency", type=int, metavar="N", help="trials at a time (default: as many as fit)")
@@ -119,10 +119,9 @@ def train_parser() -> Parser:
     return parser
 
 
-def _seeds(parser: argparse.ArgumentParser, search: bool) -> None:
+def _seeds(parser: argparse.ArgumentParser) -> None:
     seeds = parser.add_argument_group("seeds and class order")
-    if search:
-        seeds.add_argument("--search-seed", type=int, default=0, metavar="N", help="proposals (default: 0)")
+    seeds.add_argument("--search-seed", type=int, default=0, metavar="N", help="proposals (default: 0)")
     seeds.add_argument("--order-seed", type=int, default=0, metavar="N", help="class order (default: 0)")
     seeds.add_argument("--split-seed", type=int, default=0, metavar="N", help="validation split (default: 0)")
     seeds.add_argument("--train-seed", type=int, default=0, metavar="N", help="everything inside a chain (default: 0)")

@@ -77,7 +77,11 @@ def search(argv: Sequence[str]) -> int:
     _check_numbers(args)
     time_budget = seconds(args.time_budget)
     if args.dry_run:
-        show_plan(_plan(args, argv, local_resources(), "this machine"))
+        if args.address is None:
+            show_plan(_plan(args, argv, local_resources(), "this machine"))
+        else:
+            with cluster(args.address) as nodes:
+                show_plan(_plan(args, argv, nodes, "the cluster"))
         return 0
     wandb = WandbTracker(
         args.wandb_mode, args.wandb_project, args.wandb_entity, report=lambda line: console.notice(line)
@@ -169,6 +173,7 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
     if args.download and not args.dry_run:
         _download(option["stream"], data_root)
     stream = open_stream(record, data_root, args.accept_modified_data)
+    method.check_fit(method.config.model_validate(space.configuration({})), stream.image_shape)
     direction = default_direction(option["objective"]) if args.objective else file.direction
     search_record = SearchRecord(
         name=name,
@@ -189,7 +194,7 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         ranges=space.written_ranges(),
         default=dict(space.default),
         data_fingerprint=stream.fingerprint,
-        trials=option["trials"],
+        trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
         versions=versions(),
         git_commit=_git_commit(),
         command=command_line(argv),

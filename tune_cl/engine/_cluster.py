@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import ray
@@ -56,7 +57,10 @@ def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
-        ray.init(address="local", include_dashboard=False, **quiet)
+        here = local_resources()[0]
+        ray.init(
+            address="local", include_dashboard=False, num_cpus=int(here["CPU"]), num_gpus=int(here["GPU"]), **quiet
+        )
     else:
         try:
             _knock(address)
@@ -80,8 +84,17 @@ def _knock(address: str) -> None:
 
 
 def local_resources() -> list[dict[str, float]]:
-    """What Ray would offer on this machine, its only node, without starting it."""
-    return [{"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}]
+    """What Ray started here offers: the CPUs that this process may use (affinity, container quota) and all GPUs."""
+    return [{"CPU": float(_usable_cpus()), "GPU": float(torch.cuda.device_count())}]
+
+
+def _usable_cpus() -> int:
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control group, or one without a quota ("max")
+        return allowed
 
 
 def share_out(

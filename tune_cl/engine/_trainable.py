@@ -67,6 +67,9 @@ class ChainTrainable(tune.Trainable):
         try:
             return self._report(self._advance())
         except Exception as error:
+            self._chain = None
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # what a trial that ran out of memory held, for the next one
             failure = {"reason": describe_failure(error), "traceback": traceback.format_exc()}
             return {"failure": json.dumps(failure)}
 

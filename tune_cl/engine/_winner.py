@@ -9,7 +9,7 @@ import torch
 from tune_cl.chain import StageStore
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASSIFIER
-from tune_cl.nets import Classifier, Component, build_classifier
+from tune_cl.nets import Classifier, Component, build_classifier, save_classifier
 from tune_cl.records import SearchFolder, write_atomically
 from tune_cl.streams import Stream
 
@@ -34,8 +34,6 @@ def save_winner(folder: SearchFolder, trial: int, stream: Stream, stages: Path) 
 
 def save_weights(path: Path, classifier: Classifier, stream: Stream) -> None:
     """Write a classifier with its class names in the order of its logits, readable with `weights_only`."""
-    from tune_cl.nets import save_classifier
-
     component = save_classifier(classifier)
     preprocessing = stream.preprocessing
     content: dict[str, Any] = {

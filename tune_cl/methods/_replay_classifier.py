@@ -16,7 +16,7 @@ from tune_cl.methods._classifier import Augment, RealBatches, classifier_steps_p
 from tune_cl.methods._phase import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._training import ClassifierTraining, train_classifier
 from tune_cl.methods._tree import parameter
-from tune_cl.nets import POOLED, Classifier, build_classifier, build_generator, save_classifier
+from tune_cl.nets import Classifier, build_classifier, build_generator, save_classifier
 from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
 from tune_cl.streams import Pixels
 
@@ -115,7 +115,7 @@ class ReplayLoss:
             old_labels: (R,) the labels they were drawn for.
         """
         config = self._config
-        stage = min(config.distillation_stage, POOLED)
+        stage = config.distillation_stage
         features = student.features(torch.cat([images, old_images]), stage)
         logits = student.logits_from(features, stage)
         n = len(images)

@@ -1,6 +1,7 @@
 """What is said at the end of a search: what was found, what it cost, where it lies, what to type next."""
 
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def _ranking(record: SearchRecord, summary: Summary) -> Iterator[RenderableType]
     table.add_column("value", justify="right")
     table.add_column("against default", justify="right")
     for trial in finished[:_BEST_SHOWN]:
-        table.add_row(Text(f"{trial.trial:04d}"), Text(value_text(trial.value)), Text(_against(trial, default)))
+        table.add_row(Text(f"{trial.trial:04d}"), Text(value_text(trial.value)), Text(_against(trial, default, sign)))
     yield Text(f"Best of {len(finished)} finished trials, by {record.objective}", style="bold")
     yield table
     yield Text()
@@ -92,16 +93,16 @@ def _plain_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
-def _against(trial: TrialSummary, default: float | None) -> str:
+def _against(trial: TrialSummary, default: float | None, sign: float) -> str:
     if trial.trial == 0:
         return "default"
-    return "-" if default is None or trial.value is None else gain_text(trial.value - default)
+    return "-" if default is None or trial.value is None else gain_text(sign * (trial.value - default))
 
 
 def _choice(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator[RenderableType]:
     if best.trial == 0:
         yield Text("The default (trial 0) is the best of those that finished: this search found no gain.", style="bold")
-        return
+        yield Text()
     table = _plain_table()
     table.add_column("parameter", overflow="fold")
     table.add_column("default", justify="right", overflow="fold")
@@ -115,8 +116,9 @@ def _choice(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterat
         table.add_row(*row, style="" if changed else "dim")
     yield Text(f"Best configuration (trial {best.trial:04d})", style="bold")
     yield table
-    yield Text()
-    yield from _gain(record, summary, best)
+    if best.trial:
+        yield Text()
+        yield from _gain(record, summary, best)
 
 
 def _gain(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator[Text]:
@@ -143,11 +145,11 @@ def _cost(summary: Summary) -> Text:
 
 
 def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator[Text]:
-    places = {"everything": folder.path}
+    places: dict[str, Path | str] = {"everything": folder.path}
     if summary.best is not None:
         places |= {
             "best configuration": folder.best_config,
-            "its weights": folder.best_weights,
+            "its weights": folder.best_weights if folder.best_weights.exists() else "not written: its stages are gone",
             "default": folder.trial(0).config,
         }
     for name, path in places.items():
@@ -160,13 +162,13 @@ def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator
 def _next(record: SearchRecord, folder: SearchFolder, end: SearchEnded) -> Iterator[Text]:
     if end.interrupted:
         yield Text("To continue, type the same command:")
-        yield command_text(continue_command(record.command))
+        yield command_text(continue_command(record.command, python=python_text()))
         return
     if end.summary.best is not None:
         yield Text("Next, train the best configuration:")
-        yield command_text(train_command(record.command, folder.best_config))
+        yield command_text(train_command(record.command, folder.best_config, python_text()))
     yield Text("To search on, ask for more trials:")
-    yield command_text(continue_command(record.command, 2 * max(record.trials, 1)))
+    yield command_text(continue_command(record.command, 2 * max(record.trials, 1), python_text()))
 
 
 def command_text(command: str) -> Text:
@@ -174,14 +176,22 @@ def command_text(command: str) -> Text:
     return Text(f"  {command}", style="bold cyan", no_wrap=True)
 
 
-def train_command(search_command: list[str], config: Path) -> str:
+def python_text() -> str:
+    """How to call this Python from here: a path below this folder (a `.venv` that is not activated), or its name."""
+    try:
+        return str(Path(sys.executable).relative_to(Path.cwd()))
+    except ValueError:
+        return "python"
+
+
+def train_command(search_command: list[str], config: Path, python: str = "python") -> str:
     """The command that trains a configuration, in the manner in which the search was started."""
     installed = bool(search_command) and _is_installed_command(search_command[0])
-    start = "tune-cl train" if installed else "python launch/train.py"
+    start = "tune-cl train" if installed else f"{python} launch/train.py"
     return " ".join([start, "--config", shlex.quote(str(config)), *map(shlex.quote, _common(search_command))])
 
 
-def continue_command(search_command: list[str], trials: int | None = None) -> str:
+def continue_command(search_command: list[str], trials: int | None = None, python: str = "python") -> str:
     """The search's own command line, with another number of trials if one is given."""
     if not search_command:
         return "the same command" + ("" if trials is None else f" with --trials {trials}")
@@ -191,7 +201,7 @@ def continue_command(search_command: list[str], trials: int | None = None) -> st
     if _is_installed_command(program):
         start = ["tune-cl"] if arguments[:1] == ["search"] else ["tune-cl", "search"]
     else:
-        start = ["python", program] if program.endswith(".py") else [program]
+        start = [python, program] if program.endswith(".py") else [program]
     return shlex.join([*start, *arguments])
 
 
