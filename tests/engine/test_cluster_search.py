@@ -28,8 +28,12 @@ from tune_cl.cli.main import main
 from tune_cl.records import SearchFolder
 
 # Trials of several seconds: the second node's worker is up before the first node has run them all.
-LONGER = ("--set=increment.classifier.epochs=4", "--set=increment.generator.steps=40")
-SMALL = ("--set=base.generator.steps=5", "--set=base.generator.batch_size=8", "--set=increment.generator.batch_size=8")
+LONGER = ("--set=increment.classifier.epochs=4", "--set=increment.generator.steps=10")
+SMALL = (
+    "--set=base.generator.steps=5",
+    "--set=base.generator.channels=8",
+    "--set=base.generator.discriminator_width=8",
+)
 OPTIONS = ("--space=genifer", *CHEAP, *LONGER, *SMALL, "--sampler=random", "--scheduler=none", "--trials=6", "--name=s")
 RAY = Path(sys.executable).with_name("ray")
 

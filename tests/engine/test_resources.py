@@ -1,8 +1,10 @@
 """How a cluster's nodes are shared out among trials."""
 
+import os
+
 import pytest
 
-from tune_cl.engine import Resources, share_out
+from tune_cl.engine import Resources, cluster, local_resources, share_out
 from tune_cl.errors import TuneCLError
 
 CPU_NODE = {"CPU": 4.0, "memory": 1e9}
@@ -44,3 +46,17 @@ def test_trial_that_no_node_can_take_is_refused(nodes: list, asked: tuple, words
     """Ray would wait for such a node forever."""
     with pytest.raises(TuneCLError, match=words):
         share_out(nodes, *asked, "the cluster")
+
+
+def test_ray_leaves_the_environment_as_it_found_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "7")
+    before = read_by_ray()
+    with cluster(None) as nodes:
+        assert len(nodes) == 1 and nodes[0]["CPU"] == local_resources()[0]["CPU"]
+        assert os.environ["TUNE_GLOBAL_CHECKPOINT_S"] == "7"
+        assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
+    assert read_by_ray() == before
+
+
+def read_by_ray() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("RAY_", "TUNE_"))}

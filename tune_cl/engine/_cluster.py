@@ -54,7 +54,11 @@ def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
     Raises:
         TuneCLError: there is no cluster at the address.
     """
-    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    with _environment():
+        yield from _connected(address)
+
+
+def _connected(address: str | None) -> Iterator[list[dict[str, float]]]:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         here = local_resources()[0]
@@ -74,6 +78,19 @@ def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
         yield [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Set what Ray reads, where the user has not set it, and put everything back at the end."""
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith(("RAY_", "TUNE_"))]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if name.startswith(("RAY_", "TUNE_"))})
 
 
 def _knock(address: str) -> None:
