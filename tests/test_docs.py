@@ -92,6 +92,11 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_is_finished(page: Path) -> None:
+    assert "@@" not in page.read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_name_scripts_and_options_that_exist(page: Path) -> None:
     for verb, arguments in commands(page.read_text()):
         assert verb in PARSERS, f"{page.name}: no command {verb}"

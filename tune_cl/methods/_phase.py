@@ -65,7 +65,7 @@ class Phase:
     context. `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version.
     """
 
-    name: Literal["classifier", "generator", "finetune"]
+    name: Literal["classifier", "generator"]
     kind: str
     version: int
     run: Callable[[Any, PhaseData, State, PhaseContext], PhaseResult]

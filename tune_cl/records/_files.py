@@ -85,11 +85,12 @@ def read_text(path: Path) -> str:
         raise TuneCLError(f"{path}: cannot be read ({error})") from None
 
 
-def describe_validation(error: ValidationError) -> str:
-    """Put pydantic's first complaint into one sentence: key, what is wrong."""
+def describe_validation(error: ValidationError, whole: str = "the file") -> str:
+    """Put pydantic's first complaint into one sentence: key (or `whole`, where it is about no key), what is wrong."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
+    key = ".".join(str(part) for part in first["loc"]) or whole
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
 
 
 def append_line(path: Path, record: Record) -> None:

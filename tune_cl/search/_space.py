@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods import Leaf, Settings, leaves, unflatten
+from tune_cl.records import describe_validation
 from tune_cl.search._conditions import holds, in_order, parse_when, without_idle
 from tune_cl.search._file import SpaceFile
 from tune_cl.search._ranges import Range, check_value, find_leaf, parse_range
@@ -93,7 +94,7 @@ class SearchSpace:
         try:
             return self.config.model_validate(unflatten({**self.default, **sampled})), None
         except ValidationError as error:
-            return None, _describe(error)
+            return None, describe_validation(error, "")
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -213,10 +214,3 @@ def _pick(known: Mapping[str, Any], name: str, where: str, kind: str) -> Any:
         hint = near_matches(name, known)
         raise TuneCLError(f"{where}: no {kind} {name!r}; this space has {', '.join(known)}{hint}")
     return known[name]
-
-
-def _describe(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{path}: {message}" if path else message
