@@ -86,6 +86,8 @@ def complaint(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
         (["--space", "finetune", "--class-order", "numpy-1994"], ["'numpy-1993'"]),
         (["--space", "finetune", "--class-order", "0,1,2"], ["class_order", "left out"]),
         (["--space", "finetune", "--wandb-mode", "offlin"], ["offlin", "'offline'"]),
+        (["--space", "finetune", "--storage", "study.db"], ["--storage study.db", "sqlite:///"]),
+        (["--space", "finetune", "--storage", "sqlite:////no/such/place/s.db"], ["/no/such/place"]),
         (["--space", "genifer", "--set", "base.generator.start_size=5"], ["start_size", "28 pixels"]),
         (["--space", "genifer", "--dry-run", "--set", "base.generator.start_size=5"], ["start_size", "28 pixels"]),
     ],

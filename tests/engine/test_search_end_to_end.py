@@ -5,10 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 import torch
 from search_cli import (
+    CHEAP,
     LAUNCH,
+    SPACE,
     Reference,
     comparable,
     configurations_of,
@@ -20,6 +23,7 @@ from search_cli import (
 )
 
 import tune_cl
+from tune_cl.cli._parser import command_line
 from tune_cl.cli.main import main
 from tune_cl.engine import held
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, TrialFolder, read_lines, read_record
@@ -216,3 +220,22 @@ def test_rows_on_disk_are_plain_json_lines(reference: Reference) -> None:
 def copied(reference: Reference, to: Path) -> Path:
     """A copy of the results folder, to go on in."""
     return Path(shutil.copytree(reference.results, to / "results"))
+
+
+def test_study_may_live_in_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    url = f"sqlite:///{tmp_path}/s.db"
+    assert main(["search", *SPACE, *CHEAP, "--trials=1", f"--results={tmp_path}/r", "--name=s", "--storage", url]) == 0
+    folder = SearchFolder(tmp_path / "r" / "s")
+    study = optuna.load_study(study_name="s", storage=url)
+    assert [trial.value for trial in study.trials] == [folder.trial(0).rows()[-1].metrics[study_objective(folder)]]
+    assert not folder.study.exists()
+
+
+def study_objective(folder: SearchFolder) -> str:
+    return read_record(folder.search, SearchRecord).objective
+
+
+def test_password_of_a_database_is_not_recorded() -> None:
+    typed = command_line(["--storage", "postgresql://me:s3cret@host:5432/db", "--set", "a=1"])
+    assert typed[1:] == ["--storage", "postgresql://me:***@host:5432/db", "--set", "a=1"]

@@ -9,6 +9,8 @@ from typing import NoReturn
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import StreamRecord
 
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^@]*@")
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one sentence, with near matches for a misspelt option."""
@@ -76,6 +78,9 @@ def search_parser() -> Parser:
     out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
     out.add_argument("--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>)")
+    out.add_argument(
+        "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"
+    )
     wandb = parser.add_argument_group("Weights & Biases")
     wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
     wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
@@ -187,5 +192,5 @@ def at_least_one(value: float | None, option: str) -> None:
 
 
 def command_line(argv: Sequence[str]) -> list[str]:
-    """The command as it was typed."""
-    return [sys.argv[0], *argv]
+    """The command as it was typed, but for the password of a URL."""
+    return [sys.argv[0], *(_PASSWORD.sub(r"\1***@", word) for word in argv)]

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -64,6 +64,7 @@ class Plan:
     resources: Resources
     folder: SearchFolder
     stages: Path
+    storage: str | Path  # of the study: a journal file or a database URL
 
 
 def search(argv: Sequence[str]) -> int:
@@ -111,14 +112,17 @@ def _run(
     plan: Plan, trackers: Tracker, time_budget: float | None, ray_up: AbstractContextManager[Any]
 ) -> tuple[Ending, Summary]:
     folder, record = plan.folder, plan.record
+    new = [path for path in (folder.path, plan.stages, folder.path.parent) if not path.exists()]
     make_folder(plan.stages, "--stages")
-    fresh = not folder.path.exists()
     with held(folder):
         try:
             study = _study(plan)
         except TuneCLError:
-            if fresh:
+            if folder.path in new:
                 shutil.rmtree(folder.path, ignore_errors=True)
+            for path in new:
+                with suppress(OSError):  # not empty: somebody else's by now
+                    path.rmdir()
             raise
         write_json(folder.search, record)
         conductor = Conductor(study, plan.space, record, folder, trackers)
@@ -158,6 +162,8 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         else getattr(file, name)
         for name in ("stream", "budget", "trials", "sampler", "scheduler", "objective", "protocol")
     }
+    if args.storage is not None and "://" not in args.storage:
+        raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
     overrides = dict(parse_override(text) for text in args.overrides)
     scale = stream_scale(option["stream"])
     space = resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=overrides)
@@ -200,7 +206,9 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         command=command_line(argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Plan(space, stream, _continued(folder, search_record), resources, folder, stages)
+    return Plan(
+        space, stream, _continued(folder, search_record), resources, folder, stages, args.storage or folder.study
+    )
 
 
 def _study(plan: Plan) -> Study:
@@ -214,7 +222,7 @@ def _study(plan: Plan) -> Study:
         horizon=record.horizon,
         stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
     )
-    return Study.open(plan.folder.study, record.name, plan.space, settings)
+    return Study.open(plan.storage, record.name, plan.space, settings)
 
 
 def _continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
