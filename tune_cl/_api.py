@@ -48,23 +48,16 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    import torch
-
     from tune_cl.chain import Chain, StageStore
     from tune_cl.streams import open_stream
 
     config = run if isinstance(run, RunConfig) else read_record(Path(run), RunConfig)
     stream = open_stream(config.stream, Path(data_root) if data_root else None, accept_modified_data)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    try:
-        chain, rows = Chain(config, stream, StageStore(Path(stages))), []
-        while not chain.done:
-            rows.append(chain.advance().row)
-            if on_increment:
-                on_increment(rows[-1])
-    finally:
-        torch.set_num_threads(threads)
+    chain, rows = Chain(config, stream, StageStore(Path(stages))), []
+    while not chain.done:
+        rows.append(chain.advance().row)
+        if on_increment:
+            on_increment(rows[-1])
     return rows
 
 

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tune_cl.cli._data import open_named
 from tune_cl.cli._parser import at_least_one, command_line, search_parser, seconds, stream_record
 from tune_cl.cli._show import show_catalogue, show_plan
 from tune_cl.engine import (
@@ -50,7 +51,7 @@ from tune_cl.search import (
     protocol_horizon,
     resolve,
 )
-from tune_cl.streams import Stream, download, open_stream, parse_name, stream_scale
+from tune_cl.streams import Stream, parse_name, stream_scale
 from tune_cl.tracking import ConsoleTracker, Tracker, Trackers, WandbTracker
 
 
@@ -175,10 +176,7 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
     if folder.path.absolute() == stages.absolute():
         raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
-    data_root = Path(args.data_root) if args.data_root else None
-    if args.download and not args.dry_run:
-        _download(option["stream"], data_root)
-    stream = open_stream(record, data_root, args.accept_modified_data)
+    stream = open_named(record, args, may_download=not args.dry_run)
     method.check_fit(method.config.model_validate(space.configuration({})), stream.image_shape)
     direction = default_direction(option["objective"]) if args.objective else file.direction
     search_record = SearchRecord(
@@ -258,12 +256,6 @@ def _check_numbers(args: argparse.Namespace) -> None:
     gpus = args.gpus_per_trial
     if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
         raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
-
-
-def _download(stream: str, data_root: Path | None) -> None:
-    if data_root is None:
-        raise TuneCLError("--download needs --data-root DIR: the folder to fetch the data set into")
-    download(parse_name(stream).dataset.name, data_root)
 
 
 def versions() -> dict[str, str]:

@@ -4,19 +4,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tune_cl.chain import Chain, StageStore
 from tune_cl.chain import Progress as PhaseProgress
+from tune_cl.cli._data import open_named
 from tune_cl.cli._parser import train_parser
 from tune_cl.engine import describe_failure, make_folder, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
-from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_yaml
+from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_run
 from tune_cl.search import parse_override
-from tune_cl.streams import download, open_stream, parse_name
 
 
 def train(argv: Sequence[str]) -> int:
@@ -26,15 +25,9 @@ def train(argv: Sequence[str]) -> int:
     run = override(read_record(Path(args.config), RunConfig), overrides, where="--set ")
     if args.train_seed is not None:
         run = run.model_copy(update={"train_seed": args.train_seed})
-    data_root = Path(args.data_root) if args.data_root else None
-    if args.download:
-        if data_root is None:
-            raise TuneCLError("--download needs --data-root DIR: the folder to fetch the data set into")
-        download(parse_name(run.stream.name).dataset.name, data_root)
-    stream = open_stream(run.stream, data_root, args.accept_modified_data)
+    stream = open_named(run.stream, args)
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
-    torch.set_num_threads(run.threads)
     console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
@@ -78,7 +71,7 @@ def _begin_output(output: TrialFolder, run: RunConfig) -> None:
             raise TuneCLError(f"--output {output.path}: holds the rows of another run; name a new folder")
         return
     make_folder(output.path, "--output")
-    write_yaml(output.config, run, f"python launch/train.py --config {output.config}")
+    write_run(output.config, run)
 
 
 def _line(row: IncrementRow) -> str:

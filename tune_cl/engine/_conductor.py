@@ -18,7 +18,7 @@ from tune_cl.records import (
     TrialSummary,
     write_atomically,
     write_json,
-    write_yaml,
+    write_run,
 )
 from tune_cl.search import Decision, SearchSpace, Study, TrialView
 from tune_cl.tracking import (
@@ -58,7 +58,7 @@ class Conductor:
                 return None
             run = run_config(self._record, proposal.configuration)
             folder = self._folder.trial(proposal.number)
-            write_yaml(folder.config, run, f"python launch/train.py --config {folder.config}")
+            write_run(folder.config, run)
             folder.add_log(_stamped("taken up again" if proposal.resumed else "started"))
             self._running[proposal.number] = None
             self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder))
@@ -118,7 +118,7 @@ class Conductor:
             best = self._study.best()
             if best is not None:
                 run = run_config(self._record, self._space.configuration(best.parameters))
-                write_yaml(self._folder.best_config, run, f"python launch/train.py --config {self._folder.best_config}")
+                write_run(self._folder.best_config, run)
             summary = self._summary()
             write_json(self._folder.summary, summary)
             return summary

@@ -91,7 +91,6 @@ class ChainTrainable(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._run, self._trial = _run_of(config, self._base)
         self._chain = None
-        torch.set_num_threads(self._run.threads)
 
     def _advance(self) -> Increment:
         if self._chain is None:

@@ -8,6 +8,7 @@ from tune_cl.records._files import (
     read_yaml,
     write_atomically,
     write_json,
+    write_run,
     write_yaml,
 )
 from tune_cl.records._folders import SearchFolder, TrialFolder, search_folder
@@ -49,5 +50,6 @@ __all__ = [
     "search_folder",
     "write_atomically",
     "write_json",
+    "write_run",
     "write_yaml",
 ]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tune_cl.errors import TuneCLError
-from tune_cl.records._models import Record
+from tune_cl.records._models import Record, RunConfig
 
 R = TypeVar("R", bound=Record)
 
@@ -40,6 +40,11 @@ def write_yaml(path: Path, record: Record, heading: str = "") -> None:
     comment = "".join(f"# {line}\n" for line in heading.splitlines())
     body = yaml.safe_dump(json.loads(record.model_dump_json()), sort_keys=False, width=110)
     write_atomically(path, comment + body)
+
+
+def write_run(path: Path, run: RunConfig) -> None:
+    """Write a configuration under the command that runs it again."""
+    write_yaml(path, run, f"python launch/train.py --config {path}")
 
 
 def read_record(path: Path, kind: type[R]) -> R:
