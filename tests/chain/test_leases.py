@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from tiny_chains import chain_of, comparable, origins, rows_of, run_config
 
-from tune_cl.chain import Lease, LeaseTimes, Progress, StageStore
+from tune_cl.chain import FileLeases, Lease, LeaseTimes, Progress, StageStore
+from tune_cl.chain._holder import this_process
 
 SCRIPT = Path(__file__).parent / "tiny_chains.py"
 KEY = "ab" * 32
+HERE = "here"
 
 
 def store_at(path: Path, stale: float = 60.0, beat: float = 0.0) -> StageStore:
@@ -30,10 +32,11 @@ def lease_file(stages: Path) -> Path:
 
 
 def held_by(stages: Path, host: str, pid: int, age: float = 0.0) -> None:
-    """Leave the lease of some other holder, last renewed `age` seconds ago."""
+    """Leave the lease of some other holder, last renewed `age` seconds ago; on this machine: started when we were."""
     path = lease_file(stages)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"host": host, "pid": pid, "time": time.time() - age}))
+    holder = {**this_process(), "pid": pid} if host == HERE else {"machine": host, "pid": pid, "started": 1}
+    path.write_text(json.dumps({**holder, "time": time.time() - age}))
     os.utime(path, (time.time() - age, time.time() - age))
 
 
@@ -61,7 +64,7 @@ def test_a_lease_is_held_by_one_until_it_is_released(tmp_path):
 def test_a_lease_says_who_holds_it(tmp_path):
     taken(store_at(tmp_path))
     holder = json.loads(lease_file(tmp_path).read_text())
-    assert (holder["host"], holder["pid"]) == (socket.gethostname(), os.getpid())
+    assert holder["machine"].startswith(socket.gethostname()) and holder["pid"] == os.getpid()
     assert abs(holder["time"] - time.time()) < 60
 
 
@@ -88,14 +91,31 @@ def test_of_many_threads_one_gets_the_lease(tmp_path):
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path):
-    held_by(tmp_path, socket.gethostname(), dead_pid())
+    held_by(tmp_path, HERE, dead_pid())
     taken(store_at(tmp_path))
 
 
 def test_the_lease_of_a_living_process_or_of_another_machine_is_respected_while_it_is_fresh(tmp_path):
-    for host, pid in ((socket.gethostname(), os.getpid()), ("elsewhere", dead_pid())):
+    for host, pid in ((HERE, os.getpid()), ("elsewhere", dead_pid())):
         held_by(tmp_path, host, pid, age=5)
         assert store_at(tmp_path).lease(KEY) is None
+
+
+def test_a_process_number_that_was_given_to_another_process_holds_nothing(tmp_path):
+    """The holder died, and a process with its number has started since."""
+    path = lease_file(tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({**this_process(), "started": 1}))
+    taken(store_at(tmp_path))
+
+
+def test_the_lease_of_a_member_of_the_same_cluster_is_taken_over_at_once(tmp_path):
+    """Its members have excluded each other already, so that the file is one that a dead member left."""
+    times = LeaseTimes(beat=0.0, poll=0.05, stale=60.0)
+    assert FileLeases(tmp_path / "leases", times, cluster="c").take(KEY) is not None
+    assert FileLeases(tmp_path / "leases", times, cluster="other").take(KEY) is None
+    assert FileLeases(tmp_path / "leases", times).take(KEY) is None
+    assert FileLeases(tmp_path / "leases", times, cluster="c").take(KEY) is not None
 
 
 def test_a_lease_that_nobody_renewed_is_taken_over(tmp_path):

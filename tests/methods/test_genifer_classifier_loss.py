@@ -9,7 +9,7 @@ import torch
 from tiny_phases import base_state, phase_context, phase_data, subtree
 from torch import Tensor
 
-from tune_cl.methods._classifier import RealBatches, classifier_steps_per_epoch, grown
+from tune_cl.methods._classifier import RealBatches, classifier_steps, grown
 from tune_cl.methods._replay_classifier import ReplayLoss, prior_of, replayed_per_step
 from tune_cl.nets import Classifier, build_classifier, build_generator
 from tune_cl.replay import GeneratorReplay
@@ -154,7 +154,7 @@ def test_the_balanced_prior_is_that_of_the_labels_counted_over_epochs(share):
     )
     real = RealBatches(data.new, config.batch_size, data, context)
     counts, epochs = torch.zeros(N_SEEN), 60
-    for step in range(epochs * classifier_steps_per_epoch(config, data)):
+    for step in range(epochs * classifier_steps(config, len(data.new.labels)) // config.epochs):
         counts += torch.bincount(real.draw(step)[1], minlength=N_SEEN)
         counts += torch.bincount(source.draw(replayed_per_step(config), "replay", step).labels, minlength=N_SEEN)
     prior = prior_of(config, data)

@@ -1,25 +1,58 @@
 """Stage keys, the stage store, running a chain, scoring. Knows neither Ray nor Optuna."""
 
 from tune_cl.chain._chain import Chain, Increment, Progress, device_of
+from tune_cl.chain._checkpoint import PhaseCheckpoint
+from tune_cl.chain._forecast import Forecast, forecast
+from tune_cl.chain._inventory import Ages, Entry, Holdings, Inventory, Leftover
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
-from tune_cl.chain._lease import Lease, LeaseTimes
+from tune_cl.chain._lease import FileLeases, Lease, Leases, LeaseTimes
+from tune_cl.chain._pins import LivePin, PinRecord, Pins, PinTimes
+from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
-from tune_cl.chain._store import Stage, StageRecord, StageStore
+from tune_cl.chain._store import CHECKPOINT_SECONDS, Stage, StageRecord, StageStore
+from tune_cl.chain._upkeep import Evicted, Pruned, Upkeep, bytes_text
+from tune_cl.chain._verify import Fault, Verified, verify
+from tune_cl.chain._winners import winner_keys, winners_in
 
 __all__ = [
+    "CHECKPOINT_SECONDS",
+    "Ages",
     "Chain",
+    "Entry",
+    "Evicted",
+    "Fault",
+    "FileLeases",
+    "Forecast",
+    "Holdings",
     "Increment",
+    "Inventory",
     "Lease",
     "LeaseTimes",
+    "Leases",
+    "Leftover",
+    "LivePin",
     "Numerics",
+    "PhaseCheckpoint",
+    "PinRecord",
+    "PinTimes",
+    "Pins",
     "Progress",
+    "Pruned",
     "Stage",
     "StageRecord",
     "StageStore",
+    "Upkeep",
+    "Verified",
     "accuracy_row",
+    "bytes_text",
     "correct_per_image",
     "device_of",
+    "forecast",
     "metrics",
+    "planned_keys",
     "stage_ingredients",
     "stage_key",
+    "verify",
+    "winner_keys",
+    "winners_in",
 ]

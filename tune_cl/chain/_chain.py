@@ -1,10 +1,13 @@
 """A chain: a trial's stages in order, each loaded from the store or trained and published."""
 
+import errno
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -12,10 +15,11 @@ from torch import Tensor
 
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import Lease
+from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
 from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, get_method
+from tune_cl.methods import CLASSIFIER, Diverged, Phase, PhaseContext, PhaseData, get_method
 from tune_cl.nets import Classifier, Component, build_classifier
 from tune_cl.records import IncrementRow, RunConfig, StageUse, describe_validation
 from tune_cl.streams import LabelledImages, Pixels, Place, Stream
@@ -29,7 +33,8 @@ class Progress:
     phase: str
     step: int
     steps: int
-    waiting: bool = False
+    waiting: bool = False  # another process trains the phase
+    disk_full: bool = False  # the phase is done and waits for space to be stored in
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,9 @@ class Chain:
         store: where stages are found and published.
         on_progress: called after every step of a phase, and at every look while another process trains it.
         node: name of the machine, for the rows.
+        trial: number in a search, for the rows.
+        payer: who trains here; a stage that it trained in an earlier life (before an interrupt, say) is told as trained
+            by this chain, not as reused. None: this object alone.
     """
 
     def __init__(
@@ -59,9 +67,11 @@ class Chain:
         on_progress: Callable[[Progress], None] = lambda progress: None,
         node: str | None = None,
         trial: int = 0,
+        payer: str | None = None,
     ) -> None:
         self._run, self._stream, self._store, self._on_progress = run, stream, store, on_progress
         self._node, self._trial = node or socket.gethostname(), trial
+        self._payer = payer or uuid.uuid4().hex
         self._method = get_method(run.method)
         try:
             self._config = self._method.config.model_validate(run.parameters)
@@ -77,6 +87,7 @@ class Chain:
         self._state: dict[str, Component] = {}
         self._key: str | None = None
         self._rows: list[IncrementRow] = []
+        self._used: list[StageUse] = []
 
     @property
     def next_increment(self) -> int:
@@ -97,18 +108,24 @@ class Chain:
             raise RuntimeError(f"the chain has run its {self._run.horizon} increments")
         t = self.next_increment
         state, key = dict(self._state), self._key
-        stages: list[tuple[Phase, Stage, bool]] = []
+        stages: list[tuple[Phase, Stage]] = []
+        self._used = []
         with _threads(self._run.threads):
             for phase in self._method.phases(t, self._run.horizon):
-                stage, trained = self._stage(phase, t, state, key)
+                stage, use = self._stage(phase, t, state, key)
                 state.update(stage.changed)
                 key = stage.record.key
-                stages.append((phase, stage, trained))
+                stages.append((phase, stage))
+                self._used.append(use)
             row = self._row(t, stages, build_classifier(state[CLASSIFIER]).to(self._device))
         self._state, self._key = state, key
         self._rows.append(row)
-        previews = [stage.preview for _, stage, _ in stages if stage.preview is not None]
+        previews = [stage.preview for _, stage in stages if stage.preview is not None]
         return Increment(row, previews[-1] if previews else None)
+
+    def unreported(self) -> list[StageUse]:
+        """What the increment that failed had already used: its stages are in the store, but in no row."""
+        return [] if self._rows and self._used == self._rows[-1].stages else list(self._used)
 
     def classifier(self) -> Classifier:
         """The classifier as it stands after the increments run so far."""
@@ -120,55 +137,93 @@ class Chain:
 
     def planned_keys(self) -> list[tuple[int, str, str]]:
         """(increment, phase, key) of every stage up to the horizon; a key needs no training to be known."""
-        keys: list[tuple[int, str, str]] = []
-        parent: str | None = None
-        for t in range(self._run.horizon + 1):
-            for phase in self._method.phases(t, self._run.horizon):
-                parent = stage_key(self._ingredients(phase, t, parent))
-                keys.append((t, phase.name, parent))
-        return keys
+        return planned_keys(self._run, self._stream)
 
-    def _stage(self, phase: Phase, t: int, state: Mapping[str, Component], parent: str | None) -> tuple[Stage, bool]:
-        """Load a stage, or train and publish it; say whether it was trained."""
+    def _stage(
+        self, phase: Phase, t: int, state: Mapping[str, Component], parent: str | None
+    ) -> tuple[Stage, StageUse]:
+        """Load a stage, or train and publish it; say how it was had."""
         ingredients = self._ingredients(phase, t, parent)
         key = stage_key(ingredients)
+        began = time.monotonic()
+        waited = 0.0
         while True:
             stored = self._store.load(key)
             if stored is not None:
-                return stored, False
+                return stored, self._use(phase, stored.record, waited)
             lease = self._store.lease(key)
             if lease is not None:
                 break
             self._on_progress(Progress(t, phase.name, 0, 1, waiting=True))
             time.sleep(self._store.times.poll)
+            waited = time.monotonic() - began
         with lease:
             stored = self._store.load(key)  # published between the two looks?
-            if stored is not None:
-                return stored, False
-            started, cpu_started = time.perf_counter(), time.process_time()
-            result = self._train(phase, t, state, lease)
-            record = StageRecord(
-                key=key,
-                parent=parent,
-                ingredients=ingredients,
-                seconds=time.perf_counter() - started,
-                cpu_seconds=time.process_time() - cpu_started,
-                images_trained=result.images_trained,
-                losses=dict(result.losses),
-                metrics=dict(result.metrics),
-                checksum="",
-            )
-            return self._store.publish(Stage(record, result.changed, result.preview)), True
+            if stored is None:
+                stored = self._train(phase, t, state, lease, ingredients)
+            return stored, self._use(phase, stored.record, waited)
 
-    def _train(self, phase: Phase, t: int, state: Mapping[str, Component], lease: Lease) -> PhaseResult:
-        """Call a phase with its subtree, its increment's tensors and its parent's state, and nothing else."""
+    def _train(
+        self, phase: Phase, t: int, state: Mapping[str, Component], lease: Lease, ingredients: Mapping[str, Any]
+    ) -> Stage:
+        """Call a phase with its subtree, its increment's tensors and its parent's state, and nothing else; publish."""
+        key = stage_key(ingredients)
+        checkpoint = self._store.checkpoint(key)
 
         def progress(step: int, steps: int) -> None:
             lease.beat()
             self._on_progress(Progress(t, phase.name, step, steps))
 
-        context = PhaseContext(Place(self._run.train_seed, t, phase.name), self._device, progress)
-        return phase.run(self._method.subtree(self._config, t, phase), self._data(phase, t), state, context)
+        context = PhaseContext(Place(self._run.train_seed, t, phase.name), self._device, progress, checkpoint)
+        subtree = self._method.subtree(self._config, t, phase)
+        try:
+            result = phase.run(subtree, self._data(phase, t), state, context)
+        except Diverged:
+            checkpoint.remove()  # it would diverge again
+            raise
+        record = StageRecord(
+            key=key,
+            parent=ingredients["parent"],
+            ingredients=dict(ingredients),
+            seconds=checkpoint.seconds,
+            cpu_seconds=checkpoint.cpu_seconds,
+            images_trained=result.images_trained,
+            losses=dict(result.losses),
+            metrics=dict(result.metrics),
+            trained_by=self._payer,
+            checksum="",
+        )
+        published = self._publish(Stage(record, result.changed, result.preview), t, phase, lease)
+        checkpoint.remove()
+        return published
+
+    def _publish(self, stage: Stage, t: int, phase: Phase, lease: Lease) -> Stage:
+        """Publish; wait a while for space where the disk is full, so that a trained stage is not lost for want of it.
+
+        Raises:
+            OSError: the store cannot be written, or there was no space in all that time.
+        """
+        give_up = time.monotonic() + self._store.patience
+        while True:
+            try:
+                return self._store.publish(stage)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() >= give_up:
+                    raise
+            lease.beat()
+            self._on_progress(Progress(t, phase.name, 1, 1, disk_full=True))
+            time.sleep(self._store.times.poll)
+
+    def _use(self, phase: Phase, record: StageRecord, waited: float) -> StageUse:
+        return StageUse(
+            phase=phase.name,
+            key=record.key,
+            origin="trained" if record.trained_by == self._payer else "reused",
+            seconds=record.seconds,
+            cpu_seconds=record.cpu_seconds,
+            images_trained=record.images_trained,
+            idle_seconds=waited,
+        )
 
     def _ingredients(self, phase: Phase, t: int, parent: str | None) -> dict[str, object]:
         subtree = self._method.subtree(self._config, t, phase)
@@ -192,7 +247,7 @@ class Chain:
             past=past,
         )
 
-    def _row(self, t: int, stages: list[tuple[Phase, Stage, bool]], classifier: Classifier) -> IncrementRow:
+    def _row(self, t: int, stages: list[tuple[Phase, Stage]], classifier: Classifier) -> IncrementRow:
         pixels = Pixels(self._stream.preprocessing, self._device)
         validation = [self._stream.validation(i) for i in range(t + 1)]
         correct = [correct_per_image(classifier, part.images, part.labels, pixels) for part in validation]
@@ -200,37 +255,27 @@ class Chain:
         scores = metrics(rows, [len(part.labels) for part in validation])
         measured = {f"val/{name}": value for name, value in scores.items()}
         measured["replay_accuracy"] = next(
-            (s.record.metrics["replay_accuracy"] for _, s, _ in stages if "replay_accuracy" in s.record.metrics), None
+            (s.record.metrics["replay_accuracy"] for _, s in stages if "replay_accuracy" in s.record.metrics), None
         )
         return IncrementRow(
             trial=self._trial,
             increment=t,
-            metrics={**measured, **self._costs(stages)},
+            metrics={**measured, **self._costs()},
             accuracy_row=rows[-1],
-            losses={f"{phase.name}/{term}": v for phase, s, _ in stages for term, v in s.record.losses.items()},
-            stages=[
-                StageUse(
-                    phase=phase.name,
-                    key=stage.record.key,
-                    origin="trained" if trained else "reused",
-                    seconds=stage.record.seconds,
-                    cpu_seconds=stage.record.cpu_seconds,
-                    images_trained=stage.record.images_trained,
-                )
-                for phase, stage, trained in stages
-            ],
+            losses={f"{phase.name}/{term}": v for phase, s in stages for term, v in s.record.losses.items()},
+            stages=list(self._used),
             node=self._node,
         )
 
-    def _costs(self, stages: list[tuple[Phase, Stage, bool]]) -> dict[str, float | None]:
+    def _costs(self) -> dict[str, float | None]:
         """Cost of the chain so far as if trained alone, and what was paid for it here."""
         before = self._rows[-1].metrics if self._rows else {}
-        uses = [(stage.record, trained) for _, stage, trained in stages]
+        paid = [use for use in self._used if use.origin == "trained"]
         added = {
-            "images_trained": float(sum(record.images_trained for record, _ in uses)),
-            "seconds": sum(record.seconds for record, _ in uses),
-            "paid/images_trained": float(sum(record.images_trained for record, trained in uses if trained)),
-            "paid/seconds": sum(record.seconds for record, trained in uses if trained),
+            "images_trained": float(sum(use.images_trained for use in self._used)),
+            "seconds": sum(use.seconds for use in self._used),
+            "paid/images_trained": float(sum(use.images_trained for use in paid)),
+            "paid/seconds": sum(use.seconds for use in paid),
         }
         return {name: (before.get(name) or 0.0) + value for name, value in added.items()}
 

@@ -1,18 +1,21 @@
-"""Single flight between processes on one file system: who trains a stage holds a lease on its key.
+"""Single flight: who trains a stage holds a lease on its key.
 
-A lease is a file `<stages>/leases/<key>`, created with O_EXCL, that says who holds it (JSON: host, pid, time) and whose
-modification time its holder renews. A lease saves work and nothing depends on it: where one is taken for dead although
-it is not (clocks that differ, a step of over a minute), two processes train the same stage and publish equal content.
+Between processes on one file system a lease is a file `<stages>/leases/<key>`, created with O_EXCL, that says who holds
+it and whose modification time its holder renews. A lease saves work and nothing depends on it: where one is taken for
+dead although it is not (clocks that differ, a step of over a minute), two processes train the same stage and publish
+equal content.
 """
 
 import json
 import os
-import socket
 import time
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
+
+from tune_cl.chain._holder import is_gone, this_process
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,29 @@ class LeaseTimes:
     stale: float = 60.0  # without a renewal after which a holder counts as dead
 
 
+class Lease(Protocol):
+    """The right to train one stage; a context manager that gives it back."""
+
+    def beat(self) -> None:
+        """Say that the holder lives; cheap enough for every training step."""
+
+    def __enter__(self) -> "Lease": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Leases(Protocol):
+    """Hands out leases."""
+
+    times: LeaseTimes
+
+    def take(self, key: str) -> Lease | None:
+        """Take the lease on a stage; None where somebody else, who seems alive, holds it."""
+
+
 @dataclass
-class Lease:
-    """The right to train one stage; use it as a context manager, and call `beat` now and then."""
+class FileLease:
+    """A lease that is a file."""
 
     path: Path
     token: str  # the file's content while this lease holds it
@@ -34,21 +57,22 @@ class Lease:
     _last: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
-        """Say that the holder lives; cheap enough for every training step."""
+        """Renew the file, if the last renewal is long enough ago."""
         now = time.monotonic()
         if now - self._last < self.beat_seconds:
             return
         self._last = now
-        if self._is_mine():
-            with suppress(FileNotFoundError):  # taken over just now
+        with suppress(OSError):  # taken over just now, or a file system that hiccups: the lease is not worth a phase
+            if self._is_mine():
                 os.utime(self.path)
 
     def release(self) -> None:
         """Let others have it, unless it was taken over."""
-        if self._is_mine():
-            self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # it goes stale instead
+            if self._is_mine():
+                self.path.unlink(missing_ok=True)
 
-    def __enter__(self) -> "Lease":
+    def __enter__(self) -> "FileLease":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,53 +82,59 @@ class Lease:
         return _read(self.path) == self.token
 
 
-def take_lease(path: Path, times: LeaseTimes) -> Lease | None:
-    """Take the lease at a path; None where somebody else, who seems alive, holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_if_stale(path, times.stale)
-    token = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()})
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-    except FileExistsError:
-        return None
-    with os.fdopen(handle, "w") as file:
-        file.write(token)
-    return Lease(path, token, times.beat)
+class FileLeases:
+    """Leases between processes on one file system.
 
+    Args:
+        path: folder of the lease files.
+        times: their pace.
+        cluster: name of a cluster whose members have another way to exclude each other. Whoever comes with the same
+            name knows that no other member trains this stage, so that a file left by one is no obstacle.
+    """
 
-def _remove_if_stale(path: Path, stale: float) -> None:
-    """Take away the lease of a dead holder, unless it changed hands since it was judged."""
-    token = _read(path)
-    if token is not None and _is_stale(path, token, stale) and _read(path) == token:
-        path.unlink(missing_ok=True)
+    def __init__(self, path: Path, times: LeaseTimes | None = None, cluster: str | None = None) -> None:
+        self.path, self.times, self._cluster = path, times or LeaseTimes(), cluster
 
+    def take(self, key: str) -> FileLease | None:
+        """Take the lease on a stage; None where somebody else, who seems alive, holds it.
 
-def _is_stale(path: Path, token: str, stale: float) -> bool:
-    try:
-        age = time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return age > stale or _holder_is_dead(token)
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        path = self.path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._remove_if_stale(path)
+        token = json.dumps({**this_process(), "cluster": self._cluster, "time": time.time(), "token": uuid.uuid4().hex})
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return None
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(token)
+        except OSError:  # a full disk
+            path.unlink(missing_ok=True)
+            raise
+        return FileLease(path, token, self.times.beat)
 
+    def _remove_if_stale(self, path: Path) -> None:
+        """Take away the lease of a dead holder, unless it changed hands since it was judged."""
+        token = _read(path)
+        if token is not None and self._is_stale(path, token) and _read(path) == token:
+            path.unlink(missing_ok=True)
 
-def _holder_is_dead(token: str) -> bool:
-    """Whether the holder was a process of this machine that is gone; a file still being written tells nothing."""
-    try:
-        holder: Any = json.loads(token)
-        host, pid = holder["host"], int(holder["pid"])
-    except (ValueError, TypeError, KeyError):
-        return False
-    return host == socket.gethostname() and not _is_running(pid)
+    def _is_stale(self, path: Path, token: str) -> bool:
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return age > self.times.stale or is_gone(token) or self._is_of_my_cluster(token)
 
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    def _is_of_my_cluster(self, token: str) -> bool:
+        try:
+            return self._cluster is not None and json.loads(token)["cluster"] == self._cluster
+        except (ValueError, TypeError, KeyError):
+            return False
 
 
 def _read(path: Path) -> str | None:

@@ -2,16 +2,17 @@
 
 `<stages>/ab/abcd.../stage.json` says what the stage is and what it cost; `state.pt` holds the components it changed,
 read with `weights_only`. Correctness never depends on exclusion: two publishers of one key write equal content, and the
-first rename wins. Exclusion saves work only: see `_lease`.
+first rename wins. Exclusion saves work only: see `_lease`. What a killed process had reached inside a stage is in
+`checkpoints/`: see `_checkpoint`.
 """
 
 import hashlib
 import io
 import os
-import pickle
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from tune_cl.chain._lease import Lease, LeaseTimes, take_lease
+from tune_cl.chain._checkpoint import PhaseCheckpoint
+from tune_cl.chain._lease import FileLeases, Lease, Leases, LeaseTimes
+from tune_cl.chain._malformed import MALFORMED
 from tune_cl.nets import Component
 from tune_cl.records import Record, write_json
 
-# What torch.load and the content's own shape raise where a file is not what `publish` writes.
-_MALFORMED = (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
+CHECKPOINT_SECONDS = 300.0  # between two checkpoints inside a phase, unless somebody asks for another pace
 
 
 class StageRecord(Record):
@@ -40,7 +42,21 @@ class StageRecord(Record):
     images_trained: int
     losses: dict[str, float]
     metrics: dict[str, float]
+    trained_by: str | None = None  # who paid for it: see `Chain`
     checksum: str  # sha256 of state.pt
+    record_checksum: str | None = None  # sha256 of the record's JSON without this field; older stages have none
+
+    def sealed(self, checksum: str) -> "StageRecord":
+        """The record with both checksums."""
+        record = self.model_copy(update={"checksum": checksum, "record_checksum": None})
+        return record.model_copy(update={"record_checksum": record._digest()})
+
+    def is_whole(self) -> bool:
+        """Whether the record is what was sealed."""
+        return self.record_checksum in (None, self._digest())
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.model_dump_json(exclude={"record_checksum"}).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -53,18 +69,43 @@ class Stage:
 
 
 class StageStore:
-    """Stages in a folder of a local or shared POSIX file system."""
+    """Stages in a folder of a local or shared POSIX file system.
 
-    def __init__(self, path: Path, times: LeaseTimes | None = None) -> None:
-        self.path = path
-        self.times = times or LeaseTimes()
+    Args:
+        path: the folder; it is made when something is stored.
+        times: the pace of leases between processes on this file system.
+        leases: who hands out leases, in place of those.
+        checkpoint_every: seconds between two checkpoints inside a phase; infinity for none.
+        patience: seconds for which a trained stage waits for space on a full disk before it is given up.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        times: LeaseTimes | None = None,
+        leases: Leases | None = None,
+        checkpoint_every: float = CHECKPOINT_SECONDS,
+        patience: float = 0.0,
+    ) -> None:
+        self.path, self.patience = path, patience
+        self._leases = leases or FileLeases(path / "leases", times)
+        self._checkpoint_every = checkpoint_every
+
+    @property
+    def times(self) -> LeaseTimes:
+        """The pace of leases."""
+        return self._leases.times
 
     def __contains__(self, key: str) -> bool:
         return (self._folder(key) / "stage.json").exists()
 
     def lease(self, key: str) -> Lease | None:
         """Take the lease on training a stage; None where somebody else, who seems alive, is at it."""
-        return take_lease(self.path / "leases" / key, self.times)
+        return self._leases.take(key)
+
+    def checkpoint(self, key: str) -> PhaseCheckpoint:
+        """Where a stage in training leaves its state, and the clock of its cost; starts now."""
+        return PhaseCheckpoint(self.path / "checkpoints" / f"{key}.pt", key, self._checkpoint_every)
 
     def load(self, key: str) -> Stage | None:
         """Read a stage; None where there is none, or where it is damaged (which is then set aside).
@@ -73,23 +114,24 @@ class StageStore:
             OSError: the file system does not let it be read now; that says nothing of the stage.
         """
         folder = self._folder(key)
-        if not folder.exists():
+        try:
+            place = folder.stat().st_ino
+        except FileNotFoundError:
             return None
         try:
             record = StageRecord.model_validate_json((folder / "stage.json").read_bytes())
             data = (folder / "state.pt").read_bytes()
-            if record.key == key and hashlib.sha256(data).hexdigest() == record.checksum:
+            if record.key == key and record.is_whole() and hashlib.sha256(data).hexdigest() == record.checksum:
                 return _stage_of(record, data)
-        except (FileNotFoundError, ValidationError, *_MALFORMED):
+        except (FileNotFoundError, ValidationError, *MALFORMED):
             pass  # damaged, as is what fails the check above
-        self._set_aside(key)
+        self._set_aside(key, place)
         return None
 
     def publish(self, stage: Stage) -> Stage:
         """Store a stage under its key, unless somebody else was first; return it as stored (with its checksum)."""
         data = _bytes_of(stage)
-        record = stage.record.model_copy(update={"checksum": hashlib.sha256(data).hexdigest()})
-        folder = self._folder(record.key)
+        record = stage.record.sealed(hashlib.sha256(data).hexdigest())
         draft = self.path / "drafts" / f"{record.key[:16]}-{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
         try:
@@ -98,27 +140,47 @@ class StageStore:
                 file.flush()
                 os.fsync(file.fileno())
             write_json(draft / "stage.json", record)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.rename(folder)
-            except OSError:
-                if record.key not in self:
-                    raise
+            self._install(draft, record.key)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return Stage(record, stage.changed, stage.preview)
 
+    def _install(self, draft: Path, key: str) -> None:
+        """Give a finished draft its place, unless there is a stage already."""
+        folder = self._folder(key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if key not in self:
+                raise
+        _flush_folder(folder.parent)
+
     def _folder(self, key: str) -> Path:
         return self.path / key[:2] / key
 
-    def _set_aside(self, key: str) -> None:
-        """Move a damaged stage out of the way, for people to look at; another process may have done so already."""
+    def _set_aside(self, key: str, place: int) -> None:
+        """Move a damaged stage out of the way, for people to look at.
+
+        Another process may have done so already, or evicted it, and published a sound one since: `place` is the inode
+        of what was read.
+        """
         aside = self.path / "damaged" / f"{key}-{uuid.uuid4().hex[:8]}"
         aside.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._folder(key).rename(aside)
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError):
+            if self._folder(key).stat().st_ino == place:
+                self._folder(key).rename(aside)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename outlast a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems do not sync folders
+        return
+    finally:
+        os.close(handle)
 
 
 def _bytes_of(stage: Stage) -> bytes:

@@ -6,6 +6,7 @@ from tune_cl.methods._phase import (
     CLASSIFIER,
     DISCRIMINATOR,
     GENERATOR,
+    Checkpoint,
     Diverged,
     Method,
     Phase,
@@ -13,6 +14,7 @@ from tune_cl.methods._phase import (
     PhaseData,
     PhaseResult,
     State,
+    Stateful,
 )
 from tune_cl.methods._sizes import stage_bytes
 from tune_cl.methods._tree import Leaf, Settings, flatten, leaves, parameter, unflatten
@@ -40,6 +42,7 @@ __all__ = [
     "CLASSIFIER",
     "DISCRIMINATOR",
     "GENERATOR",
+    "Checkpoint",
     "Diverged",
     "Leaf",
     "Method",
@@ -49,6 +52,7 @@ __all__ = [
     "PhaseResult",
     "Settings",
     "State",
+    "Stateful",
     "flatten",
     "get_method",
     "leaves",

@@ -90,8 +90,7 @@ def train_jointly(config: JointIncrement, data: PhaseData, state: State, context
     everything = LabelledImages(
         torch.cat([data.past.images, data.new.images]), torch.cat([data.past.labels, data.new.labels])
     )
-    batch = round(config.batch_size / (1 - config.replay_share))
-    return train_on_images(grown(state, data, context), config, everything, batch, data, context)
+    return train_on_images(grown(state, data, context), config, everything, joint_batch(config), data, context)
 
 
 def learn_without_forgetting(
@@ -134,14 +133,29 @@ def train_on_images(
     """Train on augmented real images for as many steps as the increment's own images give epochs."""
     classifier.to(context.device)
     real = RealBatches(images, batch_size, data, context)
-    steps = config.epochs * classifier_steps_per_epoch(config, data)
+    steps = classifier_steps(config, len(data.new.labels))
     losses = train_classifier(classifier, config, steps, lambda step: loss_of(classifier, *real.draw(step)), context)
     return PhaseResult({CLASSIFIER: save_classifier(classifier)}, steps * batch_size, losses)
 
 
-def classifier_steps_per_epoch(config: ClassifierTraining, data: PhaseData) -> int:
-    """Steps in one pass over the increment's own real images: the same on every rung of the ladder."""
-    return -(-len(data.new.labels) // config.batch_size)
+def classifier_steps(config: ClassifierTraining, n_images: int) -> int:
+    """Steps of a phase: passes over the increment's own real images, the same on every rung of the ladder."""
+    return config.epochs * -(-n_images // config.batch_size)
+
+
+def real_images(config: ClassifierTraining, n_images: int) -> int:
+    """Images that a phase without replay trains on."""
+    return classifier_steps(config, n_images) * config.batch_size
+
+
+def joint_images(config: JointIncrement, n_images: int) -> int:
+    """Images that joint training trains on."""
+    return classifier_steps(config, n_images) * joint_batch(config)
+
+
+def joint_batch(config: JointIncrement) -> int:
+    """Images in a step of joint training."""
+    return round(config.batch_size / (1 - config.replay_share))
 
 
 def grown(state: State, data: PhaseData, context: PhaseContext) -> Classifier:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
-from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult
+from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Stateful
 from tune_cl.methods._training import LossTail, check_finite, check_weights
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import (
@@ -67,6 +67,11 @@ class GeneratorTraining(Settings):
     augmentation_limit: float = parameter(0.5, "adaptive: largest p", ge=0, le=1, source="genifer")
 
 
+def game_images(config: GeneratorTraining, n_images: int = 0) -> int:
+    """Images that a phase trains on, real and fake; however many images the increment has."""
+    return 2 * config.steps * config.batch_size
+
+
 @dataclass(frozen=True)
 class Draw:
     """What one step trains on; normalised images, the old half first at an increment."""
@@ -116,7 +121,16 @@ class Game:
         g_optimizer = torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas=_BETAS)
         d_optimizer = self._discriminator_optimizer()
         tail = LossTail(config.steps)
-        for step in range(config.steps):
+        parts: dict[str, Stateful] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "average": self.average,
+            "generator_optimizer": g_optimizer,
+            "discriminator_optimizer": d_optimizer,
+            "strength": self.strength,
+            "tail": tail,
+        }
+        for step in context.steps(config.steps, parts):
             draw = self.draw(step)
             fake_features = self.features(draw.fake, "augment fake", step)
             d_terms = self._discriminator_step(d_optimizer, draw, fake_features.detach(), step)
@@ -127,7 +141,6 @@ class Game:
             g_optimizer.step()
             self._average(step)
             tail.add(step, {**g_terms, **d_terms})
-            context.progress(step + 1, config.steps)
         check_weights(self.average, "the generator")
         check_weights(self.discriminator, "the discriminator")
         return self._result(tail.means())
@@ -218,8 +231,7 @@ class Game:
             GENERATOR: save_generator(self.average),
             DISCRIMINATOR: Component(discriminator.kind, settings, discriminator.tensors),
         }
-        images_trained = 2 * self.config.steps * self.config.batch_size  # real and fake
-        return PhaseResult(changed, images_trained, losses, preview=self._preview())
+        return PhaseResult(changed, game_images(self.config), losses, preview=self._preview())
 
     @torch.no_grad()
     def _preview(self) -> Tensor:

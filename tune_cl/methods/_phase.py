@@ -1,8 +1,8 @@
 """What a phase is given, what it gives back, and how a method is put together from phases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -35,6 +35,37 @@ class PhaseData:
     past: LabelledImages | None = None
 
 
+class Stateful(Protocol):
+    """What a training step changes: a network, an optimiser, a schedule, running means."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its whole state: tensors and plain values."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Take a state over."""
+
+
+class Checkpoint(Protocol):
+    """Where a long phase leaves its state now and then, and finds it again after it was killed."""
+
+    def resume(self, parts: Mapping[str, Stateful]) -> int:
+        """Put the saved state into the parts; return the step to go on with, 0 where nothing is saved."""
+
+    def step(self, step: int, steps: int, parts: Mapping[str, Stateful]) -> None:
+        """Take note that `step` of `steps` steps are done; save the parts where it is time to."""
+
+
+class NoCheckpoint:
+    """Saves nothing: a killed phase begins anew."""
+
+    def resume(self, parts: Mapping[str, Stateful]) -> int:
+        """Always 0."""
+        return 0
+
+    def step(self, step: int, steps: int, parts: Mapping[str, Stateful]) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True)
 class PhaseContext:
     """Where and how a phase runs."""
@@ -42,6 +73,18 @@ class PhaseContext:
     place: Place
     device: torch.device
     progress: Callable[[int, int], None] = lambda step, steps: None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+
+    def steps(self, steps: int, parts: Mapping[str, Stateful]) -> Iterator[int]:
+        """The steps of a training loop, from where a killed run of the phase left it.
+
+        Reports progress and offers a checkpoint after each step. `parts` is all that a step changes; random numbers
+        need no state, since they belong to a place.
+        """
+        for step in range(self.checkpoint.resume(parts), steps):
+            yield step
+            self.progress(step + 1, steps)
+            self.checkpoint.step(step + 1, steps, parts)
 
 
 @dataclass(frozen=True)
@@ -62,13 +105,15 @@ class Phase:
     """One training procedure inside an increment.
 
     `run` is called with the phase's own configuration subtree, its increment's tensors, its parent's state and a
-    context. `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version.
+    context. `images(config, n)` says beforehand how many images it will train on where its increment has n of its own.
+    `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version.
     """
 
     name: Literal["classifier", "generator"]
     kind: str
     version: int
     run: Callable[[Any, PhaseData, State, PhaseContext], PhaseResult]
+    images: Callable[[Any, int], int]
     sees_past: bool = False
     for_successor: bool = False  # only of use to a later increment: skipped after the last one
 

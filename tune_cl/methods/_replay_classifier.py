@@ -12,7 +12,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, feature_distance, log_prior, shifted_cross_entropy
-from tune_cl.methods._classifier import Augment, RealBatches, classifier_steps_per_epoch, grown, new_class_counts
+from tune_cl.methods._classifier import Augment, RealBatches, classifier_steps, grown, new_class_counts
 from tune_cl.methods._phase import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._training import ClassifierTraining, train_classifier
 from tune_cl.methods._tree import parameter
@@ -82,7 +82,7 @@ def train_with_replay(
     augment = Augment(data, context)
     n_replayed = replayed_per_step(config)
     loss = ReplayLoss(config, teacher, prior_of(config, data), data.n_old)
-    steps = config.epochs * classifier_steps_per_epoch(config, data)
+    steps = classifier_steps(config, len(data.new.labels))
 
     def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         images, labels = real.draw(step)
@@ -91,9 +91,10 @@ def train_with_replay(
         return loss(student, images, labels, old_images, replayed.labels)
 
     losses = train_classifier(student, config, steps, batch_loss, context)
-    images_trained = steps * (config.batch_size + n_replayed)
     changed = {CLASSIFIER: save_classifier(student)}
-    return PhaseResult(changed, images_trained, losses, {"replay_accuracy": replay_accuracy})
+    return PhaseResult(
+        changed, replay_images(config, len(data.new.labels)), losses, {"replay_accuracy": replay_accuracy}
+    )
 
 
 class ReplayLoss:
@@ -138,6 +139,11 @@ class ReplayLoss:
 def replayed_per_step(config: ReplayClassifier) -> int:
     """Replayed images in one step, so that they are `replay_share` of it."""
     return max(1, round(config.batch_size * config.replay_share / (1 - config.replay_share)))
+
+
+def replay_images(config: ReplayClassifier, n_images: int) -> int:
+    """Images that a phase trains on, real and replayed."""
+    return classifier_steps(config, n_images) * (config.batch_size + replayed_per_step(config))
 
 
 def prior_of(config: ReplayClassifier, data: PhaseData) -> Tensor | None:

@@ -1,12 +1,12 @@
 """The loop that every classifier phase shares: optimiser, schedule, loss terms, divergence."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from tune_cl.methods._phase import Diverged, PhaseContext
+from tune_cl.methods._phase import Diverged, PhaseContext, Stateful
 from tune_cl.methods._tree import Settings, parameter
 
 _MILESTONES = (0.3, 0.6, 0.8)  # of all steps; Genifer's 30, 60 and 80 of 100 epochs
@@ -45,6 +45,14 @@ class LossTail:
             for name, value in terms.items():
                 self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
                 self._counts[name] = self._counts.get(name, 0) + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Sums and counts so far."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from sums and counts (wherever the sums lie: they are scalars)."""
+        self._sums, self._counts = dict(state_dict["sums"]), dict(state_dict["counts"])
 
     def means(self) -> dict[str, float]:
         """Mean of each term."""
@@ -88,7 +96,8 @@ def train_classifier(
     schedule = _schedule(optimizer, config.schedule, steps)
     tail = LossTail(steps)
     net.train()
-    for step in range(steps):
+    parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule, "tail": tail}
+    for step in context.steps(steps, parts):
         loss, terms = batch_loss(step)
         check_finite(loss, step, steps, "the classifier's loss")
         optimizer.zero_grad(set_to_none=True)
@@ -96,7 +105,6 @@ def train_classifier(
         optimizer.step()
         schedule.step()
         tail.add(step, terms)
-        context.progress(step + 1, steps)
     check_weights(net, "the classifier")
     return tail.means()
 

@@ -1,6 +1,6 @@
 """Fine-tuning: the new classes alone, nothing against forgetting. The lower rung of the ladder."""
 
-from tune_cl.methods._classifier import BaseClassifier, ReplayFreeIncrement, fine_tune, train_base
+from tune_cl.methods._classifier import BaseClassifier, ReplayFreeIncrement, fine_tune, real_images, train_base
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._tree import Settings
 
@@ -24,12 +24,12 @@ class FinetuneConfig(Settings):
     increment: Increment = Increment()
 
 
-BASE_CLASSIFIER = Phase("classifier", "base.classifier", 1, train_base)
+BASE_CLASSIFIER = Phase("classifier", "base.classifier", 1, train_base, real_images)
 
 METHOD = Method(
     name="finetune",
     summary="cross-entropy on the new classes alone; the lower rung of the ladder",
     config=FinetuneConfig,
     base=(BASE_CLASSIFIER,),
-    increment=(Phase("classifier", "finetune.classifier", 1, fine_tune),),
+    increment=(Phase("classifier", "finetune.classifier", 1, fine_tune, real_images),),
 )

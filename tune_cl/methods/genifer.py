@@ -1,6 +1,7 @@
 """Genifer: generative feature-driven image replay (arXiv 2106.05350). No memory of past images."""
 
 from tune_cl.methods._classifier import BaseClassifier
+from tune_cl.methods._game import game_images
 from tune_cl.methods._generator_phase import (
     BaseGenerator,
     IncrementGenerator,
@@ -9,7 +10,7 @@ from tune_cl.methods._generator_phase import (
     train_increment_generator,
 )
 from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._replay_classifier import ReplayClassifier, train_with_generator
+from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_generator
 from tune_cl.methods._tree import Settings
 from tune_cl.methods.finetune import BASE_CLASSIFIER
 
@@ -39,10 +40,13 @@ METHOD = Method(
     name="genifer",
     summary="a generator replays images that induce the hidden features of real ones; no memory",
     config=GeniferConfig,
-    base=(BASE_CLASSIFIER, Phase("generator", "genifer.base.generator", 1, train_base_generator, for_successor=True)),
+    base=(
+        BASE_CLASSIFIER,
+        Phase("generator", "genifer.base.generator", 1, train_base_generator, game_images, for_successor=True),
+    ),
     increment=(
-        Phase("classifier", "genifer.classifier", 1, train_with_generator),
-        Phase("generator", "genifer.generator", 1, train_increment_generator, for_successor=True),
+        Phase("classifier", "genifer.classifier", 1, train_with_generator, replay_images),
+        Phase("generator", "genifer.generator", 1, train_increment_generator, game_images, for_successor=True),
     ),
     check_fit=lambda config, image_shape: check_generator_fits(config.base.generator, image_shape),
 )

@@ -1,6 +1,6 @@
 """Joint training on all real images seen so far: a control that keeps all data. The upper end of the ladder."""
 
-from tune_cl.methods._classifier import JointIncrement, train_jointly
+from tune_cl.methods._classifier import JointIncrement, joint_images, train_jointly
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._tree import Settings
 from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
@@ -24,5 +24,5 @@ METHOD = Method(
     summary="control: cross-entropy on all real images seen so far",
     config=JointConfig,
     base=(BASE_CLASSIFIER,),
-    increment=(Phase("classifier", "joint.classifier", 1, train_jointly, sees_past=True),),
+    increment=(Phase("classifier", "joint.classifier", 1, train_jointly, joint_images, sees_past=True),),
 )

@@ -1,6 +1,6 @@
 """Learning without forgetting (Li & Hoiem 2016): the old network's answers on new images are kept. No memory."""
 
-from tune_cl.methods._classifier import LwfClassifier, learn_without_forgetting
+from tune_cl.methods._classifier import LwfClassifier, learn_without_forgetting, real_images
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._tree import Settings
 from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
@@ -24,5 +24,5 @@ METHOD = Method(
     summary="distillation of old logits on new images, (relaxed) cross-entropy; no replay",
     config=LwfConfig,
     base=(BASE_CLASSIFIER,),
-    increment=(Phase("classifier", "lwf.classifier", 1, learn_without_forgetting),),
+    increment=(Phase("classifier", "lwf.classifier", 1, learn_without_forgetting, real_images),),
 )

@@ -1,7 +1,7 @@
 """The oracle: Genifer's classifier phase with real old images in place of replayed ones. A control, not a method."""
 
 from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._replay_classifier import ReplayClassifier, train_with_oracle
+from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_oracle
 from tune_cl.methods._tree import Settings
 from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
 
@@ -24,5 +24,5 @@ METHOD = Method(
     summary="control: genifer with only the source exchanged, real old images",
     config=OracleConfig,
     base=(BASE_CLASSIFIER,),
-    increment=(Phase("classifier", "oracle.classifier", 1, train_with_oracle, sees_past=True),),
+    increment=(Phase("classifier", "oracle.classifier", 1, train_with_oracle, replay_images, sees_past=True),),
 )

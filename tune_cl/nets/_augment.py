@@ -7,6 +7,7 @@ bilinear resampling, colour one affine map of the channels. How often they are a
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,7 +87,6 @@ class AdaptiveStrength:
 
     Every `interval` discriminator steps, r = mean of sign D(real) over these steps is compared with `target`, and p
     goes up by `speed` where r is above it (the discriminator is too sure of its real images), down where it is below.
-    A plain dataclass: `dataclasses.asdict` is its whole state.
     """
 
     target: float = 0.5  # of r, which lies in [-1, 1]
@@ -107,6 +107,14 @@ class AdaptiveStrength:
         direction = (r > self.target) - (r < self.target)
         self.p = min(max(self.p + self.speed * direction, 0.0), self.maximum)
         self.steps, self.total = 0, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `update` changes."""
+        return {"p": self.p, "steps": self.steps, "total": self.total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.p, self.steps, self.total = state_dict["p"], state_dict["steps"], state_dict["total"]
 
 
 def _draw(batch: int, p: float, generator: torch.Generator) -> Distortion:

@@ -11,31 +11,40 @@ from tune_cl.records._files import (
     write_run,
     write_yaml,
 )
-from tune_cl.records._folders import SearchFolder, TrialFolder, search_folder
+from tune_cl.records._folders import SearchFolder, TrialFolder, search_folder, search_id
 from tune_cl.records._models import (
     SCHEMA_VERSION,
     BestSummary,
+    Failure,
     IncrementRow,
     Record,
     RunConfig,
     SearchRecord,
     SearchSeeds,
+    Sharing,
     StageUse,
     StreamRecord,
     Summary,
     TrialState,
     TrialSummary,
 )
+from tune_cl.records._recording import RecordedIncrement, RecordedStage, RecordedTrial, Recording
 
 __all__ = [
     "SCHEMA_VERSION",
     "BestSummary",
+    "Failure",
     "IncrementRow",
     "Record",
+    "RecordedIncrement",
+    "RecordedStage",
+    "RecordedTrial",
+    "Recording",
     "RunConfig",
     "SearchFolder",
     "SearchRecord",
     "SearchSeeds",
+    "Sharing",
     "StageUse",
     "StreamRecord",
     "Summary",
@@ -48,6 +57,7 @@ __all__ = [
     "read_record",
     "read_yaml",
     "search_folder",
+    "search_id",
     "write_atomically",
     "write_json",
     "write_run",

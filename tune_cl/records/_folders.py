@@ -1,12 +1,13 @@
 """Where things lie: the only code that knows the paths of section 'On disk' of docs/architecture.md."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_cl.errors import TuneCLError
-from tune_cl.records._files import append_line, read_lines
-from tune_cl.records._models import IncrementRow
+from tune_cl.records._files import append_line, read_lines, read_record
+from tune_cl.records._models import Failure, IncrementRow, SearchRecord, StageUse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -36,6 +37,15 @@ class TrialFolder:
     def error(self) -> Path:
         """The traceback of a failed trial."""
         return self.path / "error.txt"
+
+    @property
+    def failure(self) -> Path:
+        """Why and where a failed trial failed."""
+        return self.path / "failure.json"
+
+    def failed_stages(self) -> list[StageUse]:
+        """What the increment that failed had used; nothing where none failed."""
+        return list(read_record(self.failure, Failure).stages) if self.failure.exists() else []
 
     def replay_grid(self, increment: int) -> Path:
         """PNG of images that the generator replays after this increment."""
@@ -112,6 +122,12 @@ class SearchFolder:
     def trials(self) -> dict[int, TrialFolder]:
         """The trial folders that exist, by number."""
         return {int(p.name): TrialFolder(p) for p in sorted(self.path.glob("trials/[0-9]*")) if p.name.isdigit()}
+
+
+def search_id(record: SearchRecord, folder: SearchFolder) -> str:
+    """A name that is the same whenever a search is continued, and no other search's: 16 hex digits."""
+    identity = [record.name, str(folder.path.resolve()), record.created]
+    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
 
 
 def search_folder(results: Path, name: str) -> SearchFolder:

@@ -54,6 +54,7 @@ class StageUse(Record):
     seconds: float = Field(description="wall time of the stage when it was trained, wherever that was")
     cpu_seconds: float | None = Field(None, description="CPU time of the same, over all threads of the process")
     images_trained: int
+    idle_seconds: float = Field(0.0, description="time that this chain waited while another process trained it")
 
 
 class IncrementRow(Record):
@@ -78,6 +79,16 @@ class IncrementRow(Record):
         row["metrics"] = {k: v for k, v in row["metrics"].items() if k not in _INCIDENTAL_METRICS}
         row["stages"] = [(s["phase"], s["key"], s["images_trained"]) for s in row["stages"]]
         return row
+
+
+class Failure(Record):
+    """`failure.json` of a trial that failed: why, where, and what it had already used of that increment."""
+
+    schema_version: int = SCHEMA_VERSION
+    reason: str = Field(description="in a sentence, with the remedy where there is one")
+    traceback: str = ""
+    increment: int = Field(description="the increment that failed")
+    stages: list[StageUse] = Field([], description="its stages that came through; they are in no row")
 
 
 class SearchSeeds(Record):
@@ -105,6 +116,7 @@ class SearchRecord(Record):
     seeds: SearchSeeds
     sampler: str
     scheduler: str
+    base_configurations: int | None = Field(None, ge=1, description="distinct bases that may be trained, if limited")
     threads: int
     device: Literal["cpu", "cuda"]
     fixed: dict[str, Any] = Field(description="path -> value, where nothing is searched")
@@ -142,14 +154,28 @@ class BestSummary(Record):
     parameters: dict[str, Any] = Field(description="the searched paths and their chosen values")
 
 
+class Sharing(Record):
+    """What sharing stages saved in a search, as factors on the cost paid."""
+
+    unit: str = Field(description="of the costs: cpu_seconds, seconds or images_trained")
+    trials: int = Field(description="N: trials that have done their base task")
+    base_configurations: int = Field(description="k: distinct base tasks among them")
+    base_share: float = Field(description="b: the base task's share of the cost as if every trial had run alone")
+    saving: float = Field(description="cost as if alone / cost paid")
+    bound: float = Field(description="the same if each base was trained once here and nothing else was shared")
+
+
 class Summary(Record):
     """`summary.json`: how a search ended. Rewritten at each end of the same search."""
 
     schema_version: int = SCHEMA_VERSION
     trials: dict[str, int]
     stages: dict[str, int]
-    seconds: float
+    seconds: float = Field(description="wall time of the stages trained here")
+    seconds_as_if_alone: float = Field(description="the same if every trial had trained all of its stages")
+    idle_seconds: float = Field(description="time that trials waited for a stage, and slots for a base in training")
     images_trained: int
     images_trained_as_if_alone: int
+    sharing: Sharing | None
     best: BestSummary | None
     table: list[TrialSummary]

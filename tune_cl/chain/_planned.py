@@ -1,0 +1,33 @@
+"""The keys of a chain's stages before anything is trained, on any machine."""
+
+from pydantic import ValidationError
+
+from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import get_method
+from tune_cl.records import RunConfig, describe_validation
+from tune_cl.streams import Stream
+
+
+def planned_keys(run: RunConfig, stream: Stream) -> list[tuple[int, str, str]]:
+    """(increment, phase, key) of every stage of a configuration up to its horizon.
+
+    The same as `Chain.planned_keys`, without a chain: a driver may lack the GPU that its workers train on.
+
+    Raises:
+        TuneCLError: the configuration does not fit its method.
+    """
+    method = get_method(run.method)
+    try:
+        config = method.config.model_validate(run.parameters)
+    except ValidationError as error:
+        raise TuneCLError(f"parameters of {run.method}: {describe_validation(error)}") from None
+    numerics = Numerics.of(run.device, run.threads)
+    keys: list[tuple[int, str, str]] = []
+    parent: str | None = None
+    for t in range(run.horizon + 1):
+        for phase in method.phases(t, run.horizon):
+            subtree = method.subtree(config, t, phase)
+            parent = stage_key(stage_ingredients(parent, stream.identity(t), run.train_seed, phase, subtree, numerics))
+            keys.append((t, phase.name, parent))
+    return keys
