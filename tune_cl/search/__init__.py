@@ -11,10 +11,11 @@ from tune_cl.search._options import (
     default_direction,
     protocol_horizon,
 )
+from tune_cl.search._prefix import check_base_configurations
 from tune_cl.search._ranges import Range, check_value, find_leaf
 from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve
 from tune_cl.search._stopping import Decision, StoppingRule
-from tune_cl.search._study import Proposal, Study, StudySettings, TrialView
+from tune_cl.search._study import Deferred, Proposal, Study, StudySettings, TrialView
 
 __all__ = [
     "DIRECTIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "SAMPLERS",
     "SCHEDULERS",
     "Decision",
+    "Deferred",
     "Direction",
     "Proposal",
     "Range",
@@ -33,6 +35,7 @@ __all__ = [
     "Study",
     "StudySettings",
     "TrialView",
+    "check_base_configurations",
     "check_option",
     "check_value",
     "default_direction",

@@ -12,7 +12,18 @@ from tune_cl.search._yaml import parse_yaml
 
 _PACKAGE = "search_spaces"
 _MAX_BYTES = 1_000_000
-_OPTIONS = ("method", "stream", "budget", "trials", "sampler", "scheduler", "objective", "direction", "protocol")
+_OPTIONS = (
+    "method",
+    "stream",
+    "budget",
+    "trials",
+    "base_configurations",
+    "sampler",
+    "scheduler",
+    "objective",
+    "direction",
+    "protocol",
+)
 _SCALE_KEYS = ("defaults", "note", "parameters", "budgets")
 
 
@@ -35,6 +46,7 @@ class SpaceFile:
     stream: str = "fashion-b4-t3"
     budget: str = "quick"
     trials: int = 8
+    base_configurations: int | None = None  # distinct bases that a search may train; None for no limit
     sampler: str = "tpe"
     scheduler: str = "halving"
     objective: str = "val/average_incremental_accuracy"

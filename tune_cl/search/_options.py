@@ -36,7 +36,8 @@ def check_option(name: str, value: Any, where: str) -> Any:
     """Return an option's value if it is one that a search knows.
 
     Args:
-        name: `method`, `stream`, `budget`, `trials`, `sampler`, `scheduler`, `objective`, `direction` or `protocol`.
+        name: `method`, `stream`, `budget`, `trials`, `base_configurations`, `sampler`, `scheduler`, `objective`,
+            `direction` or `protocol`.
         value: as read from a file or a flag.
         where: what a message begins with, such as `my.yaml: sampler` or `--sampler`.
 
@@ -45,6 +46,8 @@ def check_option(name: str, value: Any, where: str) -> Any:
     """
     if name == "trials":
         return _check_trials(value, where)
+    if name == "base_configurations":
+        return _check_base_configurations(value, where)
     if not isinstance(value, str) or not value:
         raise TuneCLError(f"{where}: {value!r} is not a name; write text")
     if name == "protocol":
@@ -82,6 +85,16 @@ def _check_trials(value: Any, where: str) -> int:
         raise TuneCLError(f"{where}: {value!r} is not a whole number; write how many trials to run, at least 1")
     if value < 1:
         raise TuneCLError(f"{where}: {value} trials are no search; ask for at least 1")
+    return value
+
+
+def _check_base_configurations(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TuneCLError(
+            f"{where}: {value!r} is not a whole number; write how many bases to train at most, at least 1"
+        )
+    if value < 1:
+        raise TuneCLError(f"{where}: {value} leaves no base to train; allow at least 1, or leave it out for no limit")
     return value
 
 

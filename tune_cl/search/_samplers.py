@@ -8,7 +8,7 @@ and a draw that the method refuses can be thrown away.
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,8 @@ OPTUNA_DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
 # A space that refuses this many draws in a row is refused itself: it would be searched blindly.
 _MAX_DRAWS = 100
+# Bases in flight come up again in so many draws only where a base has few values: then another way is better.
+_MAX_BUSY_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ def default_draw(space: SearchSpace) -> Draw:
     return Draw(parameters, {path: distribution(space.ranges[path]) for path in parameters})
 
 
-def draw(space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial]) -> Draw:
-    """Draw the next trial; its number is the length of the history.
+def draw(
+    space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], refused: Collection[str] = ()
+) -> Draw | None:
+    """Draw the next trial from all ranges; its number is the length of the history.
 
     Combinations that the method refuses (a rule across fields) are drawn again, from a seed that counts the attempts:
     they cost no trial and teach the sampler nothing wrong. `when:` avoids them in the space.
@@ -75,16 +79,35 @@ def draw(space: SearchSpace, settings: SamplerSettings, history: Sequence[Frozen
         space: what is searched.
         settings: the sampler.
         history: all trials of the study in order of their numbers, running and failed ones too.
+        refused: bases (`SearchSpace.base_of`) that the draw must not have.
+
+    Returns:
+        The draw, or None if every one of many draws has a refused base.
 
     Raises:
         TuneCLError: the method refuses every one of many draws.
     """
+    return first_allowed(space, lambda attempt: _draw_once(space, settings, history, attempt), refused)
+
+
+def first_allowed(space: SearchSpace, draw_once: Callable[[int], Draw], refused: Collection[str] = ()) -> Draw | None:
+    """The first of many attempts that the method allows and whose base is not refused; None if all bases are refused.
+
+    Raises:
+        TuneCLError: the method refuses every attempt.
+    """
     complaint: str | None = None
+    busy = 0
     for attempt in range(_MAX_DRAWS):
-        drawn = _draw_once(space, settings, history, attempt)
+        drawn = draw_once(attempt)
         complaint = space.complaint(drawn.parameters)
-        if complaint is None:
+        if complaint is None and (not refused or space.base_of(drawn.parameters) not in refused):
             return drawn
+        busy += complaint is None
+        if busy == _MAX_BUSY_DRAWS:
+            break
+    if busy:
+        return None
     raise TuneCLError(
         f"{space.source}: {_MAX_DRAWS} draws in a row are not allowed by the method, the last because: {complaint}; "
         "add `when:` to the parameters that exclude each other, or fix one of them"
@@ -114,6 +137,16 @@ def quiet_optuna() -> Iterator[None]:
 
 def _draw_once(space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], attempt: int) -> Draw:
     seed = proposal_seed(settings.seed, len(history), attempt)
+    trial = scratch_trial(settings, seed, history)
+    parameters: dict[str, Any] = {}
+    for path, range_ in space.ranges.items():
+        if space.is_searched(path, parameters):
+            parameters[path] = suggest(trial, path, range_)
+    return Draw(parameters, trial.distributions)
+
+
+def scratch_trial(settings: SamplerSettings, seed: int, history: Sequence[FrozenTrial]) -> optuna.Trial:
+    """A new trial in a fresh study in memory that has the history, with a fresh sampler."""
     with quiet_optuna():
         scratch = optuna.create_study(
             storage=optuna.storages.InMemoryStorage(),
@@ -122,15 +155,11 @@ def _draw_once(space: SearchSpace, settings: SamplerSettings, history: Sequence[
         )
     if settings.name == "tpe":  # random sampling is not even shown the history
         scratch.add_trials(history)
-    trial = scratch.ask()
-    parameters: dict[str, Any] = {}
-    for path, range_ in space.ranges.items():
-        if space.is_searched(path, parameters):
-            parameters[path] = _suggest(trial, path, range_)
-    return Draw(parameters, trial.distributions)
+    return scratch.ask()
 
 
-def _suggest(trial: optuna.Trial, path: str, range_: Range) -> Any:
+def suggest(trial: optuna.Trial, path: str, range_: Range) -> Any:
+    """Draw a parameter from its range."""
     if range_.kind == "choice":
         return trial.suggest_categorical(path, range_.values)
     low, high = range_.values

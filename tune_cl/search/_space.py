@@ -1,5 +1,6 @@
 """Search spaces: a space file resolved for one method, scale and budget."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -66,7 +67,13 @@ class SearchSpace:
 
     def searched_changes_base(self) -> bool:
         """Say whether trials may differ in their base task, so that it is trained more than once."""
-        return any(path.startswith("base.") for path in self.ranges)
+        return any(is_base(path) for path in self.ranges)
+
+    def base_of(self, sampled: Mapping[str, Any]) -> str:
+        """The base configuration of a sample, as a text that is equal where the whole `base` subtree is equal."""
+        return json.dumps(
+            {path: value for path, value in {**self.default, **sampled}.items() if is_base(path)}, sort_keys=True
+        )
 
     def written_ranges(self) -> dict[str, Any]:
         """The ranges as in a space file (JSON-able)."""
@@ -95,6 +102,11 @@ class SearchSpace:
             return self.config.model_validate(unflatten({**self.default, **sampled})), None
         except ValidationError as error:
             return None, describe_validation(error, "")
+
+
+def is_base(path: str) -> bool:
+    """Say whether a parameter belongs to the base task."""
+    return path.startswith("base.")
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ One process at a time writes (the driver of the search).
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import TrialState as TrialStateName
+from tune_cl.search._attributes import DECISION, DEFINITION, IDLE, PLANNED, REASON
 from tune_cl.search._options import UNDEFINED_AT_BASE, Direction
-from tune_cl.search._samplers import SamplerSettings, default_draw, draw, quiet_optuna, startup_trials
+from tune_cl.search._prefix import BaseRules, check_base_configurations, propose
+from tune_cl.search._samplers import Draw, SamplerSettings, default_draw, quiet_optuna, startup_trials
 from tune_cl.search._space import SearchSpace
 from tune_cl.search._stopping import Decision, StoppingRule
 from tune_cl.search._storage import open_storage, storage_name
-
-_DEFINITION = "tune_cl:definition"
-_PLANNED = "tune_cl:planned_trials"
-_DECISION = "tune_cl:decision:{}"
-_REASON = "reason"
 
 _STATES: dict[TrialState, TrialStateName] = {
     TrialState.RUNNING: "running",
@@ -48,6 +45,14 @@ class Proposal:
     parameters: dict[str, Any]  # path -> value: what was sampled
     configuration: dict[str, Any]  # the method's whole tree
     resumed: bool  # an earlier process began it
+    base: str  # `SearchSpace.base_of` its sample: equal where two trials share their base task
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """No trial may begin now: every base that one could have is being trained."""
+
+    left: int  # trials that are still to begin, those left running by an earlier process among them
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class StudySettings:
     direction: Direction
     horizon: int  # last increment; the objective there is what counts
     stopping: StoppingRule
+    base_configurations: int | None = None  # distinct bases that may be trained; None for no limit
 
 
 class Study:
@@ -89,7 +95,7 @@ class Study:
 
     Example:
         >>> study = Study.open("results/mine/study.journal", "mine", space, settings)
-        >>> while (proposal := study.ask()) is not None:
+        >>> while isinstance(proposal := study.ask(), Proposal):
         ...     for increment, value in run(proposal.configuration):
         ...         if study.report(proposal.number, increment, value) != "continue":
         ...             study.tell_stopped(proposal.number)
@@ -117,36 +123,49 @@ class Study:
             settings: how; all but `trials` must be what the study began with.
 
         Raises:
-            TuneCLError: the storage cannot be opened, or holds a study of that name with another definition.
+            TuneCLError: the storage cannot be opened, or holds a study of that name with another definition; the space
+                does not allow a limit on bases.
         """
+        check_base_configurations(space, settings.base_configurations)
         with quiet_optuna():
             opened = open_storage(storage)
             study_id = _find_or_create(opened, name, settings)
         where = f"{storage_name(storage)}: study {name!r}"
         _check_definition(opened, study_id, _definition(space, settings), where)
-        if _PLANNED not in opened.get_study_user_attrs(study_id):
-            opened.set_study_user_attr(study_id, _PLANNED, settings.trials)
+        if PLANNED not in opened.get_study_user_attrs(study_id):
+            opened.set_study_user_attr(study_id, PLANNED, settings.trials)
         return cls(opened, study_id, space, settings)
 
-    def ask(self) -> Proposal | None:
+    def ask(self, busy: Collection[str] = ()) -> Proposal | Deferred | None:
         """The next trial to run, or None when there is nothing left to begin.
 
         Trials that an earlier process left running come first, under their own numbers, each once per process. Then
         trial 0 is the default, and later ones are drawn. Nothing is left when as many trials as wanted have begun, or
         when there is nothing to search besides the default.
 
+        Args:
+            busy: bases (`Proposal.base`) that are being trained right now and are not stored yet. No trial is given
+                one of them: another base is reused or opened, or `Deferred` says to ask again later, when fewer are
+                busy. With nothing busy a trial is never deferred.
+
         Raises:
             TuneCLError: the method refuses what the space draws, or another process writes to the study.
         """
-        while self._left_over:
-            trial = self._trial(self._left_over.pop(0))
-            if trial.state is TrialState.RUNNING:
-                return self._proposal(trial.number, trial.params, resumed=True)
         history = self._trials()
+        self._left_over = [number for number in self._left_over if history[number].state is TrialState.RUNNING]
+        for number in self._left_over:
+            if self._space.base_of(history[number].params) not in busy:
+                self._left_over.remove(number)
+                return self._proposal(number, history[number].params, resumed=True)
         number = len(history)
-        if number >= self._settings.trials or (number and not self._space.ranges):
+        left = max(0, (self._settings.trials if self._space.ranges else 1) - number)
+        if self._left_over:
+            return Deferred(len(self._left_over) + left)
+        if not left:
             return None
-        drawn = draw(self._space, self._sampler(), history) if number else default_draw(self._space)
+        drawn = self._draw(history, frozenset(busy)) if number else default_draw(self._space)
+        if drawn is None:
+            return Deferred(left)
         proposal = self._proposal(number, drawn.parameters, resumed=False)
         self._begin(
             number, create_trial(state=TrialState.RUNNING, params=drawn.parameters, distributions=drawn.distributions)
@@ -166,7 +185,7 @@ class Study:
         if not 0 <= increment <= self._settings.horizon:
             raise ValueError(f"increment {increment} is not within 0 … {self._settings.horizon}")
         trial = self._trial(number)
-        key = _DECISION.format(increment)
+        key = DECISION.format(increment)
         if key in trial.system_attrs:
             decided: Decision = trial.system_attrs[key]
             return decided
@@ -206,7 +225,7 @@ class Study:
         """
         trial = self._trial(number)
         if trial.state is TrialState.RUNNING:
-            self._storage.set_trial_user_attr(self._trial_id(number), _REASON, reason)
+            self._storage.set_trial_user_attr(self._trial_id(number), REASON, reason)
         self._end(trial, TrialState.FAIL, None)
 
     def trials(self) -> list[TrialView]:
@@ -228,6 +247,14 @@ class Study:
         trials = self.trials()
         return trials[0].values[self._settings.horizon] if trials and trials[0].state == "finished" else None
 
+    def add_idle(self, seconds: float) -> None:
+        """Add to the time that free slots have waited for a base, in seconds times slots."""
+        self._storage.set_study_user_attr(self._study_id, IDLE, self.idle_seconds() + seconds)
+
+    def idle_seconds(self) -> float:
+        """How long free slots have waited for a base, over all runs of the search, in seconds times slots."""
+        return float(self._storage.get_study_user_attrs(self._study_id).get(IDLE, 0.0))
+
     def _decide(self, trial: FrozenTrial, increment: int, value: float | None) -> Decision:
         value = trial.intermediate_values.get(increment, value)
         if value is None:
@@ -245,11 +272,12 @@ class Study:
         horizon, direction = self._settings.horizon, self._settings.direction
         return self._settings.stopping.decide(increment, value, reported, horizon=horizon, direction=direction)
 
-    def _sampler(self) -> SamplerSettings:
+    def _draw(self, history: list[FrozenTrial], busy: frozenset[str]) -> Draw | None:
         # What was planned at first, so that asking for more trials changes no proposal that is still to come.
-        planned = self._storage.get_study_user_attrs(self._study_id)[_PLANNED]
+        planned = self._storage.get_study_user_attrs(self._study_id)[PLANNED]
         settings = self._settings
-        return SamplerSettings(settings.sampler, settings.search_seed, startup_trials(planned), settings.direction)
+        sampler = SamplerSettings(settings.sampler, settings.search_seed, startup_trials(planned), settings.direction)
+        return propose(self._space, sampler, history, BaseRules(settings.base_configurations, planned, busy))
 
     def _begin(self, number: int, trial: FrozenTrial) -> None:
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
@@ -264,7 +292,8 @@ class Study:
             self._storage.set_trial_state_values(self._trial_id(trial.number), state, values)
 
     def _proposal(self, number: int, parameters: dict[str, Any], *, resumed: bool) -> Proposal:
-        return Proposal(number, dict(parameters), self._space.configuration(parameters), resumed)
+        configuration = self._space.configuration(parameters)
+        return Proposal(number, dict(parameters), configuration, resumed, self._space.base_of(parameters))
 
     def _trials(self) -> list[FrozenTrial]:
         trials: list[FrozenTrial] = self._storage.get_all_trials(self._study_id, deepcopy=False)
@@ -299,11 +328,11 @@ def _definition(space: SearchSpace, settings: StudySettings) -> dict[str, Any]:
 
 
 def _check_definition(storage: Any, study_id: int, definition: Mapping[str, Any], where: str) -> None:
-    before = storage.get_study_user_attrs(study_id).get(_DEFINITION)
+    before = storage.get_study_user_attrs(study_id).get(DEFINITION)
     if before is None and storage.get_all_trials(study_id, deepcopy=False):
         raise TuneCLError(f"{where} was not made by a search; use another --name")
     if before is None:
-        storage.set_study_user_attr(study_id, _DEFINITION, definition)
+        storage.set_study_user_attr(study_id, DEFINITION, definition)
         return
     for key, value in definition.items():
         if before.get(key) != value:
@@ -317,7 +346,7 @@ def _view(trial: FrozenTrial) -> TrialView:
         state=state,
         parameters=dict(trial.params),
         values=dict(sorted(trial.intermediate_values.items())),
-        reason=trial.user_attrs.get(_REASON) if state == "failed" else None,
+        reason=trial.user_attrs.get(REASON) if state == "failed" else None,
     )
 
 

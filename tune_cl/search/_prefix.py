@@ -1,0 +1,171 @@
+"""Prefix-aware proposals: trials with the same base task share its stages, so a search may open only k bases.
+
+A base is what `SearchSpace.base_of` tells apart. Trial 0 opens the first one; a schedule, known from the start, says
+when the others are opened. All other trials reuse an open base: of the `base.*` parameters the sampler then sees one
+categorical parameter, the base's index, so that multivariate TPE weighs bases together with the rest. What goes into
+the study are the base's own parameters.
+
+Bases that are being trained right now (busy) are avoided, since whoever needs one would wait for it.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_cl.errors import TuneCLError
+from tune_cl.search._attributes import DECISION
+from tune_cl.search._samplers import (
+    Draw,
+    SamplerSettings,
+    distribution,
+    draw,
+    first_allowed,
+    proposal_seed,
+    scratch_trial,
+    suggest,
+)
+from tune_cl.search._space import SearchSpace, is_base
+
+_INDEX = "tune_cl:base"  # no path has a colon
+
+
+@dataclass(frozen=True)
+class BaseRules:
+    """Which bases a proposal may have."""
+
+    limit: int | None = None  # k: distinct bases that the search may train; None for no limit
+    planned: int = 1  # trials that were wanted when the search began
+    busy: frozenset[str] = field(default_factory=frozenset)  # bases in training now, not stored yet
+
+
+@dataclass(frozen=True)
+class OpenBase:
+    """A base that the history has."""
+
+    parameters: Mapping[str, Any]  # searched base path -> value
+    works: bool  # false if every trial that had it failed before it reported the base task
+
+
+def check_base_configurations(space: SearchSpace, limit: int | None) -> None:
+    """Check that bases can be told from the rest.
+
+    Raises:
+        TuneCLError: with a limit, a base parameter depends on a searched parameter that is not of the base.
+    """
+    if limit is None:
+        return
+    for path, range_ in space.ranges.items():
+        for parent, _ in range_.when:
+            if is_base(path) and parent in space.ranges and not is_base(parent):
+                raise TuneCLError(
+                    f"{space.source}: base_configurations: {path} is searched only for some values of {parent}, which "
+                    f"is no part of the base; fix {parent}, or drop the `when:`"
+                )
+
+
+def bases_due(number: int, planned: int, limit: int) -> int:
+    """How many bases a search shall have opened when trial `number` has begun.
+
+    The openings are spread evenly over the first half of the planned trials, so that each base is tried often; where
+    that has too few trials, the first trials open one each.
+    """
+    openings = (max(i, i * planned // (2 * limit)) for i in range(1, min(limit, number + 1)))
+    return 1 + sum(opening <= number for opening in openings)
+
+
+def open_bases(space: SearchSpace, history: Sequence[FrozenTrial]) -> dict[str, OpenBase]:
+    """The distinct bases of a history (what `base_of` says -> the base) in order of first appearance."""
+    bases: dict[str, OpenBase] = {}
+    for trial in history:
+        name = space.base_of(trial.params)
+        parameters = {path: value for path, value in trial.params.items() if is_base(path)}
+        works = name in bases and bases[name].works
+        bases[name] = OpenBase(parameters, works or trial.state is not TrialState.FAIL or _passed_base(trial))
+    return bases
+
+
+def propose(
+    space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], rules: BaseRules
+) -> Draw | None:
+    """Draw the next trial, whose number is the length of the history (at least 1).
+
+    Args:
+        space: what is searched.
+        settings: the sampler.
+        history: all trials of the study in order of their numbers.
+        rules: which bases the trial may have.
+
+    Returns:
+        The draw, or None if every base that it might have is busy; never None if nothing is busy.
+
+    Raises:
+        TuneCLError: the method refuses every one of many draws.
+    """
+    if not space.searched_changes_base():
+        return None if space.base_of({}) in rules.busy else draw(space, settings, history)
+    if rules.limit is None:
+        return draw(space, settings, history, rules.busy)
+    bases = open_bases(space, history)
+    working = [name for name, base in bases.items() if base.works]
+    full = len(bases) >= rules.limit
+    if full and not working:
+        working = list(bases)
+    usable = [name for name in working if name not in rules.busy]
+    if not full and (not usable or len(bases) < bases_due(len(history), rules.planned, rules.limit)):
+        refused = rules.busy if not working else rules.busy | (bases.keys() - working)
+        opening = draw(space, settings, history, refused)
+        if opening is not None:
+            return opening
+    if not usable:
+        return None
+    reusing = _Reuse(space, settings, history, bases)
+    # Random sampling takes any usable one; TPE weighs all that work, or, if it insists on a busy one, the usable.
+    drawn = reusing.draw(working, rules.busy) if settings.name == "tpe" else None
+    return drawn or reusing.draw(usable, rules.busy)
+
+
+@dataclass(frozen=True)
+class _Reuse:
+    """Draws that take an open base."""
+
+    space: SearchSpace
+    settings: SamplerSettings
+    history: Sequence[FrozenTrial]
+    bases: Mapping[str, OpenBase]
+
+    def draw(self, choices: Sequence[str], refused: frozenset[str]) -> Draw | None:
+        """Draw one of some bases together with the rest; None if it is a refused one many times in a row."""
+        indices = {name: index for index, name in enumerate(choices)}
+        known = [(trial, indices.get(self.space.base_of(trial.params))) for trial in self.history]
+        seen = [_indexed(trial, index, len(choices)) for trial, index in known if index is not None]
+        return first_allowed(self.space, lambda attempt: self._draw_once(choices, seen, attempt), refused)
+
+    def _draw_once(self, choices: Sequence[str], seen: Sequence[FrozenTrial], attempt: int) -> Draw:
+        seed = proposal_seed(self.settings.seed, len(self.history), attempt)
+        trial = scratch_trial(self.settings, seed, seen)
+        base = self.bases[choices[trial.suggest_categorical(_INDEX, range(len(choices)))]]
+        parameters = dict(base.parameters)
+        for path, range_ in self.space.ranges.items():
+            if not is_base(path) and self.space.is_searched(path, parameters):
+                parameters[path] = suggest(trial, path, range_)
+        ordered = {path: parameters[path] for path in self.space.ranges if path in parameters}
+        return Draw(ordered, {path: distribution(self.space.ranges[path]) for path in ordered})
+
+
+def _indexed(trial: FrozenTrial, index: int, n_bases: int) -> FrozenTrial:
+    """A historic trial as if its base had been one parameter."""
+    seen = copy.copy(trial)
+    seen.params = {_INDEX: index, **{path: value for path, value in trial.params.items() if not is_base(path)}}
+    seen.distributions = {
+        _INDEX: CategoricalDistribution(range(n_bases)),
+        **{path: of_path for path, of_path in trial.distributions.items() if not is_base(path)},
+    }
+    return seen
+
+
+def _passed_base(trial: FrozenTrial) -> bool:
+    return trial.system_attrs.get(DECISION.format(0), "fail") != "fail" or bool(trial.intermediate_values)
