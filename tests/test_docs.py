@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tune_cl.chain import StageRecord
-from tune_cl.cli._parser import Parser, search_parser, train_parser
+from tune_cl.cli._parser import Parser, search_parser, stages_parser, train_parser
 from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, Summary
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ RECORDS = {  # heading in the architecture's "On disk" -> the record whose examp
     "summary.json": Summary,
     "stage.json and state.pt": StageRecord,
 }
-PARSERS = {"search": search_parser, "train": train_parser}
+PARSERS = {"search": search_parser, "train": train_parser, "stages": stages_parser}
 
 _FENCE = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=[\"']([^\"']+)[\"']")

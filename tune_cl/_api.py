@@ -48,16 +48,17 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    from tune_cl.chain import Chain, StageStore
+    from tune_cl.chain import Chain, Pins, StageStore
     from tune_cl.streams import open_stream
 
     config = run if isinstance(run, RunConfig) else read_record(Path(run), RunConfig)
     stream = open_stream(config.stream, Path(data_root) if data_root else None, accept_modified_data)
     chain, rows = Chain(config, stream, StageStore(Path(stages))), []
-    while not chain.done:
-        rows.append(chain.advance().row)
-        if on_increment:
-            on_increment(rows[-1])
+    with Pins(Path(stages)).hold(key for _, _, key in chain.planned_keys()):
+        while not chain.done:
+            rows.append(chain.advance().row)
+            if on_increment:
+                on_increment(rows[-1])
     return rows
 
 

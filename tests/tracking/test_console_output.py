@@ -14,7 +14,7 @@ from rich.console import Console
 from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started, whole_trial
 
 from tune_cl.records import BestSummary, SearchFolder, TrialSummary
-from tune_cl.tracking import ConsoleTracker, PhaseProgress, TrialEnded
+from tune_cl.tracking import ConsoleTracker, PhaseProgress, SlotDeferred, TrialEnded
 from tune_cl.tracking._report import continue_command, python_text, train_command
 
 CHOSEN = DEFAULT | {"increment.classifier.lr": 0.0031}
@@ -59,6 +59,14 @@ def test_pipe_gets_one_plain_line_per_event(folder: SearchFolder) -> None:
         "trial 0001: stopped after increment 1 with 0.8725: 5th of 6 at increment 1",
         "trial 0002: start increment.classifier.lr=0.001",
         "trial 0002: failed: the loss became NaN",
+    ]
+
+
+def test_pipe_is_told_which_bases_a_slot_waits_for(folder: SearchFolder) -> None:
+    events = [trial_started(folder, 0), SlotDeferred((0,)), SlotDeferred((0, 12))]
+    assert printed(folder, events).splitlines()[-2:] == [
+        "a slot waits for the base of trial 0000",
+        "a slot waits for the base of trials 0000, 0012",
     ]
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from tracking_fixtures import HORIZON, OBJECTIVE, reported, row, started, trial_started, whole_trial
 
 from tune_cl.records import SearchFolder, TrialSummary
-from tune_cl.tracking import IncrementReported, PhaseProgress, SearchStarted, TrialEnded
+from tune_cl.tracking import IncrementReported, PhaseProgress, SearchStarted, SlotDeferred, TrialEnded
 from tune_cl.tracking._estimate import seconds_left
 from tune_cl.tracking._live import choose_trials, render
 from tune_cl.tracking._state import ViewState, reduce, with_notice
@@ -61,6 +61,16 @@ def test_header_tells_what_runs_how_far_it_is_and_what_it_has_gained(folder: Sea
     assert "8 trials  ▶ 1 running  ✓ 2 finished  ■ 1 stopped  ✗ 1 failed  3 to come" in text
     assert "best so far 0.8190 (trial 0001)   default 0.7990   gain +0.0200" in text
     assert "3 min 20 s" in text
+
+
+def test_slot_that_waits_for_a_base_is_shown_until_a_trial_starts(folder: SearchFolder) -> None:
+    state = advance([started(folder), trial_started(folder, 0), SlotDeferred((0,))])
+    assert "1 running  7 to come  ⏸ a slot waits for the base of trial 0000" in "\n".join(picture(state, width=80))
+    begun = advance([reported(folder, 0, 0), trial_started(folder, 1)], state)
+    assert "waits" not in "\n".join(picture(begun))
+    assert len(picture(state, height=12)) == len(
+        picture(advance([started(folder), trial_started(folder, 0)]), height=12)
+    )
 
 
 def test_running_phase_is_named_with_its_percentage(folder: SearchFolder) -> None:

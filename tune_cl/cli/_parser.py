@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import StreamRecord
@@ -57,6 +57,12 @@ def search_parser() -> Parser:
     how = parser.add_argument_group("how to search")
     how.add_argument("--sampler", metavar="NAME", help="tpe or random")
     how.add_argument("--scheduler", metavar="NAME", help="halving (successive halving on increments) or none")
+    how.add_argument(
+        "--base-configurations",
+        type=int,
+        metavar="K",
+        help="distinct bases to train where the space searches the base (default: no limit)",
+    )
     how.add_argument("--objective", metavar="METRIC", help="metric at the last increment, e.g. val/accuracy")
     how.add_argument("--protocol", metavar="NAME", help="whose validation data may decide: stream, or first_<k>")
     how.add_argument(
@@ -77,6 +83,12 @@ def search_parser() -> Parser:
     out = parser.add_argument_group("where to write")
     out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    out.add_argument(
+        "--stage-budget",
+        metavar="SIZE",
+        help="size that the stages may reach, e.g. 50GiB; what is worth least is evicted (default: no limit)",
+    )
+    _checkpoints(out)
     out.add_argument("--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>)")
     out.add_argument(
         "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"
@@ -120,8 +132,41 @@ def train_parser() -> Parser:
     parser.add_argument("--output", metavar="DIR", help="write rows and weights here")
     parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    _checkpoints(parser)
     _data(parser)
     return parser
+
+
+def stages_parser() -> Parser:
+    """Options of `stages`."""
+    parser = Parser(
+        prog="tune-cl stages",
+        description="Look after the store of trained stages: list what is there, look for damage, make room.\n"
+        "What a running search, or the winner of a search, needs is never removed.",
+        epilog="Example: python launch/stages.py prune --budget 50GiB --dry-run",
+    )
+    parser.add_argument("verb", metavar="VERB", help="list, verify (reads every byte) or prune")
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
+    parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    look = parser.add_argument_group("list")
+    look.add_argument("--json", action="store_true", help="print JSON for a program, in place of a table")
+    room = parser.add_argument_group("prune")
+    room.add_argument("--budget", metavar="SIZE", help="evict what is worth least until the store has this size: 50GiB")
+    room.add_argument(
+        "--leftovers",
+        action="store_true",
+        help="remove what killed processes left behind, damaged stages, and checkpoints that nobody needs",
+    )
+    room.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    return parser
+
+
+def _checkpoints(parser: Any) -> None:
+    parser.add_argument(
+        "--checkpoint-every",
+        metavar="TIME",
+        help="time between two checkpoints inside a phase, from which a killed one goes on, e.g. 30s (default: 5m)",
+    )
 
 
 def _seeds(parser: argparse.ArgumentParser) -> None:
@@ -167,7 +212,7 @@ def stream_record(name: str, args: argparse.Namespace) -> StreamRecord:
     return StreamRecord(name=name, class_order=order, order_seed=args.order_seed, split_seed=args.split_seed)
 
 
-def seconds(text: str | None) -> float | None:
+def seconds(text: str | None, option: str = "--time-budget") -> float | None:
     """Read a time such as 90s, 45m or 2h (a bare number is seconds).
 
     Raises:
@@ -177,7 +222,7 @@ def seconds(text: str | None) -> float | None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match or float(match[1]) <= 0:
-        raise TuneCLError(f"--time-budget {text}: write a time above 0 such as 90s, 45m or 2h")
+        raise TuneCLError(f"{option} {text}: write a time above 0 such as 90s, 45m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 

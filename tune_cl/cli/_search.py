@@ -13,13 +13,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tune_cl.chain import CHECKPOINT_SECONDS
 from tune_cl.cli._data import open_named
 from tune_cl.cli._parser import at_least_one, command_line, search_parser, seconds, stream_record
 from tune_cl.cli._show import show_catalogue, show_plan
+from tune_cl.cli._sizes import size
 from tune_cl.engine import (
     Conductor,
     Ending,
     Resources,
+    StageBudget,
+    check_writable,
     cluster,
     held,
     local_resources,
@@ -37,6 +41,7 @@ from tune_cl.records import (
     Summary,
     read_record,
     search_folder,
+    search_id,
     write_json,
 )
 from tune_cl.search import (
@@ -44,6 +49,7 @@ from tune_cl.search import (
     StoppingRule,
     Study,
     StudySettings,
+    check_base_configurations,
     check_option,
     default_direction,
     load_space,
@@ -52,7 +58,19 @@ from tune_cl.search import (
     resolve,
 )
 from tune_cl.streams import Stream, parse_name, stream_scale
-from tune_cl.tracking import ConsoleTracker, Tracker, Trackers, WandbTracker
+from tune_cl.tracking import ConsoleTracker, Trackers, WandbTracker
+
+# What the command line may say in place of the space file.
+_OPTIONS = (
+    "stream",
+    "budget",
+    "trials",
+    "base_configurations",
+    "sampler",
+    "scheduler",
+    "objective",
+    "protocol",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,8 @@ class Plan:
     folder: SearchFolder
     stages: Path
     storage: str | Path  # of the study: a journal file or a database URL
+    checkpoint_every: float = CHECKPOINT_SECONDS
+    stage_budget: int | None = None  # bytes
 
 
 def search(argv: Sequence[str]) -> int:
@@ -96,7 +116,7 @@ def search(argv: Sequence[str]) -> int:
         return _finished(_plan(args, argv, nodes, "the cluster"), trackers, time_budget, nullcontext())
 
 
-def _finished(plan: Plan, trackers: Tracker, time_budget: float | None, ray_up: AbstractContextManager[Any]) -> int:
+def _finished(plan: Plan, trackers: Trackers, time_budget: float | None, ray_up: AbstractContextManager[Any]) -> int:
     """Run the search and close the trackers, however it ends; returns the exit code."""
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
@@ -110,7 +130,7 @@ def _finished(plan: Plan, trackers: Tracker, time_budget: float | None, ray_up: 
 
 
 def _run(
-    plan: Plan, trackers: Tracker, time_budget: float | None, ray_up: AbstractContextManager[Any]
+    plan: Plan, trackers: Trackers, time_budget: float | None, ray_up: AbstractContextManager[Any]
 ) -> tuple[Ending, Summary]:
     folder, record = plan.folder, plan.record
     new = [path for path in (folder.path, plan.stages, folder.path.parent) if not path.exists()]
@@ -126,26 +146,32 @@ def _run(
                     path.rmdir()
             raise
         write_json(folder.search, record)
-        conductor = Conductor(study, plan.space, record, folder, trackers)
-        conductor.begin()
-        missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
-        ending: Ending = "done"
-        lost: list[str] = []
-        if missing:
-            with ray_up:
-                ending, lost = run_search(
-                    conductor,
-                    plan.stream,
-                    stages=plan.stages,
-                    resources=plan.resources,
-                    horizon=record.horizon,
-                    missing=missing,
-                    time_budget=time_budget,
-                )
-        summary = conductor.conclude()
-        if summary.best is not None:
-            save_winner(folder, summary.best.trial, plan.stream, plan.stages)
-        conductor.announce_end(summary, ending, lost)
+        with StageBudget(plan.stages, plan.stage_budget, folder, plan.stream, report=trackers.notice) as keeper:
+            slots = plan.resources.concurrency
+            conductor = Conductor(study, plan.space, record, folder, trackers, slots=slots, keeper=keeper)
+            conductor.begin()
+            missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
+            ending: Ending = "done"
+            lost: list[str] = []
+            if missing:
+                check_writable(plan.stages, "--stages")
+                with ray_up:
+                    ending, lost = run_search(
+                        conductor,
+                        plan.stream,
+                        stages=plan.stages,
+                        resources=plan.resources,
+                        horizon=record.horizon,
+                        missing=missing,
+                        time_budget=time_budget,
+                        payer=search_id(record, folder),
+                        checkpoint_every=plan.checkpoint_every,
+                    )
+            summary = conductor.conclude()
+            if summary.best is not None:
+                save_winner(folder, summary.best.trial, plan.stream, plan.stages)
+            conductor.look_after_stages(at_once=True)
+            conductor.announce_end(summary, ending, lost)
     return ending, summary
 
 
@@ -158,16 +184,17 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
     file = load_space(args.space)
     method = get_method(file.method)
     option = {
-        name: check_option(name, getattr(args, name), f"--{name}")
+        name: check_option(name, getattr(args, name), f"--{name.replace('_', '-')}")
         if getattr(args, name) is not None
         else getattr(file, name)
-        for name in ("stream", "budget", "trials", "sampler", "scheduler", "objective", "protocol")
+        for name in _OPTIONS
     }
     if args.storage is not None and "://" not in args.storage:
         raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
     overrides = dict(parse_override(text) for text in args.overrides)
     scale = stream_scale(option["stream"])
     space = resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=overrides)
+    check_base_configurations(space, option["base_configurations"])
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
     name = args.name if args.name is not None else f"{method.name}-{option['stream']}-{option['budget']}"
@@ -192,6 +219,7 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         seeds=SearchSeeds(search=args.search_seed, order=args.order_seed, split=args.split_seed, train=args.train_seed),
         sampler=option["sampler"],
         scheduler=option["scheduler"],
+        base_configurations=option["base_configurations"],
         threads=resources.cpus,
         device=resources.device,
         fixed=dict(space.fixed),
@@ -205,7 +233,15 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return Plan(
-        space, stream, _continued(folder, search_record), resources, folder, stages, args.storage or folder.study
+        space,
+        stream,
+        _continued(folder, search_record),
+        resources,
+        folder,
+        stages,
+        args.storage or folder.study,
+        seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
+        None if args.stage_budget is None else size(args.stage_budget, "--stage-budget"),
     )
 
 
@@ -219,6 +255,7 @@ def _study(plan: Plan) -> Study:
         direction=record.direction,
         horizon=record.horizon,
         stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
+        base_configurations=record.base_configurations,
     )
     return Study.open(plan.storage, record.name, plan.space, settings)
 
@@ -251,7 +288,7 @@ def _difference(key: str, old: Any, new: Any) -> str:
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    for name in ("trials", "concurrency", "cpus_per_trial"):
+    for name in ("trials", "base_configurations", "concurrency", "cpus_per_trial"):
         at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
     gpus = args.gpus_per_trial
     if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):

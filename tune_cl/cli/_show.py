@@ -7,9 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tune_cl.chain import Inventory, Pins, forecast
+from tune_cl.engine import run_config
 from tune_cl.methods import Phase, get_method, method_names, stage_bytes
 from tune_cl.search import load_space, shipped_spaces
 from tune_cl.streams import DATASETS
+from tune_cl.tracking import duration_text
 
 if TYPE_CHECKING:
     from tune_cl.cli._search import Plan
@@ -54,9 +57,9 @@ def show_plan(plan: "Plan") -> None:
     sizes = [_bytes(plan, config, phase, t) for t, phase in chain]
     base = [size for (t, _), size in zip(chain, sizes, strict=True) if t == 0]
     fixed_base = not plan.space.searched_changes_base()
-    shared = (len(base), sum(base)) if fixed_base else (0, 0)
-    stages = shared[0] + record.trials * (len(chain) - shared[0])
-    disk = shared[1] + record.trials * (sum(sizes) - shared[1])
+    bases = 1 if fixed_base else min(record.base_configurations or record.trials, record.trials)
+    stages = bases * len(base) + record.trials * (len(chain) - len(base))
+    disk = bases * sum(base) + record.trials * (sum(sizes) - sum(base))
     facts = {
         "search": f"{record.name}: {record.method} on {record.stream.name}, budget {record.budget}",
         "judged by": f"{record.objective} ({record.direction}), increment {record.horizon}, protocol {record.protocol}",
@@ -64,7 +67,9 @@ def show_plan(plan: "Plan") -> None:
         + (f" and {plan.resources.gpus:g} GPU" if plan.resources.gpus else ""),
         "sampler, scheduler": f"{record.sampler}, {record.scheduler}",
         "stages": f"at most {stages}: {len(chain)} a trial"
-        + (f", the {len(base)} of the base task trained once" if fixed_base else "; the base task is searched, too"),
+        + (f", the {len(base)} of the base task trained once" if fixed_base else "; the base task is searched, too")
+        + (f", with {bases} bases at most" if not fixed_base and bases < record.trials else ""),
+        "sharing": _sharing(plan, bases),
         "disk": f"about {_size(disk)} of stages in {plan.stages}",
         "results": str(plan.folder.path) + (" (exists: the search goes on)" if plan.folder.search.exists() else ""),
     }
@@ -75,6 +80,28 @@ def show_plan(plan: "Plan") -> None:
     console.print("\nconfiguration of trial 0 (the default):")
     console.print(escape(yaml.safe_dump(plan.space.configuration({}), sort_keys=False)))
     console.print("Nothing was written.")
+
+
+def _sharing(plan: "Plan", bases: int) -> str:
+    """What sharing the base task can save, from stored or estimated costs."""
+    record = plan.record
+    holdings = Inventory(plan.stages, Pins(plan.stages)).scan()
+    stored = {key: entry.record for key, entry in holdings.entries.items() if entry.record is not None}
+    cost = forecast(run_config(record, plan.space.configuration({})), plan.stream, stored)
+    source = {
+        "stored": "as its stored stages cost",
+        "like": "estimated from stored stages of their kinds",
+        "images": "estimated, counting images",
+    }[cost.source]
+    n = record.trials
+    text = (
+        f"at most {cost.bound(bases, n):.2f} times cheaper than trial by trial: the base is {cost.base_share:.0%} of a "
+        f"full trial (b; {source}), {bases} base configuration{'s' if bases > 1 else ''} (k), {n} trials (N)"
+    )
+    if cost.unit == "seconds":
+        alone = n * (cost.base + cost.increments)
+        text += f"; {duration_text(alone / cost.bound(bases, n))} of training instead of {duration_text(alone)}"
+    return text
 
 
 def _bytes(plan: "Plan", config: object, phase: Phase, t: int) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
-from tune_cl.cli._parser import train_parser
-from tune_cl.engine import describe_failure, make_folder, override, save_weights, write_grid
+from tune_cl.cli._parser import seconds, train_parser
+from tune_cl.engine import DISK_SECONDS, describe_failure, make_folder, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
 from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_run
@@ -26,6 +26,7 @@ def train(argv: Sequence[str]) -> int:
     if args.train_seed is not None:
         run = run.model_copy(update={"train_seed": args.train_seed})
     stream = open_named(run.stream, args)
+    checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
     console = Console(highlight=False, soft_wrap=True)
@@ -37,27 +38,37 @@ def train(argv: Sequence[str]) -> int:
 
         def show(progress: PhaseProgress) -> None:
             what = f"increment {progress.increment}, {progress.phase}"
+            if progress.waiting:
+                what += ": another process trains it"
+            elif progress.disk_full:
+                what += ": the disk is full, waiting for space"
             bar.update(task, description=what, completed=progress.step, total=progress.steps)
 
-        chain = Chain(run, stream, StageStore(stages), on_progress=show)
+        store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
+        chain = Chain(run, stream, store, on_progress=show)
         make_folder(stages, "--stages")
         if output:
             _begin_output(output, run)
-        while not chain.done:
+        with Pins(stages).hold(key for _, _, key in chain.planned_keys()):
             try:
-                increment = chain.advance()
+                _run_to_the_end(chain, console, output)
             except Diverged as error:
                 print(f"tune-cl: {describe_failure(error)}", file=sys.stderr)
                 return 1
-            console.print(_line(increment.row))
-            if output:
-                output.add_row(increment.row)
-                if increment.preview is not None:
-                    write_grid(output.replay_grid(increment.row.increment), increment.preview.numpy())
     if output:
         save_weights(output.path / "classifier.pt", chain.classifier(), stream)
         console.print(f"rows, configuration and weights: {output.path}")
     return 0
+
+
+def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) -> None:
+    while not chain.done:
+        increment = chain.advance()
+        console.print(_line(increment.row))
+        if output:
+            output.add_row(increment.row)
+            if increment.preview is not None:
+                write_grid(output.replay_grid(increment.row.increment), increment.preview.numpy())
 
 
 def _begin_output(output: TrialFolder, run: RunConfig) -> None:

@@ -3,12 +3,16 @@
 Exit codes: 0 done; 2 bad input (one sentence, no traceback); 130 interrupted (resumable); 1 anything else.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
 from tune_cl.errors import TuneCLError, near_matches
 
-_COMMANDS = ("search", "train")
+# What a disk may say at any time, which is no fault of ours.
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+
+_COMMANDS = ("search", "train", "stages")
 
 _USAGE = """usage: tune-cl COMMAND [options]
 
@@ -17,6 +21,7 @@ Honest hyperparameter search for class-incremental learning.
 commands:
   search    search a method's hyperparameters on a stream
   train     run one configuration without a search
+  stages    list, verify and prune the store of trained stages
 
 `tune-cl COMMAND --help` explains a command. `python launch/search.py` is `tune-cl search`, and so on.
 """
@@ -35,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TuneCLError as error:
         print(f"tune-cl: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in _STORAGE:
+            raise
+        place = error.filename or "a file of ours"
+        print(f"tune-cl: {error.strerror} ({place}); mend that, and the same command goes on", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("tune-cl: interrupted; the same command goes on where it was", file=sys.stderr)
         return 130
@@ -46,6 +57,10 @@ def _run(command: str, argv: Sequence[str]) -> int:
         from tune_cl.cli._search import search
 
         return search(argv)
+    if command == "stages":
+        from tune_cl.cli._stages import stages
+
+        return stages(argv)
     from tune_cl.cli._train import train
 
     return train(argv)

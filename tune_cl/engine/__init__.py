@@ -1,18 +1,30 @@
-"""Ray: the Trainable, thin adapters of Searcher and Scheduler, progress, and running a search."""
+"""Ray: the Trainable, thin adapters of Searcher and Scheduler, running a search; and a simulator beside Ray."""
 
+from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
 from tune_cl.engine._conductor import Conductor, Ending, run_config, write_grid
 from tune_cl.engine._configure import configure, override
-from tune_cl.engine._failures import describe_failure
-from tune_cl.engine._run import held, make_folder, run_search
+from tune_cl.engine._failures import DISK_SECONDS, describe_failure
+from tune_cl.engine._recording import NearestTrial, record_search, recorded_space
+from tune_cl.engine._run import check_writable, held, make_folder, run_search
+from tune_cl.engine._simulated import SimulatedSearch, SimulatedTrial
+from tune_cl.engine._simulator import Cost, Simulation, simulate
 from tune_cl.engine._trainable import ChainTrainable, result_of
 from tune_cl.engine._winner import load_weights, save_weights, save_winner
 
 __all__ = [
+    "DISK_SECONDS",
     "ChainTrainable",
     "Conductor",
+    "Cost",
     "Ending",
+    "NearestTrial",
     "Resources",
+    "SimulatedSearch",
+    "SimulatedTrial",
+    "Simulation",
+    "StageBudget",
+    "check_writable",
     "cluster",
     "configure",
     "describe_failure",
@@ -21,11 +33,14 @@ __all__ = [
     "local_resources",
     "make_folder",
     "override",
+    "record_search",
+    "recorded_space",
     "result_of",
     "run_config",
     "run_search",
     "save_weights",
     "save_winner",
     "share_out",
+    "simulate",
     "write_grid",
 ]

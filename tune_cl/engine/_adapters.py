@@ -1,6 +1,7 @@
 """Thin adapters from Ray Tune's Searcher, Scheduler and Callback to the conductor."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune import Callback
@@ -9,7 +10,18 @@ from ray.tune.search import Searcher
 
 from tune_cl.engine._conductor import Conductor
 from tune_cl.engine._failures import describe_failure
-from tune_cl.records import IncrementRow
+from tune_cl.records import Failure, IncrementRow
+from tune_cl.search import Deferred
+
+
+@contextmanager
+def _remembered(conductor: Conductor) -> Iterator[None]:
+    """Keep an exception for who started the search: Ray turns it into text."""
+    try:
+        yield
+    except Exception as error:
+        conductor.trouble = conductor.trouble or error
+        raise
 
 
 class _NeverRestored:
@@ -27,8 +39,11 @@ class StudySearcher(_NeverRestored, Searcher):
         self._conductor = conductor
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's configuration, or FINISHED."""
-        trial = self._conductor.next_trial()
+        """The next trial's configuration, or FINISHED; None while it has to wait for a base: Ray asks again soon."""
+        with _remembered(self._conductor):
+            trial = self._conductor.next_trial()
+        if isinstance(trial, Deferred):
+            return None
         if trial is None:
             return Searcher.FINISHED
         number, run = trial
@@ -53,10 +68,13 @@ class StudyScheduler(_NeverRestored, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Pass a row on and turn the study's decision into Ray's."""
+        with _remembered(self._conductor):
+            return self._take(trial, result)
+
+    def _take(self, trial: Any, result: dict[str, Any]) -> str:
         number = trial.config["trial"]
         if "failure" in result:
-            failure = json.loads(result["failure"])
-            self._conductor.on_failure(number, failure["reason"], failure["traceback"])
+            self._conductor.on_failure(number, Failure.model_validate_json(result["failure"]))
             return TrialScheduler.STOP
         row = IncrementRow.model_validate_json(result["row"])
         decision = self._conductor.on_increment(row, result.get("preview"))
@@ -76,4 +94,5 @@ class LossOfWorkers(_NeverRestored, Callback):
         if self._conductor.is_running(number):
             error = trial.get_error()
             reason = describe_failure(error) if error else "its worker died"
-            self._conductor.on_failure(number, reason, str(error or ""))
+            increment = self._conductor.next_increment(number)
+            self._conductor.on_failure(number, Failure(reason=reason, traceback=str(error or ""), increment=increment))

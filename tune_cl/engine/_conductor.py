@@ -2,30 +2,33 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from tune_cl.engine._budget import StageBudget
+from tune_cl.engine._idle import IdleClock
+from tune_cl.engine._summary import summarise, summary_of
 from tune_cl.records import (
-    BestSummary,
+    Failure,
     IncrementRow,
     RunConfig,
     SearchFolder,
     SearchRecord,
     Summary,
-    TrialSummary,
     write_atomically,
     write_json,
     write_run,
 )
-from tune_cl.search import Decision, SearchSpace, Study, TrialView
+from tune_cl.search import Decision, Deferred, SearchSpace, Study
 from tune_cl.tracking import (
     IncrementReported,
     PhaseProgress,
     SearchEnded,
     SearchStarted,
+    SlotDeferred,
     Tracker,
     TrialEnded,
     TrialStarted,
@@ -38,22 +41,61 @@ class Conductor:
     """Carries a search from proposal to summary. Knows no Ray; called in the driver, progress from a second thread."""
 
     def __init__(
-        self, study: Study, space: SearchSpace, record: SearchRecord, folder: SearchFolder, trackers: Tracker
+        self,
+        study: Study,
+        space: SearchSpace,
+        record: SearchRecord,
+        folder: SearchFolder,
+        trackers: Tracker,
+        *,
+        slots: int = 1,
+        keeper: StageBudget | None = None,
     ) -> None:
+        """Take over a search.
+
+        Args:
+            study: its memory.
+            space: what it searches.
+            record: its definition.
+            folder: where it writes.
+            trackers: who watches.
+            slots: how many trials fit at a time.
+            keeper: looks after the stage store, if anybody does.
+        """
+        self.trouble: Exception | None = None  # what stopped the driver, under whatever Ray makes of it
+        self._keeper = keeper
         self._study, self._space, self._record = study, space, record
         self._folder, self._trackers = folder, trackers
         self._lock = threading.RLock()
         self._running: dict[int, PhaseProgress | None] = {}
+        self._slots = slots
+        self._bases: dict[int, str] = {}  # of the running trials
+        self._ready: set[str] = set()  # bases that a trial of this search has reported: their stages are stored
+        self._deferred: Deferred | None = None  # the study's answer, until a trial reports or ends
+        self._said_so = False  # that a slot waits
+        self._idle = IdleClock(study.add_idle)
 
     def begin(self) -> None:
-        """Tell the trackers what is there already."""
-        earlier = tuple(self._summary_of(view) for view in self._study.trials() if view.state != "running")
+        """Take in and tell the trackers what is there already."""
+        folders = self._folder.trials()
+        for view in self._study.trials():
+            if view.number in folders and folders[view.number].rows():
+                self._ready.add(self._space.base_of(view.parameters))
+        earlier = tuple(summary_of(view) for view in self._study.trials() if view.state != "running")
         self._trackers.handle(SearchStarted(self._record, self._folder, self._record.trials, len(earlier), earlier))
 
-    def next_trial(self) -> tuple[int, RunConfig] | None:
-        """Ask the study for a trial, write its configuration; None when nothing is left to begin."""
+    def next_trial(self) -> tuple[int, RunConfig] | Deferred | None:
+        """Ask the study for a trial, write its configuration; None when nothing is left to begin.
+
+        `Deferred` while all that could begin would wait for a base in training; never when no trial is running.
+        """
         with self._lock:
-            proposal = self._study.ask()
+            proposal = self._deferred or self._study.ask(self._busy().values())
+            if isinstance(proposal, Deferred):
+                self._defer(proposal)
+                return proposal
+            self._idle.waiting(0)
+            self._said_so = False
             if proposal is None:
                 return None
             run = run_config(self._record, proposal.configuration)
@@ -61,6 +103,8 @@ class Conductor:
             write_run(folder.config, run)
             folder.add_log(_stamped("taken up again" if proposal.resumed else "started"))
             self._running[proposal.number] = None
+            self._bases[proposal.number] = proposal.base
+            self.look_after_stages()
             self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder))
             return proposal.number, run
 
@@ -77,35 +121,51 @@ class Conductor:
             folder = self._folder.trial(row.trial)
             if preview is not None:
                 write_grid(folder.replay_grid(row.increment), preview)
-            row = _with_paid(row, folder.rows())
             if folder.add_row(row):
                 folder.add_log(_stamped(_in_words(row)))
             value = row.metrics[self._record.objective]
             self._running[row.trial] = None
+            self._deferred = None
+            if row.trial in self._bases:
+                self._ready.add(self._bases[row.trial])
             self._trackers.handle(IncrementReported(row.trial, row, value, folder))
             decision = self._study.report(row.trial, row.increment, value)
             if decision == "stop":
                 self._study.tell_stopped(row.trial)
                 self._end(row.trial, "stopped", f"below the cut of {self._record.scheduler}")
             elif decision == "fail":
-                self.on_failure(row.trial, f"{self._record.objective} is not a number at increment {row.increment}", "")
+                reason = f"{self._record.objective} is not a number at increment {row.increment}"
+                self.on_failure(row.trial, Failure(reason=reason, increment=row.increment))
             elif row.increment == self._record.horizon:
                 self._study.tell_finished(row.trial)
                 self._end(row.trial, "finished", None)
+            self.look_after_stages()
             return decision
 
-    def on_failure(self, trial: int, reason: str, traceback: str) -> None:
+    def on_failure(self, trial: int, failure: Failure) -> None:
         """Record that a trial failed; the search goes on."""
         with self._lock:
-            if traceback:
-                write_atomically(self._folder.trial(trial).error, traceback)
-            self._study.tell_failed(trial, reason)
-            self._end(trial, "failed", reason)
+            folder = self._folder.trial(trial)
+            if failure.traceback:
+                write_atomically(folder.error, failure.traceback)
+            write_json(folder.failure, failure)
+            self._study.tell_failed(trial, failure.reason)
+            self._end(trial, "failed", failure.reason)
+
+    def look_after_stages(self, *, at_once: bool = False) -> None:
+        """Pin what running trials and the best one need, and hold the stage store within its budget."""
+        if self._keeper is not None:
+            best = self._study.best()
+            self._keeper.update(self._running, best.number if best else None, at_once=at_once)
 
     def is_running(self, trial: int) -> bool:
         """Whether a trial has begun here and not ended."""
         with self._lock:
             return trial in self._running
+
+    def next_increment(self, trial: int) -> int:
+        """The increment that a trial has not reported yet."""
+        return len(self._folder.trial(trial).rows())
 
     def in_flight(self) -> list[str]:
         """The phases that an interrupt now would lose, in words."""
@@ -115,11 +175,12 @@ class Conductor:
     def conclude(self) -> Summary:
         """Write `best.yaml` and `summary.json` for the search as it stands."""
         with self._lock:
+            self._idle.close()
             best = self._study.best()
             if best is not None:
                 run = run_config(self._record, self._space.configuration(best.parameters))
                 write_run(self._folder.best_config, run)
-            summary = self._summary()
+            summary = summarise(self._study, self._record, self._folder)
             write_json(self._folder.summary, summary)
             return summary
 
@@ -128,43 +189,23 @@ class Conductor:
         ended = SearchEnded(summary, ending != "done", in_flight, out_of_time=ending == "out of time")
         self._trackers.handle(ended)
 
+    def _busy(self) -> dict[int, str]:
+        """The running trials whose base is in training, and that base."""
+        return {trial: base for trial, base in self._bases.items() if base not in self._ready}
+
+    def _defer(self, deferred: Deferred) -> None:
+        self._deferred = deferred
+        self._idle.waiting(min(self._slots - len(self._running), deferred.left))
+        if not self._said_so:
+            self._said_so = True
+            self._trackers.handle(SlotDeferred(tuple(sorted(self._busy()))))
+
     def _end(self, trial: int, state: Any, reason: str | None) -> None:
         self._running.pop(trial, None)
+        self._bases.pop(trial, None)
+        self._deferred = None
         self._folder.trial(trial).add_log(_stamped(f"{state}: {reason}" if reason else state))
         self._trackers.handle(TrialEnded(trial, state, reason))
-
-    def _summary(self) -> Summary:
-        views = self._study.trials()
-        counts = {state: sum(view.state == state for view in views) for state in ("finished", "stopped", "failed")}
-        counts["running"] = sum(view.state == "running" for view in views)
-        rows = [row for folder in self._folder.trials().values() for row in folder.rows()]
-        uses = [use for row in rows for use in row.stages]
-        paid = [use for use in uses if use.origin == "trained"]
-        return Summary(
-            trials=counts,
-            stages={"trained": len(paid), "reused": len(uses) - len(paid)},
-            seconds=sum(use.seconds for use in paid),
-            images_trained=sum(use.images_trained for use in paid),
-            images_trained_as_if_alone=sum(use.images_trained for use in uses),
-            best=self._best_summary(),
-            table=[self._summary_of(view) for view in views],
-        )
-
-    def _best_summary(self) -> BestSummary | None:
-        best = self._study.best()
-        if best is None:
-            return None
-        return BestSummary(
-            trial=best.number,
-            value=best.values[self._record.horizon],
-            default_value=self._study.default_value(),
-            parameters=dict(best.parameters),
-        )
-
-    def _summary_of(self, view: TrialView) -> TrialSummary:
-        return TrialSummary(
-            trial=view.number, state=view.state, increment=view.increment, value=view.value, reason=view.reason
-        )
 
 
 def run_config(record: SearchRecord, configuration: Mapping[str, Any]) -> RunConfig:
@@ -192,17 +233,6 @@ def write_grid(path: Any, preview: np.ndarray) -> None:
     image = Image.fromarray(canvas[0] if channels == 1 else canvas.transpose(1, 2, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
-
-
-def _with_paid(row: IncrementRow, on_disk: Sequence[IncrementRow]) -> IncrementRow:
-    """A row whose `paid/*` count what its trial trained before an interrupt or the loss of a worker, too."""
-    earlier = [before for before in on_disk if before.increment < row.increment]
-    trained = [use for r in (*earlier, row) for use in r.stages if use.origin == "trained"]
-    paid = {
-        "paid/images_trained": float(sum(use.images_trained for use in trained)),
-        "paid/seconds": sum(use.seconds for use in trained),
-    }
-    return row.model_copy(update={"metrics": {**row.metrics, **paid}})
 
 
 def _in_words(row: IncrementRow) -> str:

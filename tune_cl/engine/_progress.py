@@ -48,9 +48,15 @@ class ProgressPost:
             PhaseProgress(
                 trial=self._trial,
                 increment=progress.increment,
-                phase=f"waiting for {progress.phase}" if progress.waiting else progress.phase,
+                phase=_in_words(progress),
                 step=progress.step,
                 steps=progress.steps,
                 node=self._node,
             )
         )
+
+
+def _in_words(progress: Progress) -> str:
+    if progress.disk_full:
+        return f"disk full, {progress.phase} waits"
+    return f"waiting for {progress.phase}" if progress.waiting else progress.phase

@@ -15,9 +15,11 @@ from typing import Any
 import ray
 from ray import tune
 
+from tune_cl.chain import CHECKPOINT_SECONDS
 from tune_cl.engine._adapters import LossOfWorkers, StudyScheduler, StudySearcher
 from tune_cl.engine._cluster import Resources
 from tune_cl.engine._conductor import Conductor, Ending
+from tune_cl.engine._leases import start_office
 from tune_cl.engine._progress import start_board
 from tune_cl.engine._trainable import ChainTrainable
 from tune_cl.errors import TuneCLError
@@ -45,6 +47,8 @@ def run_search(
     horizon: int,
     missing: int,
     time_budget: float | None,
+    payer: str,
+    checkpoint_every: float = CHECKPOINT_SECONDS,
 ) -> tuple[Ending, list[str]]:
     """Run the missing trials on the Ray cluster that this process is connected to.
 
@@ -56,6 +60,8 @@ def run_search(
         horizon: last increment.
         missing: trials to run: those left over and those not begun.
         time_budget: seconds after which phases in flight are given up, None for no limit.
+        payer: a name that this search alone has, also after it was interrupted.
+        checkpoint_every: seconds between two checkpoints inside a phase.
 
     Returns:
         How it ended, and the phases in flight that were lost.
@@ -68,7 +74,14 @@ def run_search(
     board = start_board()
     trainable = tune.with_resources(
         tune.with_parameters(
-            ChainTrainable, stream=stream, stages=str(stages.absolute()), board=board, report_failures=True
+            ChainTrainable,
+            stream=stream,
+            stages=str(stages.absolute()),
+            board=board,
+            report_failures=True,
+            office=start_office(),
+            search=payer,
+            checkpoint_every=checkpoint_every,
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
@@ -91,7 +104,12 @@ def run_search(
             ),
         )
         with _stoppable(time_budget) as stop:
-            tuner.fit()
+            try:
+                tuner.fit()
+            except Exception:
+                if conductor.trouble is None:
+                    raise
+                raise conductor.trouble from None
     # Asked now, not when the end was: a phase may have come through while Ray closed its trials.
     return stop.ending, conductor.in_flight() if stop.ending != "done" else []
 
@@ -124,6 +142,22 @@ def make_folder(path: Path, option: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TuneCLError(f"{option}: the folder {path} cannot be made ({error.strerror}); name another") from None
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Write a file to a folder and remove it.
+
+    Raises:
+        TuneCLError: that is not possible; `option` is what names the folder.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path, prefix=".probe-") as file:
+            file.write(b"tune_cl")
+            file.flush()
+    except OSError as error:
+        raise TuneCLError(
+            f"{option}: the folder {path} cannot be written ({error.strerror}); name another, or mend that"
+        ) from None
 
 
 @contextmanager

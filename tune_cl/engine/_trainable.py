@@ -10,11 +10,12 @@ import ray
 import torch
 from ray import tune
 
-from tune_cl.chain import Chain, Increment, Progress, StageStore
+from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Increment, Progress, StageStore
 from tune_cl.engine._configure import override
-from tune_cl.engine._failures import describe_failure
+from tune_cl.engine._failures import DISK_SECONDS, describe_failure
+from tune_cl.engine._leases import RayLeases
 from tune_cl.engine._progress import ProgressPost
-from tune_cl.records import IncrementRow, RunConfig
+from tune_cl.records import Failure, IncrementRow, RunConfig
 from tune_cl.streams import Stream
 
 _POINTER = "chain.json"
@@ -36,6 +37,9 @@ class ChainTrainable(tune.Trainable):
         board: Any = None,
         report_failures: bool = False,
         base: RunConfig | None = None,
+        office: Any = None,
+        search: str | None = None,
+        checkpoint_every: float = CHECKPOINT_SECONDS,
     ) -> None:
         """Take over what is common to all trials.
 
@@ -46,9 +50,15 @@ class ChainTrainable(tune.Trainable):
             board: where progress inside phases is posted, if anywhere.
             base: configuration that a trial's paths change; None where trials name their whole configuration.
             report_failures: report an exception in a row, so that the actor lives on, instead of raising it.
+            office: the actor that hands out leases (`start_office`); None: leases are files.
+            search: a name that this search alone has, also after it was interrupted: who pays for what is trained.
+            checkpoint_every: seconds between two checkpoints inside a phase.
         """
         assert stream is not None
-        self._stream, self._stages, self._board = stream, stages, board
+        self._stream, self._board, self._search = stream, board, search
+        folder = Path(stages)
+        leases = RayLeases(office, folder / "leases", ray.get_runtime_context().get_job_id()) if office else None
+        self._store = StageStore(folder, leases=leases, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
         self._report_failures, self._base = report_failures, base
         context = ray.get_runtime_context()
         self._node = f"{ray.util.get_node_ip_address()}/{context.get_node_id()[:8]}"
@@ -60,6 +70,9 @@ class ChainTrainable(tune.Trainable):
         self._begin(new_config)
         return True
 
+    def pulse(self) -> None:
+        """Answer once the current increment is done; whoever waits for the answer learns of this actor's death."""
+
     def step(self) -> dict[str, Any]:
         """Run one increment and report its row, its metrics and its replayed images."""
         if not self._report_failures:
@@ -67,11 +80,16 @@ class ChainTrainable(tune.Trainable):
         try:
             return self._report(self._advance())
         except Exception as error:
+            failure = Failure(
+                reason=describe_failure(error),
+                traceback=traceback.format_exc(),
+                increment=self._position,
+                stages=self._chain.unreported() if self._chain else [],
+            )
             self._chain = None
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()  # what a trial that ran out of memory held, for the next one
-            failure = {"reason": describe_failure(error), "traceback": traceback.format_exc()}
-            return {"failure": json.dumps(failure)}
+            return {"failure": failure.model_dump_json()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the pointer."""
@@ -95,8 +113,10 @@ class ChainTrainable(tune.Trainable):
     def _advance(self) -> Increment:
         if self._chain is None:
             post = ProgressPost(self._board, self._trial, self._node) if self._board is not None else _ignore
-            store = StageStore(Path(self._stages))
-            self._chain = Chain(self._run, self._stream, store, post, node=self._node, trial=self._trial)
+            payer = f"{self._search}/{self._trial:04d}" if self._search else None
+            self._chain = Chain(
+                self._run, self._stream, self._store, post, node=self._node, trial=self._trial, payer=payer
+            )
         return self._chain.advance()
 
     def _report(self, increment: Increment) -> dict[str, Any]:

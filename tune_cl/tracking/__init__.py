@@ -7,10 +7,12 @@ from tune_cl.tracking._events import (
     PhaseProgress,
     SearchEnded,
     SearchStarted,
+    SlotDeferred,
     Tracker,
     TrialEnded,
     TrialStarted,
 )
+from tune_cl.tracking._format import duration_text
 from tune_cl.tracking._trackers import Trackers
 from tune_cl.tracking._wandb import WandbTracker
 
@@ -21,9 +23,11 @@ __all__ = [
     "PhaseProgress",
     "SearchEnded",
     "SearchStarted",
+    "SlotDeferred",
     "Tracker",
     "Trackers",
     "TrialEnded",
     "TrialStarted",
     "WandbTracker",
+    "duration_text",
 ]

@@ -42,6 +42,13 @@ class TrialStarted:
 
 
 @dataclass(frozen=True)
+class SlotDeferred:
+    """A free slot waits: every base that a new trial could have is being trained. Over when a trial starts."""
+
+    waits_for: tuple[int, ...]  # the trials that train those bases
+
+
+@dataclass(frozen=True)
 class PhaseProgress:
     """Somewhere inside a phase; lossy, any of these may be missing or late."""
 
@@ -82,7 +89,7 @@ class SearchEnded:
     out_of_time: bool = False  # interrupted by the search's own time budget
 
 
-Event = SearchStarted | TrialStarted | PhaseProgress | IncrementReported | TrialEnded | SearchEnded
+Event = SearchStarted | TrialStarted | SlotDeferred | PhaseProgress | IncrementReported | TrialEnded | SearchEnded
 
 
 class Tracker(Protocol):

@@ -1,7 +1,7 @@
 """Numbers and times as a person reads them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -52,6 +52,17 @@ def count_text(number: float) -> str:
     return f"{number / 1e3:.1f} k" if number < 1e6 else f"{number / 1e6:.2f} M"
 
 
+def unit_text(unit: str) -> str:
+    """A unit of cost as words: 'CPU seconds'."""
+    return {"cpu_seconds": "CPU seconds", "seconds": "seconds", "images_trained": "images"}.get(unit, unit)
+
+
 def trial_counts_text(counts: Mapping[str, int]) -> str:
     """'7 finished, 1 failed': states without a trial are left out."""
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trial"
+
+
+def waiting_text(waits_for: Sequence[int]) -> str:
+    """'a slot waits for the base of trial 0000'."""
+    trials = ", ".join(f"{trial:04d}" for trial in waits_for)
+    return f"a slot waits for the base of trial{'s' if len(waits_for) > 1 else ''} {trials}"

@@ -1,7 +1,15 @@
 """What is said where there is no terminal: one plain line per event."""
 
-from tune_cl.tracking._events import Event, IncrementReported, SearchEnded, SearchStarted, TrialEnded, TrialStarted
-from tune_cl.tracking._format import setting_text, trial_counts_text, value_text
+from tune_cl.tracking._events import (
+    Event,
+    IncrementReported,
+    SearchEnded,
+    SearchStarted,
+    SlotDeferred,
+    TrialEnded,
+    TrialStarted,
+)
+from tune_cl.tracking._format import setting_text, trial_counts_text, value_text, waiting_text
 from tune_cl.tracking._state import ViewState
 
 
@@ -15,6 +23,8 @@ def line_of(event: Event, before: ViewState) -> str | None:
         case TrialStarted():
             settings = " ".join(f"{path}={setting_text(value)}" for path, value in event.parameters.items())
             return f"trial {event.trial:04d}: start {settings}".rstrip()
+        case SlotDeferred():
+            return waiting_text(event.waits_for)
         case IncrementReported():
             return _increment_line(event, before)
         case TrialEnded():

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tune_cl.records import TrialState
 from tune_cl.tracking._estimate import seconds_left
-from tune_cl.tracking._format import duration_text, gain_text, left_text, value_text
+from tune_cl.tracking._format import duration_text, gain_text, left_text, value_text, waiting_text
 from tune_cl.tracking._state import Cell, TrialView, ViewState
 
 STATES: dict[TrialState, tuple[str, str]] = {
@@ -62,7 +62,8 @@ def counts_line(state: ViewState) -> Text:
     for name, (glyph, style) in STATES.items():
         if state.count(name):
             line.append(f"  {glyph} {state.count(name)} {name}", style=style)
-    return line.append(f"  {to_come} to come" if to_come else "", style="dim")
+    line.append(f"  {to_come} to come" if to_come else "", style="dim")
+    return line.append(f"  ⏸ {waiting_text(state.waits_for)}" if state.waits_for else "", style="yellow")
 
 
 def best_line(state: ViewState) -> Text:

@@ -12,7 +12,15 @@ from rich.text import Text
 
 from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
 from tune_cl.tracking._events import SearchEnded
-from tune_cl.tracking._format import count_text, duration_text, gain_text, setting_text, trial_counts_text, value_text
+from tune_cl.tracking._format import (
+    count_text,
+    duration_text,
+    gain_text,
+    setting_text,
+    trial_counts_text,
+    unit_text,
+    value_text,
+)
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5
@@ -40,6 +48,7 @@ def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_l
         yield Text(_LUXURY)
     yield Text()
     yield _cost(summary)
+    yield from _sharing(summary)
     yield from _places(folder, summary, wandb_line)
     yield from _next(record, folder, end)
 
@@ -142,6 +151,19 @@ def _cost(summary: Summary) -> Text:
     line = Text(f"Stages: {trained} trained, {reused} reused. ")
     line.append(f"Images trained: {count_text(paid)}; every trial alone would have cost {count_text(alone)}")
     return line.append(f" ({1 - paid / alone:.0%} saved)." if alone > paid > 0 else ".")
+
+
+def _sharing(summary: Summary) -> Iterator[Text]:
+    """What sharing saved against what it could save, and the price of waiting for each other."""
+    if summary.sharing is not None:
+        s = summary.sharing
+        bases = f"{s.base_configurations} base configuration{'s' if s.base_configurations > 1 else ''}"
+        yield Text(
+            f"Sharing made the search {s.saving:.2f} times cheaper than trial by trial (in {unit_text(s.unit)}); a "
+            f"base task of {s.base_share:.0%} of the cost, {bases} and {s.trials} trials allow {s.bound:.2f}."
+        )
+    if summary.idle_seconds >= 1:
+        yield Text(f"Waiting for what other trials were training: {duration_text(summary.idle_seconds)} in all.")
 
 
 def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator[Text]:

@@ -11,6 +11,7 @@ from tune_cl.tracking._events import (
     PhaseProgress,
     SearchEnded,
     SearchStarted,
+    SlotDeferred,
     TrialEnded,
     TrialStarted,
 )
@@ -64,6 +65,7 @@ class ViewState:
     began: float = 0.0
     trials: Mapping[int, TrialView] = field(default_factory=dict)
     ended: SearchEnded | None = None
+    waits_for: tuple[int, ...] = ()  # trials whose bases a free slot waits for
     notices: tuple[str, ...] = ()
 
     def count(self, state: TrialState) -> int:
@@ -96,7 +98,9 @@ def reduce(state: ViewState, event: Event, now: float) -> ViewState:
             known = state.trials.get(event.trial)
             cells = known.cells if known is not None else {}
             view = TrialView(event.trial, "running", dict(event.parameters), cells, since=now)
-            return _with(state, view)
+            return _with(replace(state, waits_for=()), view)
+        case SlotDeferred():
+            return replace(state, waits_for=event.waits_for)
         case PhaseProgress():
             return _progressed(state, event)
         case IncrementReported():
@@ -105,7 +109,7 @@ def reduce(state: ViewState, event: Event, now: float) -> ViewState:
             ended = _view(state, event.trial, now)
             return _with(state, replace(ended, state=event.state, reason=event.reason, progress=None))
         case SearchEnded():
-            return replace(state, ended=event)
+            return replace(state, ended=event, waits_for=())
 
 
 def with_notice(state: ViewState, line: str) -> ViewState:

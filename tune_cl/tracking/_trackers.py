@@ -35,6 +35,10 @@ class Trackers:
             except Exception as error:
                 self._complain(tracker, error)
 
+    def notice(self, line: str) -> None:
+        """Say one line to the person."""
+        self._report(line)
+
     def close(self, timeout: float) -> None:
         """Close all trackers, the last one first, within `timeout` seconds together."""
         deadline = time.monotonic() + timeout

@@ -1,0 +1,48 @@
+"""How a search ended, from its study and its rows on disk."""
+
+from tune_cl.engine._sharing import sharing, unit_of
+from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
+from tune_cl.search import Study, TrialView
+
+
+def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summary:
+    """The content of `summary.json`: counts, costs, what sharing saved, the best trial, a line per trial."""
+    views = study.trials()
+    counts = {state: sum(view.state == state for view in views) for state in ("finished", "stopped", "failed")}
+    counts["running"] = sum(view.state == "running" for view in views)
+    trials = folder.trials()
+    rows = {number: trial.rows() for number, trial in trials.items()}
+    failed = [use for trial in trials.values() for use in trial.failed_stages()]
+    uses = [*(use for of_trial in rows.values() for row in of_trial for use in row.stages), *failed]
+    paid = [use for use in uses if use.origin == "trained"]
+    return Summary(
+        trials=counts,
+        stages={"trained": len(paid), "reused": len(uses) - len(paid)},
+        seconds=sum(use.seconds for use in paid),
+        seconds_as_if_alone=sum(use.seconds for use in uses),
+        idle_seconds=sum(use.idle_seconds for use in uses) + study.idle_seconds(),
+        images_trained=sum(use.images_trained for use in paid),
+        images_trained_as_if_alone=sum(use.images_trained for use in uses),
+        sharing=sharing(rows, failed, unit=unit_of(record.device)),
+        best=_best(study, record),
+        table=[summary_of(view) for view in views],
+    )
+
+
+def summary_of(view: TrialView) -> TrialSummary:
+    """A trial's line."""
+    return TrialSummary(
+        trial=view.number, state=view.state, increment=view.increment, value=view.value, reason=view.reason
+    )
+
+
+def _best(study: Study, record: SearchRecord) -> BestSummary | None:
+    best = study.best()
+    if best is None:
+        return None
+    return BestSummary(
+        trial=best.number,
+        value=best.values[record.horizon],
+        default_value=study.default_value(),
+        parameters=dict(best.parameters),
+    )
