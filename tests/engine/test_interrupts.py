@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from search_cli import (
     wait_until,
 )
 
+import tune_cl
+from tune_cl.chain import PhaseCheckpoint
 from tune_cl.engine import held
 from tune_cl.errors import TuneCLError
 from tune_cl.records import IncrementRow, SearchFolder, read_lines
@@ -101,6 +104,37 @@ def test_no_row_is_doubled_and_paid_cost_never_falls(disturbed: Disturbed) -> No
         paid = [row.metrics["paid/images_trained"] or 0.0 for row in trial.rows()]
         assert paid == sorted(paid)
     assert "taken up again" in disturbed.folder.trial(0).log.read_text()
+
+
+@pytest.mark.slow
+def test_an_interrupt_saves_the_phase_in_flight(tmp_path: Path) -> None:
+    """Ctrl-C in a long generator phase: it is not begun anew, and the rows are those of an undisturbed chain."""
+    results = tmp_path / "results"
+    options = (
+        *("--space=genifer", "--trials=1", "--name=s", "--set=base.classifier.epochs=1"),
+        *("--set=base.generator.steps=300", "--set=base.generator.channels=8", "--set=base.generator.batch_size=8"),
+        *("--set=increment.classifier.epochs=1", "--set=increment.generator.steps=1"),
+    )
+    process = start([LAUNCH / "search.py", *options, "--results", results], tmp_path / "log", env=environment())
+    try:
+        wait_until(lambda: any((results / "stages").glob("*/*/stage.json")), 120, "the base classifier is trained")
+        wait_until(lambda: any((results / "stages" / "leases").glob("*")), 30, "the base generator is in training")
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=GRACE) == 130
+    finally:
+        end_group(process)
+    assert re.search(r"generator phase at \d+ %, saved", (tmp_path / "log").read_text())
+    (saved,) = (results / "stages" / "checkpoints").iterdir()
+    content = PhaseCheckpoint(saved, saved.stem, 0.0)._read()
+    assert content is not None and 0 < content["step"] < 300
+    done = search(*options, "--results", results)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not saved.exists()
+    trial = SearchFolder(results / "s").trial(0)
+    alone = tune_cl.run_chain(trial.config, stages=tmp_path / "alone")
+    assert [row.comparable() for row in trial.rows()] == [row.comparable() for row in alone]
+    assert all(use.origin == "trained" for row in trial.rows() for use in row.stages)
 
 
 def test_running_search_is_held_against_a_second_process(disturbed: Disturbed) -> None:

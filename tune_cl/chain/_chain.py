@@ -52,7 +52,8 @@ class Chain:
         run: the configuration.
         stream: the stream that it names; training data only.
         store: where stages are found and published.
-        on_progress: called after every step of a phase, and at every look while another process trains it.
+        on_progress: called after every step of a phase, and at every look while another process trains it; True from it
+            has the phase's state saved now.
         node: name of the machine, for the rows.
         trial: number in a search, for the rows.
         payer: who trains here; a stage that it trained in an earlier life (before an interrupt, say) is told as trained
@@ -64,7 +65,7 @@ class Chain:
         run: RunConfig,
         stream: Stream,
         store: StageStore,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[Progress], bool | None] = lambda progress: None,
         node: str | None = None,
         trial: int = 0,
         payer: str | None = None,
@@ -172,7 +173,8 @@ class Chain:
 
         def progress(step: int, steps: int) -> None:
             lease.beat()
-            self._on_progress(Progress(t, phase.name, step, steps))
+            if self._on_progress(Progress(t, phase.name, step, steps)):
+                checkpoint.urge()
 
         context = PhaseContext(Place(self._run.train_seed, t, phase.name), self._device, progress, checkpoint)
         subtree = self._method.subtree(self._config, t, phase)

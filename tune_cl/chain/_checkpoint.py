@@ -8,6 +8,7 @@ used. Two processes that train one stage write equal states, so that either may 
 
 import hashlib
 import io
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,11 @@ class PhaseCheckpoint:
         self._write(step, parts)
         self._last = time.monotonic()
         self._cost = self._last - began
+
+    def urge(self) -> None:
+        """Save after the step under way, whatever the pace: this process is about to be ended."""
+        self._last = -math.inf
+        self._cost = 0.0
 
     def remove(self) -> None:
         """Nothing is left to go on from: the stage is published, or its phase failed by itself."""

@@ -135,6 +135,7 @@ def _run(
     folder, record = plan.folder, plan.record
     new = [path for path in (folder.path, plan.stages, folder.path.parent) if not path.exists()]
     make_folder(plan.stages, "--stages")
+    check_writable(plan.stages, "--stages")
     with held(folder):
         try:
             study = _study(plan)
@@ -154,7 +155,6 @@ def _run(
             ending: Ending = "done"
             lost: list[str] = []
             if missing:
-                check_writable(plan.stages, "--stages")
                 with ray_up:
                     ending, lost = run_search(
                         conductor,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +69,7 @@ class Conductor:
         self._lock = threading.RLock()
         self._running: dict[int, PhaseProgress | None] = {}
         self._slots = slots
+        self._saved: set[int] = set()
         self._bases: dict[int, str] = {}  # of the running trials
         self._ready: set[str] = set()  # bases that a trial of this search has reported: their stages are stored
         self._deferred: Deferred | None = None  # the study's answer, until a trial reports or ends
@@ -167,10 +168,23 @@ class Conductor:
         """The increment that a trial has not reported yet."""
         return len(self._folder.trial(trial).rows())
 
-    def in_flight(self) -> list[str]:
-        """The phases that an interrupt now would lose, in words."""
+    def on_saved(self, trials: Collection[int]) -> None:
+        """Take note of the trials whose phase in flight has saved its state."""
         with self._lock:
-            return [_where(trial, progress) for trial, progress in sorted(self._running.items())]
+            self._saved.update(trials)
+
+    def unsaved(self) -> list[int]:
+        """Running trials that are inside a phase whose state has not been saved."""
+        with self._lock:
+            return [trial for trial, progress in self._running.items() if progress and trial not in self._saved]
+
+    def in_flight(self) -> list[str]:
+        """The phases that an interrupt now would end, in words."""
+        with self._lock:
+            return [
+                _where(trial, progress) + (", saved" if progress and trial in self._saved else "")
+                for trial, progress in sorted(self._running.items())
+            ]
 
     def conclude(self) -> Summary:
         """Write `best.yaml` and `summary.json` for the search as it stands."""

@@ -5,7 +5,8 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from tune_cl.streams import Stream
 
 _POLL = 0.5  # seconds between two looks at the progress board
 _INSIST = 0.5  # seconds between two requests to Ray to end
+_SAVE = 6.0  # seconds that phases in flight get to save their state before the search ends
 _WORKER_RESTARTS = 3  # of a trial whose worker died; exceptions inside a trial are reported, not raised
 
 
@@ -103,7 +105,7 @@ def run_search(
                 callbacks=[LossOfWorkers(conductor)],
             ),
         )
-        with _stoppable(time_budget) as stop:
+        with _stoppable(time_budget, lambda: _save_phases(board, conductor)) as stop:
             try:
                 tuner.fit()
             except Exception:
@@ -161,7 +163,7 @@ def check_writable(path: Path, option: str) -> None:
 
 
 @contextmanager
-def _stoppable(time_budget: float | None) -> Iterator[_Stop]:
+def _stoppable(time_budget: float | None, before_end: Callable[[], None]) -> Iterator[_Stop]:
     """Turn Ctrl-C, SIGTERM and the time budget into Ray's orderly end; a second Ctrl-C ends at once."""
     stop, asked, over = _Stop(), threading.Event(), threading.Event()
 
@@ -176,6 +178,8 @@ def _stoppable(time_budget: float | None) -> Iterator[_Stop]:
         asked.wait(None if time_budget is None else min(time_budget, threading.TIMEOUT_MAX))
         if not over.is_set() and stop.ending == "done":
             stop.ending = "out of time"
+        if not over.is_set():
+            before_end()
         while not over.is_set():
             os.kill(os.getpid(), signal.SIGUSR1)
             over.wait(_INSIST)
@@ -192,6 +196,20 @@ def _stoppable(time_budget: float | None) -> Iterator[_Stop]:
         thread.join()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _save_phases(board: Any, conductor: Conductor) -> None:
+    """Have the phases in flight save their state; wait a moment for those that are in the middle of one."""
+    give_up = time.monotonic() + _SAVE
+    try:
+        ray.get(board.announce_end.remote(), timeout=_SAVE)
+        while time.monotonic() < give_up:
+            conductor.on_saved(ray.get(board.saved.remote(), timeout=_SAVE))
+            if not conductor.unsaved():
+                return
+            time.sleep(0.1)
+    except ray.exceptions.RayError:
+        return  # the phases go on from an earlier checkpoint, or begin anew
 
 
 @contextmanager

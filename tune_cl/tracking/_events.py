@@ -81,7 +81,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class SearchEnded:
-    """The search is over or interrupted; `in_flight` names the phases whose work is lost, one per entry."""
+    """The search is over or interrupted; `in_flight` names the phases that it ended in, one per entry."""
 
     summary: Summary
     interrupted: bool  # something is left to run

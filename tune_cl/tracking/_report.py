@@ -61,9 +61,12 @@ def _heading(word: str, record: SearchRecord, summary: Summary) -> Text:
 
 def _lost(in_flight: list[str]) -> Iterator[Text]:
     if in_flight:
-        yield Text("Lost, and trained again when the search continues:")
+        yield Text("In the middle of:")
         yield from (Text(f"  {phase}") for phase in in_flight)
-        yield Text("Every phase that had ended is kept.")
+        yield Text(
+            "Every phase that had ended is kept. A saved one goes on where it was, another from its last checkpoint "
+            "(--checkpoint-every), if it had one."
+        )
     else:
         yield Text("Nothing is lost: no phase was in flight.")
     yield Text()
