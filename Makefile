@@ -31,6 +31,7 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/ladder.py
 	$(BIN)/python benchmarks/gain.py
+	$(BIN)/python benchmarks/sharing.py
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/_make_parameters.py

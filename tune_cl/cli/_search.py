@@ -46,7 +46,6 @@ from tune_cl.records import (
 )
 from tune_cl.search import (
     SearchSpace,
-    StoppingRule,
     Study,
     StudySettings,
     check_base_configurations,
@@ -138,7 +137,7 @@ def _run(
     check_writable(plan.stages, "--stages")
     with held(folder):
         try:
-            study = _study(plan)
+            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record))
         except TuneCLError:
             if folder.path in new:
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -243,21 +242,6 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
         None if args.stage_budget is None else size(args.stage_budget, "--stage-budget"),
     )
-
-
-def _study(plan: Plan) -> Study:
-    record = plan.record
-    settings = StudySettings(
-        sampler=record.sampler,
-        search_seed=record.seeds.search,
-        trials=record.trials,
-        objective=record.objective,
-        direction=record.direction,
-        horizon=record.horizon,
-        stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
-        base_configurations=record.base_configurations,
-    )
-    return Study.open(plan.storage, record.name, plan.space, settings)
 
 
 def _continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:

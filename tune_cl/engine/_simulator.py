@@ -39,7 +39,6 @@ from tune_cl.records import (
 from tune_cl.search import (
     Direction,
     SearchSpace,
-    StoppingRule,
     Study,
     StudySettings,
     check_base_configurations,
@@ -115,7 +114,7 @@ def simulate(recording: Recording, simulation: Simulation) -> SimulatedSearch:
     with tempfile.TemporaryDirectory(prefix="tune_cl-simulation-", dir=_in_memory()) as scratch:
         folder = SearchFolder(Path(scratch))
         record = _search_record(recording, simulation, space)
-        study = Study.open(folder.study, record.name, space, _settings(record))
+        study = Study.open(folder.study, record.name, space, StudySettings.of(record))
         conductor = Conductor(study, space, record, folder, Trackers([]), slots=simulation.workers)
         workers = _Workers(recording, simulation, conductor, record.horizon)
         workers.run()
@@ -340,19 +339,6 @@ def _search_record(recording: Recording, simulation: Simulation, space: SearchSp
         default=dict(space.default),
         data_fingerprint="",
         trials=simulation.trials,
-    )
-
-
-def _settings(record: SearchRecord) -> StudySettings:
-    return StudySettings(
-        sampler=record.sampler,
-        search_seed=record.seeds.search,
-        trials=record.trials,
-        objective=record.objective,
-        direction=record.direction,
-        horizon=record.horizon,
-        stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
-        base_configurations=record.base_configurations,
     )
 
 

@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_cl.errors import TuneCLError
+from tune_cl.records import SearchRecord
 from tune_cl.records import TrialState as TrialStateName
 from tune_cl.search._attributes import DECISION, DEFINITION, IDLE, PLANNED, REASON
 from tune_cl.search._options import UNDEFINED_AT_BASE, Direction
@@ -88,6 +89,20 @@ class StudySettings:
     horizon: int  # last increment; the objective there is what counts
     stopping: StoppingRule
     base_configurations: int | None = None  # distinct bases that may be trained; None for no limit
+
+    @classmethod
+    def of(cls, record: SearchRecord) -> "StudySettings":
+        """The settings that a search's definition names."""
+        return cls(
+            sampler=record.sampler,
+            search_seed=record.seeds.search,
+            trials=record.trials,
+            objective=record.objective,
+            direction=record.direction,
+            horizon=record.horizon,
+            stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
+            base_configurations=record.base_configurations,
+        )
 
 
 class Study:
