@@ -186,6 +186,8 @@ def value_section(
     default = recording.trials[0]
     beside_default = [trial.trial for trial in recording.trials if base_of(trial) == base_of(default)]
     n_bases = len({base_of(trial) for trial in recording.trials})
+    of_default = max(finals[number] for number in beside_default)
+    favour = ", the best of all, which favours k = 1" if of_default == max(finals.values()) else ""
     lines = [
         "## Simulated: does reuse cost accuracy?",
         "",
@@ -199,12 +201,12 @@ def value_section(
         "",
         f"How far this carries. A proposal replays the recorded trial nearest to it, of the nearest of {n_bases} "
         "recorded bases: the surface consists of steps. A search with k = 1 stays with the default's base and finds at "
-        f"most the best of its {len(beside_default)} recorded trials, {max(finals[n] for n in beside_default):.4f}, "
-        "while one over all bases draws from all trials; in a real search a base has as many increments to try as one "
-        "likes. Hence the columns *bases shuffled*: the same searches, but with the recorded bases dealt out to the "
-        "trials at random (the default keeps its own), so that the base has no influence. What is lost there is lost "
-        "to the thinness of the recording; only what is lost beyond it is the cost of few bases. Trials that replay "
-        "one curve tie, and ties are not stopped. The base explains "
+        f"most the best of its {len(beside_default)} recorded trials, {of_default:.4f}"
+        f"{favour}, while one over all bases draws from all trials; in a real search a base has as many increments to "
+        "try as one likes. Hence the columns *bases shuffled*: the same searches, but with the recorded bases dealt "
+        "out to the trials at random (the default keeps its own), so that the base has no influence. What is lost "
+        "there is lost to the thinness of the recording; only what is lost beyond it is the cost of few bases. Trials "
+        "that replay one curve tie, and ties are not stopped. The base explains "
         f"{100 * explained_by_base(recording):.0f} % of the variance of the recorded final values (adjusted R²; below "
         "0 where it is less than chance would give). One training seed, one class order.",
         "",
