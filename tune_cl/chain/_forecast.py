@@ -48,8 +48,9 @@ def forecast(run: RunConfig, stream: Stream, stored: Mapping[str, StageRecord]) 
     seconds: dict[int, list[float | None]] = {}
     known = True
     for t in range(run.horizon + 1):
+        n_images = len(stream.training(t).labels)
         for phase in method.phases(t, run.horizon):
-            n = phase.images(method.subtree(config, t, phase), len(stream.training(t).labels))
+            n = phase.images(method.subtree(config, t, phase), n_images)
             exact = stored.get(keys[t, phase.name])
             known = known and exact is not None
             rate = None if exact else _seconds_per_image(phase.kind, run, stream, stored.values())
