@@ -1,16 +1,21 @@
 """Searches as a person runs them: `launch/search.py` in a process of its own, and what it left on disk."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tune_cl.cli.main import main
 from tune_cl.records import IncrementRow, SearchFolder, Summary, read_record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +30,8 @@ CHEAP = (
     "--set=increment.classifier.batch_size=256",
 )
 SPACE = ("--space", "finetune")
-# One trial at a time, TPE and halving; phases of about a second, so that an interrupt finds one in flight.
-STEADY = (*SPACE, *CHEAP, "--set=increment.classifier.epochs=4", "--trials", "3", "--concurrency", "1", "--name", "s")
+# One trial at a time, TPE and halving; phases of half a second, so that an interrupt finds one in flight.
+STEADY = (*SPACE, *CHEAP, "--set=increment.classifier.epochs=2", "--trials", "3", "--concurrency", "1", "--name", "s")
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,25 @@ def run(command: Sequence[str | Path], timeout: float = 120, **settings: Any) ->
     )
 
 
+def run_side_by_side(*commands: Sequence[str | Path], **settings: Any) -> list[subprocess.CompletedProcess[str]]:
+    """Run scripts that have nothing to do with each other, at the same time."""
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(lambda command: run(command, **settings), commands))
+
+
 def search(*options: str | Path, timeout: float = 120, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run `launch/search.py`."""
     return run([LAUNCH / "search.py", *options], timeout=timeout, **settings)
+
+
+def search_here(*options: str | Path) -> tuple[int, str]:
+    """Run a search in this process, which spares the start of another; returns the exit code and what it printed."""
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        patch.setenv("COLUMNS", "400")
+        code = main(["search", *map(str, options)])
+    return code, output.getvalue()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:

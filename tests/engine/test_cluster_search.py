@@ -1,70 +1,55 @@
-"""A search on a Ray cluster of two nodes equals the search on one machine."""
+"""A search on a Ray cluster of two nodes equals the search on one machine, whose study is in a database."""
 
-import os
-from collections.abc import Iterator
-from datetime import datetime
+import sys
 from pathlib import Path
 
-import pytest
-from ray_nodes import TwoNodes, two_nodes
-from search_cli import CHEAP, comparable, configurations_of, rows_of, search, states_of
+from installed_wheel import GENIFER, OneMachine
+from ray_nodes import two_nodes
+from search_cli import (
+    LAUNCH,
+    comparable,
+    configurations_of,
+    end_group,
+    rows_of,
+    start,
+    states_of,
+    wait_until,
+)
 
-from tune_cl.cli.main import main
 from tune_cl.records import SearchFolder
 
-# Trials of several seconds: the second node's worker is up before the first node has run them all.
-LONGER = ("--set=increment.classifier.epochs=4", "--set=increment.generator.steps=10")
-SMALL = (
-    "--set=base.generator.steps=5",
-    "--set=base.generator.channels=8",
-    "--set=base.generator.discriminator_width=8",
-)
-OPTIONS = ("--space=genifer", *CHEAP, *LONGER, *SMALL, "--sampler=random", "--scheduler=none", "--trials=6", "--name=s")
+sys.path.insert(0, str(Path(__file__).parent.parent / "faults"))
+
+from fault_tools import await_moment
+from search_runs import with_wires
+from tripwire import Moment, let_go, stretch
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[TwoNodes]:
-    """Two nodes of one CPU each, with token authentication."""
-    with two_nodes(1, {}) as nodes:
-        yield nodes
+def test_two_trials_at_once_train_a_shared_base_once(one_machine: OneMachine) -> None:
+    origins = [trial.rows()[0].stages[0].origin for trial in one_machine.folder.trials().values()]
+    assert sorted(origins) == ["reused", "reused", "trained"]
 
 
-@pytest.fixture(scope="module")
-def one_machine(tmp_path_factory: pytest.TempPathFactory) -> SearchFolder:
-    """The same search on Ray as it starts here, two trials at a time."""
-    results = tmp_path_factory.mktemp("one") / "results"
-    os.environ["WANDB_MODE"] = "disabled"
-    assert main(["search", *OPTIONS, "--concurrency", "2", "--results", str(results)]) == 0
-    return SearchFolder(results / "s")
-
-
-def test_two_trials_at_once_train_a_shared_base_once(one_machine: SearchFolder) -> None:
-    origins = [trial.rows()[0].stages[0].origin for trial in one_machine.trials().values()]
-    assert origins.count("trained") == 1 and origins.count("reused") == 5
-
-
-def test_search_on_two_nodes_equals_the_search_on_one_machine(
-    cluster: TwoNodes, one_machine: SearchFolder, tmp_path: Path
-) -> None:
-    done = search(*OPTIONS, "--address", cluster.address, "--results", tmp_path / "results", env=cluster.environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = SearchFolder(tmp_path / "results" / "s")
+def test_search_on_two_nodes_equals_the_search_on_one_machine(one_machine: OneMachine, tmp_path: Path) -> None:
+    """Trial 0 stays in its second increment until trial 1 has reported its first: so both nodes are used at a time."""
+    wires, folder = tmp_path / "wires", SearchFolder(tmp_path / "results" / "s")
+    stretch(wires, Moment("phase", 1, "classifier", 1, trial=0))
+    with two_nodes(1, with_wires(wires)) as cluster:
+        options = ("--trials=3", "--address", cluster.address, "--results", tmp_path / "results")
+        process = start([LAUNCH / "search.py", *GENIFER, *options], tmp_path / "log", env=cluster.environment)
+        try:
+            await_moment(wires, 120, alive=lambda: process.poll() is None)
+            wait_until(lambda: len(folder.trial(1).rows()) >= 1, 120, "trial 1 has begun")
+            assert len(folder.trial(0).rows()) == 1, "two trials run at a time"
+            let_go(wires)
+            code = process.wait(timeout=120)
+        finally:
+            end_group(process)
+    assert code == 0, (tmp_path / "log").read_text()
     rows = rows_of(folder)
-    assert comparable(rows) == comparable(rows_of(one_machine))
-    assert configurations_of(folder) == configurations_of(one_machine)
-    assert states_of(folder) == states_of(one_machine) == ["finished"] * 6
+    assert comparable(rows) == comparable(rows_of(one_machine.folder))
+    assert configurations_of(folder) == configurations_of(one_machine.folder)
+    assert states_of(folder) == states_of(one_machine.folder) == ["finished"] * 3
     nodes = {number: {row.node for row in of_trial} for number, of_trial in rows.items()}
     assert all(len(names) == 1 for names in nodes.values()), "a trial stays on its node"
-    assert len(set.union(*nodes.values())) == 2
-    assert any(
-        nodes[a] != nodes[b] and spans[a][0] < spans[b][1] and spans[b][0] < spans[a][1]
-        for spans in [{number: span(trial.log) for number, trial in folder.trials().items()}]
-        for a in nodes
-        for b in nodes
-    ), "two trials ran at a time on different nodes"
-
-
-def span(log: Path) -> tuple[datetime, datetime]:
-    """When a trial's first row came, and when it ended, as its log says."""
-    times = [datetime.fromisoformat(line[:19]) for line in log.read_text().splitlines() if "started" not in line]
-    return times[0], times[-1]
+    assert nodes[0] != nodes[1] and len(set.union(*nodes.values())) == 2

@@ -2,11 +2,12 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from search_cli import CHEAP, LAUNCH, SPACE, end_group, environment, rows_of, start, summary_of, wait_until
+from search_cli import CHEAP, SPACE, rows_of, search_here, summary_of, wait_until
 
 import tune_cl
 from tune_cl.records import SearchFolder
@@ -38,17 +39,20 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
     """Kill the worker of trial 0 with SIGKILL in the middle of it, and let the search go on."""
     place = tmp_path_factory.mktemp("faults")
     folder = SearchFolder(place / "results" / "s")
-    command = [LAUNCH / "search.py", *OPTIONS, "--results", place / "results"]
-    process = start(command, place / "log", env=environment())
-    try:
-        wait_until(lambda: len(folder.trial(0).rows()) >= 1, 90, "the base task is trained")
-        workers = trainables_below(process.pid)
-        assert len(workers) == 1
-        os.kill(workers[0], signal.SIGKILL)
-        code = process.wait(timeout=150)
-    finally:
-        end_group(process)
-    return Faults(folder, code, (place / "log").read_text())
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill_the_worker, folder)
+        code, output = search_here(*OPTIONS, "--results", place / "results")
+        assert killed.result() == 1
+    return Faults(folder, code, output)
+
+
+def kill_the_worker(folder: SearchFolder) -> int:
+    """Wait until trial 0 has trained its base task, kill the worker; return how many there were."""
+    wait_until(lambda: len(folder.trial(0).rows()) >= 1, 90, "the base task is trained")
+    workers = trainables_below(os.getpid())
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    return len(workers)
 
 
 def test_search_with_failing_trials_ends_well(faults: Faults) -> None:

@@ -19,8 +19,10 @@ from search_cli import (
     environment,
     rows_of,
     search,
+    search_here,
     start,
     states_of,
+    summary_of,
     wait_until,
 )
 
@@ -51,9 +53,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     story = Disturbed(search_folder)
     command = [LAUNCH / "search.py", *STEADY, "--results", place / "results"]
 
-    done = search(*STEADY, "--results", place / "results", "--time-budget", "1s")
-    story.codes.append(done.returncode)
-    story.outputs.append(done.stdout + done.stderr)
+    _run_here(story, "--time-budget", "1s")
 
     process = start(command, place / "log", env=environment())
     try:
@@ -74,9 +74,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     finally:
         end_group(process)
 
-    done = search(*STEADY, "--results", place / "results")
-    story.codes.append(done.returncode)
-    story.outputs.append(done.stdout + done.stderr)
+    _run_here(story)
     return story
 
 
@@ -95,6 +93,7 @@ def test_disturbed_search_equals_the_undisturbed_one(disturbed: Disturbed, refer
     assert comparable(rows_of(disturbed.folder)) == comparable(rows_of(reference.folder))
     assert states_of(disturbed.folder) == states_of(reference.folder)
     assert configurations_of(disturbed.folder) == configurations_of(reference.folder)
+    assert summary_of(disturbed.folder).best == summary_of(reference.folder).best
 
 
 def test_no_row_is_doubled_and_paid_cost_never_falls(disturbed: Disturbed) -> None:
@@ -139,6 +138,12 @@ def test_an_interrupt_saves_the_phase_in_flight(tmp_path: Path) -> None:
 
 def test_running_search_is_held_against_a_second_process(disturbed: Disturbed) -> None:
     assert "another process is running this search" in disturbed.refused
+
+
+def _run_here(story: Disturbed, *options: str) -> None:
+    code, output = search_here(*STEADY, "--results", story.folder.path.parent, *options)
+    story.codes.append(code)
+    story.outputs.append(output)
 
 
 def _await_end(story: Disturbed, process: subprocess.Popen[bytes], log: Path) -> None:

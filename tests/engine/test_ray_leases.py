@@ -1,11 +1,10 @@
 """Leases in a cluster: one actor hands them out, and Ray's word that a holder is dead frees them."""
 
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import ray
 from tune_cl.chain import FileLeases
 from tune_cl.engine import cluster
 from tune_cl.engine._leases import RayLeases, start_office
-
-OTHER = "cd" * 32
 
 
 class _Worker:
@@ -54,17 +51,41 @@ class _Worker:
         self._held.pop(key).__exit__()
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Two workers of one cluster, and two of another that share the folder of lease files; none dies here."""
+
+    office: Any
+    one: Any
+    two: Any
+    other_office: Any
+    stranger: Any
+    other_stranger: Any
+
+
 @pytest.fixture(scope="module")
-def office() -> Iterator[Any]:
+def leases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("leases")
+
+
+@pytest.fixture(scope="module")
+def workers(leases: Path) -> Iterator[Workers]:
+    """All are started at once, which takes less time than one after the other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find this file
         with cluster(None):
-            yield start_office()
+            office, other = start_office(), start_office()
+            one, two = worker(office, leases), worker(office, leases)
+            yield Workers(office, one, two, other, worker(other, leases, "other"), worker(other, leases, "other"))
 
 
 @pytest.fixture
 def key() -> str:
-    """A key of this test's own: the office is shared, and the actors of the tests before may still hold theirs."""
+    """A key of this test's own: the workers are shared, and may still hold what they took in the tests before."""
+    return new_key()
+
+
+def new_key() -> str:
     return uuid.uuid4().hex * 2
 
 
@@ -94,11 +115,11 @@ def seconds_until_taken(one: Any, key: str, limit: float) -> float:
     return time.monotonic() - began
 
 
-def test_of_two_workers_one_gets_a_lease_until_it_gives_it_back(office: Any, tmp_path: Path, key: str) -> None:
-    one, two = worker(office, tmp_path), worker(office, tmp_path)
+def test_of_two_workers_one_gets_a_lease_until_it_gives_it_back(workers: Workers, key: str) -> None:
+    one, two = workers.one, workers.two
     assert ray.get(one.take.remote(key))
     assert not ray.get(two.take.remote(key))
-    assert ray.get(two.take.remote(OTHER))
+    assert ray.get(two.take.remote(new_key()))
     ray.get(one.give_back.remote(key))
     seconds_until_taken(two, key, limit=5)
     assert not ray.get(one.take.remote(key))
@@ -106,15 +127,15 @@ def test_of_two_workers_one_gets_a_lease_until_it_gives_it_back(office: Any, tmp
 
 @pytest.mark.parametrize("death", ["SIGKILL", "ray.kill"])
 def test_the_lease_of_a_worker_that_dies_while_it_trains_is_free_at_once(
-    office: Any, tmp_path: Path, key: str, death: str
+    workers: Workers, leases: Path, tmp_path: Path, key: str, death: str
 ) -> None:
     """Much sooner than its file, as one of another machine, would go stale (60 s)."""
-    one, two = worker(office, tmp_path), worker(office, tmp_path)
+    one, two = worker(workers.office, leases), workers.two
     pid = ray.get(one.pid.remote())
     one.take_and_stay.remote(key, 600.0, tmp_path / "there")
     wait_for(tmp_path / "there")
     assert not ray.get(two.take.remote(key))
-    make_foreign(tmp_path / key)
+    make_foreign(leases / key)
     if death == "SIGKILL":
         os.kill(pid, 9)
     else:
@@ -122,51 +143,36 @@ def test_the_lease_of_a_worker_that_dies_while_it_trains_is_free_at_once(
     assert seconds_until_taken(two, key, limit=30) < 30
 
 
-def test_a_worker_that_is_between_two_increments_keeps_its_lease(office: Any, tmp_path: Path, key: str) -> None:
+def test_a_worker_that_is_between_two_increments_keeps_its_lease(workers: Workers, key: str) -> None:
     """It answers the office's question at once, and the office asks again."""
-    one, two = worker(office, tmp_path), worker(office, tmp_path)
-    assert ray.get(one.take.remote(key))
+    assert ray.get(workers.one.take.remote(key))
     time.sleep(2.5)
-    assert not ray.get(two.take.remote(key))
-    assert key in ray.get(office.held.remote())
+    assert not ray.get(workers.two.take.remote(key))
+    assert key in ray.get(workers.office.held.remote())
 
 
-def test_a_process_outside_the_cluster_is_respected_and_respects_it(office: Any, tmp_path: Path, key: str) -> None:
-    one = worker(office, tmp_path)
-    outside = FileLeases(tmp_path).take(key)
+def test_a_process_outside_the_cluster_is_respected_and_respects_it(workers: Workers, leases: Path, key: str) -> None:
+    outside = FileLeases(leases).take(key)
     assert outside is not None
-    assert not ray.get(one.take.remote(key))
-    wait_until_free(office, key)  # the office took back what the file system refused
+    assert not ray.get(workers.one.take.remote(key))
+    wait_until_free(workers.office, key)  # the office took back what the file system refused
     outside.release()
-    assert ray.get(one.take.remote(key))
-    assert FileLeases(tmp_path).take(key) is None
+    assert ray.get(workers.one.take.remote(key))
+    assert FileLeases(leases).take(key) is None
 
 
-def test_another_clusters_worker_is_respected(office: Any, tmp_path: Path, key: str) -> None:
-    one, stranger = worker(office, tmp_path), worker(start_office(), tmp_path, "another")
-    assert ray.get(one.take.remote(key))
-    assert not ray.get(stranger.take.remote(key))
+def test_another_clusters_worker_is_respected(workers: Workers, key: str) -> None:
+    assert ray.get(workers.one.take.remote(key))
+    assert not ray.get(workers.stranger.take.remote(key))
+    wait_until_free(workers.other_office, key)  # it had been free there: the file system refused it
 
 
-def test_without_the_office_the_files_alone_decide(tmp_path: Path) -> None:
-    """Its node is lost, say. In a process of its own, since it ends its office."""
-    code = f"""
-import ray
-from pathlib import Path
-from test_ray_leases import OTHER, _Worker, worker
-from tune_cl.engine import cluster
-from tune_cl.engine._leases import start_office
-with cluster(None):
-    key, office = "ab" * 32, start_office()
-    one, two = worker(office, Path({str(tmp_path)!r})), worker(office, Path({str(tmp_path)!r}))
-    assert ray.get(one.take.remote(key))
-    ray.kill(office)
-    assert not ray.get(two.take.remote(key)), "its file is there, and its holder lives"
-    assert ray.get(two.take.remote(OTHER))
-"""
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=env)
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_without_the_office_the_files_alone_decide(workers: Workers, key: str) -> None:
+    """Its node is lost, say. The last test with the other cluster's office, since it ends it."""
+    assert ray.get(workers.stranger.take.remote(key))
+    ray.kill(workers.other_office)
+    assert not ray.get(workers.other_stranger.take.remote(key)), "its file is there, and its holder lives"
+    assert ray.get(workers.other_stranger.take.remote(new_key()))
 
 
 def make_foreign(path: Path) -> None:

@@ -1,6 +1,6 @@
 import math
 import random
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,18 @@ def test_a_folder_without_a_finished_trial_is_refused_in_a_sentence(folder: Sear
         record_search(SearchFolder(tmp_path / "elsewhere"))
 
 
-def test_a_real_search_is_read_back_and_replayed(reference: Reference, tmp_path: Path) -> None:
+def record_script(monkeypatch: pytest.MonkeyPatch, *arguments: Path) -> None:
+    """Run `benchmarks/record.py` as its own process would."""
+    script = str(ROOT / "benchmarks" / "record.py")
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    runpy.run_path(script, run_name="__main__")
+
+
+def test_a_real_search_is_read_back_and_replayed(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tmp_path / "recording.json"
-    script = ROOT / "benchmarks" / "record.py"
-    subprocess.run([sys.executable, script, reference.folder.path, output], check=True)
+    record_script(monkeypatch, reference.folder.path, output)
     recording = read_record(output, Recording)
     finished = [trial for trial in summary_of(reference.folder).table if trial.state == "finished"]
     assert [trial.trial for trial in recording.trials] == [trial.trial for trial in finished]
@@ -152,11 +160,13 @@ def test_a_real_search_is_read_back_and_replayed(reference: Reference, tmp_path:
     assert [trial.state for trial in search.trials] == ["finished"] * 4
 
 
-def test_a_script_names_what_is_wrong_and_ends_with_2(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "benchmarks" / "record.py", tmp_path, tmp_path / "out.json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "search.json: no such file" in done.stderr and "Traceback" not in done.stderr
+def test_a_script_names_what_is_wrong_and_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        record_script(monkeypatch, tmp_path, tmp_path / "out.json")
+    assert end.value.code == 2
+    assert "search.json: no such file" in capfd.readouterr().err
 
 
 def test_the_space_is_that_of_the_recorded_search() -> None:

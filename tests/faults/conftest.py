@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
 
 from chain_runs import ChainServer, Uninterrupted, run_uninterrupted
 from grid import CASES
-from search_runs import SearchRun
+from installed_wheel import OneMachine
+from search_runs import Undisturbed
 
 _OUTCOMES = pytest.StashKey[dict[str, str]]()
 
@@ -32,12 +33,10 @@ def whole(server: ChainServer, tmp_path_factory: pytest.TempPathFactory) -> Unin
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> SearchRun:
-    """A whole search through the real script, from an empty store."""
-    run = SearchRun(tmp_path_factory.mktemp("undisturbed"))
-    run.start()
-    run.end()
-    return run
+def undisturbed(one_machine: OneMachine) -> Undisturbed:
+    """The same search in another package, two trials at a time, from an empty store."""
+    assert one_machine.done.returncode == 0, one_machine.done.stdout + one_machine.done.stderr
+    return Undisturbed.of(one_machine)
 
 
 @pytest.hookimpl(wrapper=True)

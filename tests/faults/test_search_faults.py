@@ -10,7 +10,7 @@ from fault_tools import damage, kill
 from grid import DRIVER_KILLED, NODE_KILLED, STAGE_DAMAGED, WORKER_KILLED, Case, each
 from ray_nodes import two_nodes
 from search_cli import end_group, rows_of, wait_until
-from search_runs import SearchRun, with_wires
+from search_runs import SearchRun, Undisturbed, with_wires
 from tripwire import Moment, let_go, log_of, stretch
 from wandb_records import offline_runs
 
@@ -35,7 +35,7 @@ def runs() -> Iterator[list[SearchRun]]:
 
 @each(WORKER_KILLED)
 def test_a_trial_whose_worker_is_killed_goes_on_in_another(
-    case: Case, runs: list[SearchRun], undisturbed: SearchRun, tmp_path: Path
+    case: Case, runs: list[SearchRun], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     run = SearchRun(tmp_path, case.moment)
     runs.append(run)
@@ -50,7 +50,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
 
 @each(STAGE_DAMAGED)
 def test_a_stage_that_is_damaged_while_its_reader_is_killed_is_trained_again(
-    case: Case, runs: list[SearchRun], undisturbed: SearchRun, tmp_path: Path
+    case: Case, runs: list[SearchRun], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     run = SearchRun(tmp_path, case.moment)
     runs.append(run)
@@ -67,7 +67,7 @@ def test_a_stage_that_is_damaged_while_its_reader_is_killed_is_trained_again(
 
 @each(DRIVER_KILLED)
 def test_a_search_whose_driver_is_killed_leaves_no_process_and_the_same_command_goes_on(
-    case: Case, runs: list[SearchRun], undisturbed: SearchRun, tmp_path: Path
+    case: Case, runs: list[SearchRun], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     with_wandb = case.where == "between"
     home = tmp_path / "home"
@@ -99,7 +99,7 @@ def test_a_search_whose_driver_is_killed_leaves_no_process_and_the_same_command_
 
 @each(NODE_KILLED)
 def test_a_trial_whose_node_is_lost_goes_on_on_the_other(
-    case: Case, runs: list[SearchRun], undisturbed: SearchRun, tmp_path: Path
+    case: Case, runs: list[SearchRun], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """The wire lies on the second node alone; the first node's trial waits until somebody is there."""
     wires, on_first = tmp_path / "wires", tmp_path / "wires-of-the-first"
@@ -140,7 +140,7 @@ def is_worker(pid: int) -> bool:
     return name.startswith("ray::") and "Trainable" in name
 
 
-def assert_as_if_nothing_had_happened(run: SearchRun, undisturbed: SearchRun, at: dict, before: set[str]) -> None:
+def assert_as_if_nothing_had_happened(run: SearchRun, undisturbed: Undisturbed, at: dict, before: set[str]) -> None:
     """The fault hit in its moment; nothing published before was trained again; all is equal to the undisturbed search.
 
     Args:
