@@ -1,6 +1,7 @@
 """Classifiers with stages and growing heads, generators, discriminators, image-space augmentation."""
 
 from tune_cl.nets._augment import AdaptiveStrength, augment
+from tune_cl.nets._backbones import NETWORKS, fixed_width
 from tune_cl.nets._classifier import (
     POOLED,
     Classifier,
@@ -11,7 +12,7 @@ from tune_cl.nets._classifier import (
     new_classifier,
     save_classifier,
 )
-from tune_cl.nets._component import Component
+from tune_cl.nets._component import Component, Plain
 from tune_cl.nets._crop_flip import crop_and_flip
 from tune_cl.nets._discriminator import (
     Discriminator,
@@ -29,29 +30,44 @@ from tune_cl.nets._generator import (
     new_generator,
     save_generator,
 )
+from tune_cl.nets._heads import CosineHead, Head, ProxyHead
+from tune_cl.nets._imprint import imprint_head
+from tune_cl.nets._pretrained import load_backbone
+from tune_cl.nets._weights_file import Backbone, check_backbone, read_backbone
 
 __all__ = [
+    "NETWORKS",
     "POOLED",
     "AdaptiveStrength",
+    "Backbone",
     "Classifier",
     "ClassifierShape",
     "Component",
+    "CosineHead",
     "Discriminator",
     "DiscriminatorShape",
     "Generator",
     "GeneratorShape",
+    "Head",
+    "Plain",
+    "ProxyHead",
     "augment",
     "average_into",
     "blank_classifier",
     "build_classifier",
     "build_discriminator",
     "build_generator",
+    "check_backbone",
     "crop_and_flip",
     "ema_decay",
+    "fixed_width",
     "grow_head",
+    "imprint_head",
+    "load_backbone",
     "new_classifier",
     "new_discriminator",
     "new_generator",
+    "read_backbone",
     "save_classifier",
     "save_discriminator",
     "save_generator",

@@ -3,13 +3,14 @@
 Stages are numbered as in Genifer (arXiv 2106.05350): 0 the image, 1 the stem, 2-5 the blocks, 6 the pooled features.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18
 
+from tune_cl.nets._backbones import build_stages, channels_of
 from tune_cl.nets._component import Component, Plain, seeded, to_component
+from tune_cl.nets._heads import Head, new_head
 
 POOLED = 6
 
@@ -18,21 +19,30 @@ POOLED = 6
 class ClassifierShape:
     """What a classifier is built from."""
 
-    network: str  # 'small_cnn' or 'resnet18_cifar'
-    width: int  # channels after the stem; stage 5 has 4 times as many (small_cnn) or 8 times (resnet18_cifar)
+    network: str  # one of NETWORKS: 'small_cnn', 'resnet18_cifar', 'resnet32_cifar', 'resnet18'
+    width: int  # channels after the stem; free for small_cnn, else see fixed_width
     image_shape: tuple[int, int, int]  # (C, H, W)
     n_classes: int
+    head: str = "linear"  # 'linear', 'cosine' (LUCIR) or 'proxies' (PODNet)
+    proxies: int = 10  # per class; read by the head 'proxies' only
+    scale: float = 1.0  # what the learned scale of a new head starts at, above 0; not read by the head 'linear'
 
 
 class Classifier(nn.Module):
-    """A staged network: images (B, C, H, W) float32, normalised -> logits (B, n_classes)."""
+    """A staged network: images (B, C, H, W) float32, normalised -> logits (B, n_classes).
+
+    `adjustment` is (n_classes,) float32, or None as long as nobody set one: what `predict` takes off the logits.
+    """
+
+    adjustment: Tensor | None
 
     def __init__(self, shape: ClassifierShape, stages: list[nn.Module]) -> None:
         super().__init__()
         self.shape = shape
         self.stages = nn.ModuleList([*stages, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())])
-        self.n_features = _channels_of(shape)[5]
-        self.head = nn.Linear(self.n_features, shape.n_classes)
+        self.n_features = channels_of(shape.network, shape.width, shape.image_shape[0])[5]
+        self.head: Head = new_head(shape.head, self.n_features, shape.n_classes, shape.proxies, shape.scale)
+        self.register_buffer("adjustment", None)
 
     def features(self, images: Tensor, stage: int) -> Tensor:
         """Activation after a stage: (B, C_l, H_l, W_l), or (B, D) for stage 6; stage 0 is the image itself."""
@@ -41,16 +51,47 @@ class Classifier(nn.Module):
             x = transform(x)
         return x
 
+    def activations(self, images: Tensor) -> list[Tensor]:
+        """Activations of one pass, the index is the stage: images, five maps (B, C_l, H_l, W_l), features (B, D)."""
+        activations = [images]
+        for transform in self.stages:
+            activations.append(transform(activations[-1]))
+        return activations
+
     def logits_from(self, activation: Tensor, stage: int) -> Tensor:
-        """Go on from the activation after a stage to the logits (B, n_classes)."""
+        """Go on from the activation after a stage to the raw logits (B, n_classes)."""
         x = activation
         for transform in self.stages[stage:]:
             x = transform(x)
         return self.head(x)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, n_classes)."""
+        """Raw logits (B, n_classes): what losses and distillation read."""
         return self.logits_from(images, 0)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (B, n_classes) to score: the raw ones less the adjustment, where there is one."""
+        logits = self(images)
+        return logits if self.adjustment is None else logits - self.adjustment
+
+    def set_adjustment(self, adjustment: Tensor | None) -> None:
+        """Set what `predict` takes off the logits (post-hoc: tau * log n), or None for nothing.
+
+        Args:
+            adjustment: (n_classes,), finite; copied, to float32 and to the head's device.
+
+        Raises:
+            ValueError: it is of another shape, or not finite.
+        """
+        if adjustment is None:
+            self.adjustment = None
+            return
+        if adjustment.shape != (self.shape.n_classes,) or not bool(adjustment.isfinite().all()):
+            raise ValueError(
+                f"an adjustment needs one finite number for each of {self.shape.n_classes} classes, "
+                f"got {tuple(adjustment.shape)}"
+            )
+        self.adjustment = adjustment.detach().to(self.head.weight.device, torch.float32, copy=True)
 
     def feature_shape(self, stage: int) -> tuple[int, int, int]:
         """(C, H, W) after a stage; pooled features are (D, 1, 1)."""
@@ -74,25 +115,38 @@ def new_classifier(shape: ClassifierShape, seed: int) -> Classifier:
 
 
 def grow_head(classifier: Classifier, n_classes: int, seed: int) -> Classifier:
-    """Return a copy with a head for `n_classes`; old classes keep their weights and biases, hence their logits."""
+    """Return a copy with a head for `n_classes`; old classes keep their weights, biases and scale, hence their logits.
+
+    An adjustment is dropped: it belongs to the class counts of one increment.
+
+    Args:
+        classifier: any head.
+        n_classes: at least as many as it has.
+        seed: of the new rows' initial weights; they depend on nothing else.
+
+    Raises:
+        ValueError: the head would shrink.
+    """
     old = classifier.shape.n_classes
     if n_classes < old:
         raise ValueError(f"a head of {old} classes cannot grow to {n_classes}")
-    shape = ClassifierShape(classifier.shape.network, classifier.shape.width, classifier.shape.image_shape, n_classes)
-    with seeded(seed):
-        new_rows = nn.Linear(classifier.n_features, n_classes - old) if n_classes > old else None
-    state = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
-    if new_rows is not None:
-        device = state["head.weight"].device
-        state["head.weight"] = torch.cat([state["head.weight"], new_rows.weight.detach().to(device)])
-        state["head.bias"] = torch.cat([state["head.bias"], new_rows.bias.detach().to(device)])
-    grown = blank_classifier(shape).to(state["head.weight"].device)
+    shape = replace(classifier.shape, n_classes=n_classes)
+    state = {name: tensor.clone() for name, tensor in classifier.state_dict().items() if name != "adjustment"}
+    device = state["head.weight"].device
+    if n_classes > old:
+        with seeded(seed):
+            new_rows = new_head(shape.head, classifier.n_features, n_classes - old, shape.proxies, shape.scale)
+        for name in ("head.weight", "head.bias"):
+            if name in state:
+                new = new_rows.state_dict()[name.removeprefix("head.")]
+                state[name] = torch.cat([state[name], new.to(device)])
+    grown = blank_classifier(shape).to(device)
     grown.load_state_dict(state)
     return grown
 
 
 def save_classifier(classifier: Classifier) -> Component:
-    """The classifier as plain data."""
+    """The classifier as plain data. Settings with a default are written only where they differ from it."""
     shape = classifier.shape
     settings: dict[str, Plain] = {
         "network": shape.network,
@@ -100,51 +154,30 @@ def save_classifier(classifier: Classifier) -> Component:
         "image_shape": shape.image_shape,
         "n_classes": shape.n_classes,
     }
+    for field in fields(ClassifierShape):
+        if field.name not in settings and getattr(shape, field.name) != field.default:
+            settings[field.name] = getattr(shape, field.name)
+    if classifier.adjustment is not None:
+        settings["adjusted"] = True
     return to_component("classifier", settings, classifier)
 
 
 def build_classifier(component: Component) -> Classifier:
-    """Build a classifier again from plain data."""
+    """Build a classifier again from plain data, with its adjustment if it has one."""
     settings = dict(component.settings)
     settings["image_shape"] = tuple(settings["image_shape"])  # type: ignore[arg-type]
+    adjusted = settings.pop("adjusted", False)
     classifier = blank_classifier(ClassifierShape(**settings))  # type: ignore[arg-type]
+    if adjusted:
+        classifier.set_adjustment(torch.zeros(classifier.shape.n_classes))  # a place for the one that is loaded
     classifier.load_state_dict(dict(component.tensors))
     return classifier
 
 
 def blank_classifier(shape: ClassifierShape) -> Classifier:
-    """Build a classifier with whatever initial weights the global generator gives."""
-    stages = _small_stages(shape) if shape.network == "small_cnn" else _resnet18_stages(shape)
-    return Classifier(shape, stages)
+    """Build a classifier with whatever initial weights the global generator gives.
 
-
-def _channels_of(shape: ClassifierShape) -> list[int]:
-    """Channels after stages 0 to 5."""
-    image, w = shape.image_shape[0], shape.width
-    if shape.network == "small_cnn":
-        return [image, w, 2 * w, 2 * w, 4 * w, 4 * w]
-    return [image, w, w, 2 * w, 4 * w, 8 * w]
-
-
-def _small_stages(shape: ClassifierShape) -> list[nn.Module]:
-    """Five 3x3 convolutions with batch norm; 28x28 images become 28, 14, 14, 7 and 7 pixels wide."""
-    channels = _channels_of(shape)
-    strides = [1, 2, 1, 2, 1]
-    return [
-        nn.Sequential(
-            nn.Conv2d(channels[i], channels[i + 1], 3, stride=strides[i], padding=1, bias=False),
-            nn.BatchNorm2d(channels[i + 1]),
-            nn.ReLU(),
-        )
-        for i in range(5)
-    ]
-
-
-def _resnet18_stages(shape: ClassifierShape) -> list[nn.Module]:
-    """ResNet-18 with a CIFAR stem (3x3, stride 1, no max-pool), torchvision's blocks."""
-    if shape.width != 64:
-        raise ValueError(f"resnet18_cifar has width 64, not {shape.width}")
-    net = resnet18(weights=None, num_classes=1)
-    stem = nn.Conv2d(shape.image_shape[0], 64, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
-    return [nn.Sequential(stem, net.bn1, net.relu), net.layer1, net.layer2, net.layer3, net.layer4]
+    Raises:
+        ValueError: there is no such network or head, or a setting does not fit it.
+    """
+    return Classifier(shape, build_stages(shape.network, shape.width, shape.image_shape[0]))

@@ -1,0 +1,91 @@
+"""PODNet's losses: distillation of pooled maps and of the embedding, and the NCA loss of its proxies.
+
+Source: Douillard et al., "PODNet: Pooled Outputs Distillation for Small-Tasks Incremental Learning", ECCV 2020
+(arXiv 2004.13513).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tune_cl.losses._distillation import feature_distance
+from tune_cl.losses._precision import at_least_float32
+from tune_cl.losses._unit import unit_vectors
+
+
+def pod_spatial(activations: Sequence[Tensor], old_activations: Sequence[Tensor]) -> Tensor:
+    """Distance of squared maps that are summed over their width and over their height, mean over stages.
+
+    Of each stage: square, sum over the width to (B, C * H) and over the height to (B, C * W), concatenate, normalise,
+    Euclidean distance to the old classifier's, mean over samples. It is blind to a factor on all activations of a
+    stage, and to signs.
+
+    Args:
+        activations: one (B, C, H, W) per stage, any float dtype.
+        old_activations: as many of the same shapes, of the previous classifier; gradients flow into them if they ask.
+
+    Returns:
+        Scalar, float32 or wider, in [0, sqrt(2)]. Where a stage's maps agree its gradient is 0.
+
+    Raises:
+        ValueError: there is no stage, or the stages do not fit.
+    """
+    ours, theirs = [tuple(a.shape) for a in activations], [tuple(a.shape) for a in old_activations]
+    if not ours or ours != theirs or any(len(shape) != 4 for shape in ours):
+        raise ValueError(f"both networks' maps must be (B, C, H, W), stage by stage, got {ours} and {theirs}")
+    pairs = zip(activations, old_activations, strict=True)
+    return torch.stack([feature_distance(_pooled(new), _pooled(old)) for new, old in pairs]).mean()
+
+
+def pod_flat(embedding: Tensor, old_embedding: Tensor) -> Tensor:
+    """Mean over samples of the Euclidean distance of the normalised embeddings: sqrt(2 - 2 cos).
+
+    Args:
+        embedding: (B, D), any float dtype.
+        old_embedding: (B, D) of the previous classifier; gradients flow into it if it asks for them.
+
+    Returns:
+        Scalar, float32 or wider, in [0, 2]. Where a sample's embeddings agree its gradient is 0.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if embedding.shape != old_embedding.shape or embedding.ndim != 2:
+        raise ValueError(
+            f"embeddings must be (B, D) twice, got {tuple(embedding.shape)} and {tuple(old_embedding.shape)}"
+        )
+    return feature_distance(unit_vectors(embedding), unit_vectors(old_embedding))
+
+
+def nca(scores: Tensor, eta: Tensor | float, labels: Tensor, margin: float = 0.6) -> Tensor:
+    """Mean of [-log(exp(eta (s_y - margin)) / sum over i != y of exp(eta s_i))]_+.
+
+    As published: the true class is not in the denominator, and the margin is on the true class alone. A sample whose
+    true class leads by enough costs nothing and has no gradient.
+
+    Args:
+        scores: (B, C) of a head with proxies, without its scale and without a class prior.
+        eta: the head's scale, a number or a scalar tensor that learns.
+        labels: (B,) int64, stream class indices.
+        margin: what the true class must lead by, at least 0.
+
+    Returns:
+        Scalar, float32 or wider.
+
+    Raises:
+        ValueError: there are fewer than two classes.
+    """
+    if scores.shape[1] < 2:
+        raise ValueError("the NCA loss compares a class with the others: it needs at least two classes")
+    scores = at_least_float32(scores)
+    index = labels.unsqueeze(1)
+    true = eta * (scores.gather(1, index) - margin).squeeze(1)
+    others = (eta * scores).scatter(1, index, -torch.inf).logsumexp(dim=1)
+    return (others - true).clamp(min=0).mean()
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """Normalised profiles (B, C * (H + W)) of squared maps (B, C, H, W)."""
+    squares = at_least_float32(maps).square()
+    return unit_vectors(torch.cat([squares.sum(dim=3).flatten(1), squares.sum(dim=2).flatten(1)], dim=1))
