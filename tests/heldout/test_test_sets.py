@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from torchvision import datasets
 
 import tune_cl
 from tune_cl.errors import TuneCLError
-from tune_cl.heldout import read_test_set
+from tune_cl.heldout import open_test_set, read_test_set
 from tune_cl.heldout._test_sets import _CIFAR_TEST
 from tune_cl.records import StreamRecord
-from tune_cl.streams import open_stream
+from tune_cl.streams import imagenet_subset, open_stream
 
 DATA = Path(tune_cl.__file__).parent / "heldout" / "data"
 
@@ -84,6 +86,55 @@ def test_training_of_cifar_opens_no_test_file(tmp_path: Path) -> None:
     open_stream(StreamRecord(name="cifar100-b50-t5"), tmp_path, accept_modified_data=True)
     with pytest.raises(TuneCLError, match=r"test\.bin: cannot be read"):
         read_test_set("cifar100", tmp_path, accept_modified_data=True)
+
+
+def write_cub_by_hand(root: Path) -> None:
+    """Four images, two of them to test on; all of another grey."""
+    folder = root / "CUB_200_2011"
+    (folder / "images" / "a").mkdir(parents=True)
+    for i in range(1, 5):
+        Image.new("L", (300, 280), 50 * i).save(folder / "images" / "a" / f"{i}.jpg")
+    lists = {
+        "images.txt": [f"{i} a/{i}.jpg" for i in range(1, 5)],
+        "image_class_labels.txt": ["1 1", "2 1", "3 200", "4 200"],
+        "train_test_split.txt": ["1 1", "2 0", "3 1", "4 0"],
+        "classes.txt": [f"{c} {c:03d}.name" for c in range(1, 201)],
+    }
+    for name, lines in lists.items():
+        (folder / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_cubs_test_images_are_those_not_to_train_on(tmp_path: Path) -> None:
+    write_cub_by_hand(tmp_path)
+    test = open_test_set("cub200", tmp_path, accept_modified_data=True)
+    assert test.images.labels.tolist() == [0, 199] and test.class_names[199] == "200.name"
+    images = test.images.gather(torch.tensor([0, 1]))
+    assert images.shape == (2, 3, 256, 256)
+    assert images.flatten(1).float().mean(1).tolist() == pytest.approx([100, 200], abs=1)
+    with pytest.raises(TuneCLError, match="lists 4 images where the published one lists 11788"):
+        open_test_set("cub200", tmp_path)
+    with pytest.raises(TuneCLError, match="cub200: its test images lie in one file each"):
+        read_test_set("cub200", tmp_path, accept_modified_data=True)
+
+
+@pytest.mark.parametrize("dataset", ["imagenet", "imagenet100"])
+def test_imagenets_test_images_are_its_validation_half_by_sorted_wnid(tmp_path: Path, dataset: str) -> None:
+    for c in range(1000):
+        (tmp_path / "imagenet" / "val" / f"n{c + 1:08d}").mkdir(parents=True)
+    place, first = (0, 0) if dataset == "imagenet" else (1, imagenet_subset()[1])
+    Image.new("RGB", (300, 280), (9, 90, 200)).save(tmp_path / f"imagenet/val/n{first + 1:08d}/ILSVRC_7.JPEG", "JPEG")
+    test = open_test_set(dataset, tmp_path, accept_modified_data=True)
+    assert test.images.labels.tolist() == [place] and test.class_names[place] == f"n{first + 1:08d}"
+    assert test.images.gather(torch.tensor([0])).shape == (1, 3, 256, 256)
+    with pytest.raises(TuneCLError, match=r"holds \d files \*\.JPEG where published classes have 50 to 50"):
+        open_test_set(dataset, tmp_path)
+
+
+def test_embedded_test_sets_open_as_sources_too() -> None:
+    images, labels, class_names = read_test_set("fashion")
+    test = open_test_set("fashion")
+    assert test.class_names == class_names and test.images.labels.tolist() == labels.tolist()
+    assert np.array_equal(test.images.gather(torch.tensor([5, 1])).numpy(), images[[5, 1]])
 
 
 def test_unknown_data_set_gets_a_near_match() -> None:

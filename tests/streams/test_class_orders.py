@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from tune_cl.errors import TuneCLError
-from tune_cl.streams import class_order
+from tune_cl.records import StreamRecord
+from tune_cl.streams import class_order, open_stream
 
 
 @pytest.mark.parametrize(("n", "start"), [(100, "e90204efdce7db6c"), (1000, "1184d882ffd7c9e3")])
@@ -14,6 +15,16 @@ def test_numpy_1993_is_the_published_order(n: int, start: str) -> None:
     assert hashlib.sha256(json.dumps(list(order)).encode()).hexdigest()[:16] == start
     if n == 100:
         assert order[:5] == (68, 56, 78, 8, 23)
+
+
+def test_podnets_order_is_of_cifar100_alone() -> None:
+    order = class_order("podnet", 100, seed=0)
+    assert order[:5] == (87, 0, 52, 58, 44) and sorted(order) == list(range(100))
+    assert hashlib.sha256(json.dumps(list(order)).encode()).hexdigest()[:16] == "6d53568230308dde"
+    with pytest.raises(TuneCLError, match=r"class_order 'podnet': orders CIFAR-100's 100 labels, but here are 10"):
+        class_order("podnet", 10, seed=0)
+    with pytest.raises(TuneCLError, match=r"orders the labels of cifar100, not those of quickdraw"):
+        open_stream(StreamRecord(name="quickdraw-b50-t5", class_order="podnet"))
 
 
 def test_numpy_1993_does_not_heed_the_order_seed() -> None:

@@ -12,6 +12,9 @@ from tune_cl.streams import dataset_names, parse_name, stream_scale
         ("quickdraw-b50-t5", [50, 10, 10, 10, 10, 10]),
         ("cifar100-b50-t50", [50] + [1] * 50),
         ("cifar10-b1-t9", [1] * 10),
+        ("cub200-b100-t10", [100] + [10] * 10),
+        ("imagenet100-b50-t10", [50] + [5] * 10),
+        ("imagenet-b500-t5", [500] + [100] * 5),
     ],
 )
 def test_name_says_how_classes_arrive(name: str, sizes: list[int]) -> None:
@@ -32,7 +35,10 @@ def test_scale_is_known_without_data() -> None:
     assert {name: stream_scale(f"{name}-b5-t5") for name in dataset_names()} == {
         "cifar10": "cifar",
         "cifar100": "cifar",
+        "cub200": "cub",
         "fashion": "small28",
+        "imagenet": "imagenet",
+        "imagenet100": "imagenet",
         "quickdraw": "small28",
     }
 
@@ -49,8 +55,8 @@ def test_malformed_name_is_told_the_form(name: str) -> None:
 def test_unknown_data_set_gets_a_near_match() -> None:
     with pytest.raises(TuneCLError, match=r"unknown data set 'fasion'; did you mean 'fashion'\?.*cifar10, cifar100"):
         parse_name("fasion-b4-t3")
-    with pytest.raises(TuneCLError, match="unknown data set 'imagenet'"):
-        parse_name("imagenet-b500-t5")
+    with pytest.raises(TuneCLError, match=r"unknown data set 'imagenet10'; did you mean 'imagenet100'"):
+        parse_name("imagenet10-b50-t5")
 
 
 def test_near_match_is_offered_for_a_malformed_name_too() -> None:

@@ -1,12 +1,29 @@
-"""Reading test files: those that ship with the package, and CIFAR's from `--data-root`."""
+"""Reading test files: those that ship with the package, and those of other data sets from `--data-root`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.streams import DATASETS, CifarFile, CifarVersion, dataset_names, read_archive, read_cifar
+from tune_cl.streams import (
+    DATASETS,
+    CifarFile,
+    CifarVersion,
+    FileImages,
+    ImageNetHalf,
+    ImageSource,
+    LabelledImages,
+    RawFiles,
+    RawImages,
+    dataset_names,
+    read_archive,
+    read_cifar,
+    read_cub,
+    read_imagenet,
+)
 
 _CIFAR_TEST: dict[str, tuple[CifarVersion, CifarVersion]] = {
     "cifar10": (
@@ -24,27 +41,70 @@ _CIFAR_TEST: dict[str, tuple[CifarVersion, CifarVersion]] = {
 }
 
 
-def read_test_set(
-    dataset: str, data_root: Path | None = None, accept_modified_data: bool = False
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """Read a data set's test images. Only `tune_cl.evaluation` may call this.
+_CUB_TEST = 5_794
+_IMAGENET_TEST = ImageNetHalf("val", 50_000, 50, 50)
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """A data set's test images.
+
+    Attributes:
+        images: in memory, or files that are decoded when they are asked for; the labels are the data set's own, not
+            stream class indices.
+        class_names: by label.
+    """
+
+    __test__ = False  # no class of tests, whatever pytest makes of its name
+
+    images: ImageSource
+    class_names: tuple[str, ...]
+
+
+def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_data: bool = False) -> TestSet:
+    """Open the test images of any data set. Only `tune_cl.evaluation` may call this.
 
     Args:
         dataset: one of `tune_cl.streams.dataset_names()`.
-        data_root: folder that holds the CIFAR folders; not needed for data that ship with the package.
-        accept_modified_data: admit CIFAR files that differ from the published ones.
+        data_root: folder that holds the data sets' folders; not needed for data that ship with the package. CUB-200's
+            test images are those with a 0 in `train_test_split.txt`, ImageNet's lie in `imagenet/val/<wnid>`.
+        accept_modified_data: admit files that differ from the published ones.
+
+    Raises:
+        TuneCLError: unknown data set; files missing, damaged, or not the published ones.
+    """
+    raw = _read(dataset, data_root, accept_modified_data)
+    labels = torch.from_numpy(raw.labels)
+    if isinstance(raw, RawFiles):
+        return TestSet(FileImages(raw.images, labels), raw.class_names)
+    return TestSet(LabelledImages(torch.from_numpy(np.array(raw.images)), labels), raw.class_names)
+
+
+def read_test_set(
+    dataset: str, data_root: Path | None = None, accept_modified_data: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """Read the test images of an embedded data set or of CIFAR. Only `tune_cl.evaluation` may call this.
 
     Returns:
         Images uint8 (N, C, H, W); the data set's own labels int64 (N,), not stream class indices; class names by label.
 
     Raises:
-        TuneCLError: unknown data set; files missing, damaged, or not the published ones.
+        TuneCLError: as for `open_test_set`, and for a data set with a file per image.
     """
+    raw = _read(dataset, data_root, accept_modified_data)
+    if isinstance(raw, RawFiles):
+        raise TuneCLError(f"{dataset}: its test images lie in one file each; open them with open_test_set")
+    return raw.images, raw.labels, raw.class_names
+
+
+def _read(dataset: str, data_root: Path | None, accept_modified_data: bool) -> RawImages | RawFiles:
     if dataset not in DATASETS:
         known = ", ".join(dataset_names())
         raise TuneCLError(f"unknown data set {dataset!r}{near_matches(dataset, DATASETS)} (data sets: {known})")
     if DATASETS[dataset].source == "embedded":
-        raw = read_archive(Path(__file__).parent / "data" / f"{dataset}_test.npz")
-    else:
-        raw = read_cifar(_CIFAR_TEST[dataset], data_root, accept_modified_data)
-    return raw.images, raw.labels, raw.class_names
+        return read_archive(Path(__file__).parent / "data" / f"{dataset}_test.npz")
+    if dataset == "cub200":
+        return read_cub(data_root, half="0", published=_CUB_TEST, accept_modified_data=accept_modified_data)
+    if dataset in ("imagenet", "imagenet100"):
+        return read_imagenet(dataset, _IMAGENET_TEST, data_root, accept_modified_data)
+    return read_cifar(_CIFAR_TEST[dataset], data_root, accept_modified_data)

@@ -23,9 +23,10 @@ class StreamRecord(Record):
     """Which stream, in which class order, with which validation split."""
 
     name: str = Field(description="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
-    class_order: Literal["seed", "numpy-1993"] | tuple[int, ...] = Field(
+    class_order: Literal["seed", "numpy-1993", "podnet"] | tuple[int, ...] = Field(
         "seed",
-        description="'seed' (shuffled by order_seed), 'numpy-1993', or the data set's labels in order of arrival",
+        description="'seed' (shuffled by order_seed), 'numpy-1993', 'podnet' (of CIFAR-100), or the data set's labels "
+        "in order of arrival",
     )
     order_seed: int = 0
     split_seed: int = 0
@@ -61,7 +62,8 @@ class IncrementRow(Record):
     """What one increment of one trial reports: a line of `increments.jsonl`.
 
     `metrics` holds the names of docs/architecture.md; a metric that is not defined at this increment (forgetting at
-    the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy on the classes of increment i after increment t.
+    the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy on the classes of increment i after increment t;
+    `nearest_mean_row` is the same read out by nearest class means, for methods that have that read-out.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -69,6 +71,7 @@ class IncrementRow(Record):
     increment: int
     metrics: dict[str, float | None]
     accuracy_row: list[float]
+    nearest_mean_row: list[float] | None = None
     losses: dict[str, float] = Field(description="'<phase>/<term>': mean over the last tenth of the phase's steps")
     stages: list[StageUse]
     node: str
@@ -127,12 +130,14 @@ class SearchRecord(Record):
     trials: int
     versions: dict[str, str] = {}
     git_commit: str | None = None
+    plugins: list[str] = Field([], description="modules from outside the package that were imported")
     command: list[str] = []
     created: str = ""
 
     def definition(self) -> dict[str, Any]:
         """The part that must not change under one name."""
-        return self.model_dump(mode="json", exclude={"trials", "versions", "git_commit", "command", "created"})
+        for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "created"}
+        return self.model_dump(mode="json", exclude=for_the_reader)
 
 
 class TrialSummary(Record):

@@ -57,7 +57,7 @@ def parse_name(name: str) -> StreamShape:
 
 
 def stream_scale(name: str) -> str:
-    """The scale of a stream ('small28' or 'cifar') by its name alone; no data are read.
+    """The scale of a stream ('small28', 'cifar', 'cub' or 'imagenet') by its name alone; no data are read.
 
     Raises:
         TuneCLError: as for `parse_name`.

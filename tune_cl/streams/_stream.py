@@ -1,19 +1,24 @@
 """A stream: a data set's training images, cut into a base task and increments in a class order."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
 from tune_cl.streams._cifar import read_cifar_training
+from tune_cl.streams._cub import read_cub_training
 from tune_cl.streams._datasets import Dataset, Preprocessing, Scale
+from tune_cl.streams._decoded import decode_all
 from tune_cl.streams._embedded import read_embedded_training
-from tune_cl.streams._images import LabelledImages, RawImages
+from tune_cl.streams._files import ImageFiles
+from tune_cl.streams._imagenet import read_imagenet_training
+from tune_cl.streams._images import FileImages, ImageSource, LabelledImages, RawFiles, RawImages
 from tune_cl.streams._names import StreamShape, parse_name
 from tune_cl.streams._orders import class_order
 from tune_cl.streams._split import split_class
@@ -23,16 +28,17 @@ from tune_cl.streams._split import split_class
 class Stream:
     """Training and validation images of each increment.
 
-    Plain data: pickled with protocol 5 its two arrays travel out of band, so that one copy per machine serves all
-    readers; the arrays may be read-only, since whatever is handed out is a copy.
+    Plain data: pickled with protocol 5 its two arrays (images or paths, and labels) travel out of band, so that one
+    copy per machine serves all readers; the arrays may be read-only, since whatever is handed out is a copy.
 
     Attributes:
         shape: what the name says.
         class_order: the data set's labels in order of arrival; place in it = stream class index.
         class_names: names in class order.
         split_seed: seed of the validation split.
-        fingerprint: SHA-256 (hex) of training images and labels as read, before any cut.
-        raw_images: uint8 (N, C, H, W), all training images of the data set.
+        fingerprint: SHA-256 (hex) of training images and labels as read, before any cut; of a data set with a file per
+            image, of the files' relative paths, sizes in bytes, and labels.
+        raw_images: all training images of the data set: uint8 (N, C, S, S), or the files to decode them from.
         raw_labels: int64 (N,), the data set's own labels.
     """
 
@@ -41,7 +47,7 @@ class Stream:
     class_names: tuple[str, ...]
     split_seed: int
     fingerprint: str
-    raw_images: NDArray[np.uint8]
+    raw_images: NDArray[np.uint8] | ImageFiles
     raw_labels: NDArray[np.int64]
 
     @property
@@ -71,13 +77,18 @@ class Stream:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
+        """Channels, height, width, as networks see it."""
         return self.shape.dataset.image_shape
 
     @property
     def preprocessing(self) -> Preprocessing:
         """Constants of normalisation and augmentation."""
         return self.shape.dataset.preprocessing
+
+    @property
+    def resident(self) -> bool:
+        """Whether the images are in memory; else they are decoded from files each time."""
+        return not isinstance(self.raw_images, ImageFiles)
 
     def classes(self, t: int) -> range:
         """Stream class indices that arrive at increment t."""
@@ -87,13 +98,31 @@ class Stream:
         """Number of classes seen after increment t."""
         return self.shape.classes(t).stop
 
-    def training(self, t: int) -> LabelledImages:
-        """Training images of increment t's classes, class by class; a fresh copy."""
-        return self._gather(t, part=0)
+    def training(self, t: int) -> ImageSource:
+        """Training images of increment t's classes, class by class: a fresh copy, or the files to decode them from."""
+        return self._increment(t, part=0)
 
-    def validation(self, t: int) -> LabelledImages:
-        """Validation images of increment t's classes, class by class; a fresh copy."""
-        return self._gather(t, part=1)
+    def validation(self, t: int) -> ImageSource:
+        """Validation images of increment t's classes, class by class: a fresh copy, or the files."""
+        return self._increment(t, part=1)
+
+    def n_training(self, t: int) -> int:
+        """Number of training images of increment t's classes; no image is copied or read."""
+        return sum(len(self._split(self.class_order[c])[0]) for c in self.classes(t))
+
+    def exemplars(self, labels: Tensor, positions: Tensor) -> ImageSource:
+        """Training images by class and position, in the order given: what a memory is made of.
+
+        Args:
+            labels: int64 (M,), stream class indices.
+            positions: int64 (M,), places among the class's training images in the order that `training` has them.
+
+        Raises:
+            IndexError: there is no such class or position.
+        """
+        members = {c: self._split(self.class_order[c])[0] for c in sorted(set(labels.tolist()))}
+        places = [members[c][position] for c, position in zip(labels.tolist(), positions.tolist(), strict=True)]
+        return self._source(np.array(places, dtype=np.int64), labels.clone())
 
     def identity(self, t: int) -> dict[str, Any]:
         """Everything that a stage at increment t may depend on, as plain JSON values.
@@ -106,17 +135,22 @@ class Stream:
             "classes": [[self.class_order[c] for c in self.classes(i)] for i in range(t + 1)],
             "n_classes": self.n_classes,
             "image_shape": list(self.image_shape),
-            "preprocessing": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.preprocessing).items()},
+            "preprocessing": self.preprocessing.identity(),
         }
 
-    def _gather(self, t: int, part: int) -> LabelledImages:
+    def _increment(self, t: int, part: int) -> ImageSource:
         places = [self._split(self.class_order[c])[part] for c in self.classes(t)]
         labels = np.repeat(np.array(self.classes(t), dtype=np.int64), [len(p) for p in places])
-        picked = torch.from_numpy(self.raw_images[np.concatenate(places)])
+        return self._source(np.concatenate(places), torch.from_numpy(labels))
+
+    def _source(self, places: NDArray[np.int64], labels: Tensor) -> ImageSource:
+        if isinstance(self.raw_images, ImageFiles):
+            return FileImages(self.raw_images.subset(places), labels)
+        picked = torch.from_numpy(self.raw_images[places])
         # One memory layout wherever the array came from (a file, Ray's shared memory): it decides which convolution
         # kernel runs, hence the last bits of everything trained on it.
         images = torch.empty(picked.shape, dtype=torch.uint8, memory_format=torch.channels_last).copy_(picked)
-        return LabelledImages(images, torch.from_numpy(labels))
+        return LabelledImages(images, labels)
 
     def _split(self, label: int) -> tuple[NDArray, NDArray]:
         members = np.flatnonzero(self.raw_labels == label)
@@ -128,7 +162,7 @@ def open_stream(record: StreamRecord, data_root: Path | None = None, accept_modi
 
     Args:
         record: name, class order and seeds.
-        data_root: folder that holds the CIFAR folders; not needed for data that ship with the package.
+        data_root: folder that holds the data sets' folders; not needed for data that ship with the package.
         accept_modified_data: admit files that differ from the published ones; the fingerprint tells them apart.
 
     Raises:
@@ -136,26 +170,42 @@ def open_stream(record: StreamRecord, data_root: Path | None = None, accept_modi
     """
     shape = parse_name(record.name)
     order = class_order(record.class_order, shape.dataset.n_classes, record.order_seed)
+    if record.class_order == "podnet" and shape.dataset.name != "cifar100":
+        raise TuneCLError(f"class_order 'podnet': orders the labels of cifar100, not those of {shape.dataset.name}")
     raw = _read_training(shape.dataset, data_root, accept_modified_data)
     _check_every_class(raw, shape.dataset)
+    fingerprint = raw.fingerprint()
     return Stream(
         shape=shape,
         class_order=order,
         class_names=tuple(raw.class_names[label] for label in order),
         split_seed=record.split_seed,
-        fingerprint=raw.fingerprint(),
-        raw_images=raw.images,
+        fingerprint=fingerprint,
+        raw_images=_images(raw, shape.dataset, data_root, fingerprint),
         raw_labels=raw.labels,
     )
 
 
-def _read_training(dataset: Dataset, data_root: Path | None, accept_modified_data: bool) -> RawImages:
+def _read_training(dataset: Dataset, data_root: Path | None, accept_modified_data: bool) -> RawImages | RawFiles:
     if dataset.source == "embedded":
         return read_embedded_training(dataset.name)
+    if dataset.name == "cub200":
+        return read_cub_training(data_root, accept_modified_data)
+    if dataset.name in ("imagenet", "imagenet100"):
+        return read_imagenet_training(dataset.name, data_root, accept_modified_data)
     return read_cifar_training(dataset.name, data_root, accept_modified_data)
 
 
-def _check_every_class(raw: RawImages, dataset: Dataset) -> None:
+def _images(
+    raw: RawImages | RawFiles, dataset: Dataset, data_root: Path | None, fingerprint: str
+) -> NDArray[np.uint8] | ImageFiles:
+    if isinstance(raw, RawImages) or not dataset.resident:
+        return raw.images
+    assert data_root is not None  # where the files were found
+    return decode_all(raw.images, f"{dataset.name}-{fingerprint[:16]}", data_root)
+
+
+def _check_every_class(raw: RawImages | RawFiles, dataset: Dataset) -> None:
     counts = np.bincount(raw.labels, minlength=dataset.n_classes)
     short = np.flatnonzero(counts < 2)
     if len(short):

@@ -1,0 +1,173 @@
+"""CUB-200-2011 in its original layout: labels, halves, damage, and the decoded copy that is kept."""
+
+import shutil
+from pathlib import Path
+
+import image_trees as trees
+import numpy as np
+import pytest
+
+from tune_cl.errors import TuneCLError
+from tune_cl.records import StreamRecord
+from tune_cl.streams import LabelledImages, Stream, open_stream
+
+LISTS = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.shrink(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with CUB's lists and training images; its test images have been deleted."""
+    root = tmp_path_factory.mktemp("cub")
+    folder = trees.write_cub(root, training=3, test=1)
+    for image in folder.glob("images/*/*_0003.jpg"):
+        image.unlink()
+    return root
+
+
+@pytest.fixture
+def root(written: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may damage."""
+    shutil.copytree(written / "CUB_200_2011", tmp_path / "data" / "CUB_200_2011")
+    return tmp_path / "data"
+
+
+def opened(root: Path, name: str = "cub200-b100-t10", **record: object) -> Stream:
+    return open_stream(StreamRecord(name=name, **record), root, accept_modified_data=True)  # type: ignore[arg-type]
+
+
+def test_labels_are_class_ids_less_one_and_images_those_to_train_on(written: Path) -> None:
+    order = tuple(reversed(range(200)))
+    stream = opened(written, class_order=order)
+    assert stream.class_names[:2] == ("200.Bird_199", "199.Bird_198")
+    assert stream.scale == "cub" and stream.image_shape == (3, 12, 12) and stream.resident
+    assert np.bincount(stream.raw_labels).tolist() == [3] * 200
+    seen = set()
+    for t in (0, 10):
+        for part in (stream.training(t), stream.validation(t)):
+            assert isinstance(part, LabelledImages)
+            assert part.images.shape == (len(part), 3, 16, 16)
+            for image, label in zip(part.images.numpy(), part.labels.tolist(), strict=True):
+                colours = {trees.colour(order[label], number): number for number in range(4)}
+                seen.add((label, colours[trees.told(image)]))
+    assert seen == {(c, number) for c in [*range(100), *range(190, 200)] for number in range(3)}  # 3 is a test image
+
+
+def test_training_and_validation_share_no_image_and_one_of_three_is_held_back(written: Path) -> None:
+    stream = opened(written)
+    for t in (0, 5):
+        training, validation = stream.training(t), stream.validation(t)
+        assert len(training) == 2 * len(validation) == 2 * len(stream.classes(t)) == stream.n_training(t)
+        images = [image.numpy().tobytes() for part in (training, validation) for image in part.images]
+        assert len(set(images)) == len(images)
+
+
+def test_lists_of_another_length_need_the_flag(root: Path) -> None:
+    record = StreamRecord(name="cub200-b100-t10")
+    with pytest.raises(
+        TuneCLError, match=r"images\.txt: lists 800 images where the published one lists 11788.*accept-"
+    ):
+        open_stream(record, root)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_missing_list_is_named(root: Path, name: str) -> None:
+    (root / "CUB_200_2011" / name).unlink()
+    with pytest.raises(TuneCLError, match=rf"CUB_200_2011/{name}: no such file"):
+        opened(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "complaint"),
+    [
+        ("images.txt", "\n7 ", "\nseven ", r"images\.txt, line 7: 'seven .* is not '<id> <text>'"),
+        ("images.txt", "\n7 ", "\n6 ", r"images\.txt, line 7: .* an id of its own"),
+        ("train_test_split.txt", "\n7 1", "", r"train_test_split\.txt: does not name the same images .* \(id 7"),
+        ("image_class_labels.txt", "\n7 7", "\n7 201", r"image 7 has the class '201', but they go from 1 to 200"),
+        ("image_class_labels.txt", "\n7 7", "\n7 x", r"image 7 has the class 'x'"),
+        ("classes.txt", "200 200.Bird_199\n", "", r"classes\.txt: must name the 200 classes"),
+    ],
+)
+def test_a_malformed_list_ends_in_a_sentence(root: Path, name: str, old: str, new: str, complaint: str) -> None:
+    path = root / "CUB_200_2011" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(TuneCLError, match=complaint):
+        opened(root)
+
+
+def test_a_missing_training_image_is_named(root: Path) -> None:
+    next(root.glob("CUB_200_2011/images/042*/*_0001.jpg")).unlink()
+    with pytest.raises(TuneCLError, match=r"042\.Bird_41/Bird_41_0001\.jpg: no such file"):
+        opened(root)
+
+
+@pytest.mark.parametrize("content", [b"no image", b""])
+def test_a_damaged_image_is_named_and_nothing_is_kept(root: Path, content: bytes) -> None:
+    next(root.glob("CUB_200_2011/images/042*/*_0001.jpg")).write_bytes(content)
+    with pytest.raises(TuneCLError, match=r"Bird_41_0001\.jpg: cannot be decoded as an image \(.*put the original"):
+        opened(root)
+    assert not list(root.rglob("*.npy"))
+
+
+def test_a_truncated_image_is_not_taken_for_a_whole_one(root: Path) -> None:
+    path = next(root.glob("CUB_200_2011/images/042*/*_0001.jpg"))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(TuneCLError, match=r"Bird_41_0001\.jpg: cannot be decoded as an image \((?i:.*truncated)"):
+        opened(root)
+
+
+def test_images_are_decoded_once(root: Path) -> None:
+    first = opened(root)
+    for image in root.glob("CUB_200_2011/images/*/*.jpg"):
+        image.write_bytes(b"\0" * image.stat().st_size)  # nobody looks into them again
+    again = opened(root)
+    assert np.array_equal(first.raw_images, again.raw_images) and not again.raw_images.flags.writeable
+    assert first.fingerprint == again.fingerprint
+    assert [path.parent.name for path in root.rglob("*.npy")] == [".tune_cl-cache"]
+
+
+def test_a_damaged_kept_copy_is_made_again(root: Path) -> None:
+    first = np.array(opened(root).raw_images)
+    (kept,) = root.rglob("*.npy")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    assert np.array_equal(opened(root).raw_images, first)
+    assert kept.stat().st_size > first.nbytes
+
+
+def test_where_nothing_can_be_kept_images_are_decoded_into_memory(root: Path) -> None:
+    (root / ".tune_cl-cache").write_text("in the way")
+    assert len(opened(root).raw_images) == 600
+    assert not list(root.rglob("*.npy"))
+
+
+def test_fingerprint_changes_with_a_files_size_name_or_class(root: Path) -> None:
+    folder = root / "CUB_200_2011"
+    found = [opened(root).fingerprint]
+    with next(folder.glob("images/001*/*_0000.jpg")).open("ab") as file:
+        file.write(b"\0")
+    found.append(opened(root).fingerprint)
+    labels = folder / "image_class_labels.txt"
+    labels.write_text(labels.read_text().replace("1 1\n2 2\n", "1 2\n2 1\n", 1))
+    found.append(opened(root).fingerprint)
+    image = folder / "images" / "001.Bird_0" / "Bird_0_0001.jpg"
+    image.rename(image.with_name("renamed.jpg"))
+    images = folder / "images.txt"
+    images.write_text(images.read_text().replace("001.Bird_0/Bird_0_0001.jpg", "001.Bird_0/renamed.jpg"))
+    found.append(opened(root).fingerprint)
+    assert len(set(found)) == 4
+
+
+def test_without_a_folder_the_remedy_is_told(tmp_path: Path) -> None:
+    record = StreamRecord(name="cub200-b100-t10")
+    with pytest.raises(TuneCLError, match=r"cub200 does not ship with tune_cl: name its folder with --data-root"):
+        open_stream(record)
+    with pytest.raises(TuneCLError, match=r"--data-root .*missing: no such folder"):
+        open_stream(record, tmp_path / "missing")
+    with pytest.raises(TuneCLError, match=r"holds no folder CUB_200_2011 \(.*data\.caltech\.edu"):
+        open_stream(record, tmp_path)

@@ -1,0 +1,136 @@
+"""ImageNet (ILSVRC 2012) as one folder per class, and ImageNet-Subset, 100 of its classes.
+
+No checksum is published for single files: the numbers of classes and images are checked, and an image's pixels when it
+is decoded.
+"""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tune_cl.errors import TuneCLError
+from tune_cl.streams._datasets import DATASETS
+from tune_cl.streams._files import ImageFiles, data_folder
+from tune_cl.streams._images import RawFiles
+from tune_cl.streams._orders import class_order
+
+_WNID = re.compile(r"n\d{8}")
+_SUFFIX = b".JPEG"
+_READERS = 16  # folders that are listed at a time: on a network file system each look takes its time
+
+
+@dataclass(frozen=True)
+class ImageNetHalf:
+    """One half of ImageNet: a folder below `imagenet` (or `imagenet100`), and what was published of it.
+
+    Attributes:
+        folder: 'train', say.
+        images: in all 1000 classes.
+        least: images in the smallest class.
+        most: images in the largest class.
+    """
+
+    folder: str
+    images: int
+    least: int
+    most: int
+
+
+_TRAINING = ImageNetHalf("train", 1_281_167, 732, 1300)
+
+
+def read_imagenet_training(dataset: str, data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
+    """List the training images of 'imagenet' or 'imagenet100'; nothing beside the folder `train` is looked at.
+
+    Raises:
+        TuneCLError: as for `read_imagenet`.
+    """
+    return read_imagenet(dataset, _TRAINING, data_root, accept_modified_data)
+
+
+def read_imagenet(
+    dataset: str, half: ImageNetHalf, data_root: Path | None, accept_modified_data: bool = False
+) -> RawFiles:
+    """List one half of 'imagenet' or 'imagenet100', class by class in the order of the wnids, then by file name.
+
+    The classes of 'imagenet100' are the first 100 of NumPy's shuffle of all 1000 with seed 1993, sorted by wnid
+    (ImageNet-Subset). They are found among the 1000 folders of `imagenet`, or are all folders of `imagenet100`.
+
+    Args:
+        dataset: 'imagenet' or 'imagenet100'.
+        half: which half.
+        data_root: folder that holds `imagenet/<half>/<wnid>/*.JPEG` (or `imagenet100/…`).
+        accept_modified_data: admit other numbers of images; the number of classes must be right.
+
+    Returns:
+        The files, with paths `<wnid>/<file>`; labels are places in the sorted wnids, which are the class names.
+
+    Raises:
+        TuneCLError: no data root or folder, not the right number of classes or images.
+    """
+    folders = [f"{name}/{half.folder}" for name in dict.fromkeys([dataset, "imagenet"])]
+    hint = f"{folders[0]}/<wnid>/*.JPEG, from image-net.org"
+    folder = data_folder(dataset, data_root, *folders, hint=hint)
+    wnids = _classes(folder, dataset)
+    with ThreadPoolExecutor(_READERS) as readers:
+        listed = list(readers.map(lambda wnid: _list_class(folder, wnid), wnids))
+    if not accept_modified_data:
+        _check_counts(folder, dataset, half, dict(zip(wnids, map(len, listed), strict=True)))
+    counts = [len(files) for files in listed]
+    return RawFiles(
+        images=ImageFiles(
+            str(folder.absolute()),
+            np.array([name for files in listed for name, _ in files], dtype=np.bytes_),
+            DATASETS[dataset].stored_size,
+        ),
+        labels=np.repeat(np.arange(len(wnids), dtype=np.int64), counts),
+        class_names=tuple(wnids),
+        sizes=np.array([size for files in listed for _, size in files], dtype=np.int64),
+    )
+
+
+def imagenet_subset() -> tuple[int, ...]:
+    """Places of ImageNet-Subset's 100 classes in the sorted list of all 1000 wnids, ascending."""
+    return tuple(sorted(class_order("numpy-1993", 1000, seed=0)[:100]))
+
+
+def _classes(folder: Path, dataset: str) -> list[str]:
+    try:
+        wnids = sorted(entry.name for entry in os.scandir(folder) if _WNID.fullmatch(entry.name) and entry.is_dir())
+    except OSError as error:
+        raise TuneCLError(f"{folder}: cannot be read ({error.strerror})") from None
+    expected = 100 if folder.parent.name == "imagenet100" else 1000
+    if len(wnids) != expected:
+        raise TuneCLError(
+            f"{folder}: holds {len(wnids)} class folders (n and eight digits) where {dataset} needs {expected}, since "
+            f"a class's label is its place among them"
+        )
+    return wnids if expected == DATASETS[dataset].n_classes else [wnids[place] for place in imagenet_subset()]
+
+
+def _list_class(folder: Path, wnid: str) -> list[tuple[bytes, int]]:
+    """Path relative to the folder, and size in bytes, of each image of a class, by file name."""
+    try:
+        with os.scandir(os.fsencode(folder / wnid)) as entries:
+            found = sorted((entry.name, entry.stat().st_size) for entry in entries if entry.name.endswith(_SUFFIX))
+    except OSError as error:
+        raise TuneCLError(f"{folder / wnid}: cannot be read ({error.strerror})") from None
+    return [(wnid.encode() + b"/" + name, size) for name, size in found]
+
+
+def _check_counts(folder: Path, dataset: str, half: ImageNetHalf, counts: dict[str, int]) -> None:
+    remedy = "put the originals there, or use these with --accept-modified-data"
+    for wnid, count in counts.items():
+        if not half.least <= count <= half.most:
+            raise TuneCLError(
+                f"{folder / wnid}: holds {count} files *.JPEG where published classes have {half.least} to "
+                f"{half.most}; {remedy}"
+            )
+    if dataset == "imagenet" and sum(counts.values()) != half.images:
+        raise TuneCLError(
+            f"{folder}: holds {sum(counts.values())} images where the published half holds {half.images}; {remedy}"
+        )
