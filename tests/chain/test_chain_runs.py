@@ -15,7 +15,7 @@ from tiny_chains import METHODS, chain_of, comparable, origins, rows_of, run_con
 import tune_cl.methods as methods_room
 from tune_cl.chain import Chain, Progress, StageStore, device_of
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Phase, PhaseContext, PhaseData, PhaseResult, get_method
+from tune_cl.methods import Phase, PhaseContext, PhaseData, PhaseResult, get_method, method_names
 from tune_cl.nets import Component
 from tune_cl.records import IncrementRow
 from tune_cl.streams import LabelledImages
@@ -266,13 +266,17 @@ def test_a_gpu_that_is_not_there_is_refused():
         device_of("cuda")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", method_names())
 def test_a_phase_says_beforehand_how_many_images_it_will_train_on(tmp_path, method):
     run, chosen = run_config(method, horizon=2), get_method(method)
     config = chosen.config.model_validate(run.parameters)
+    stream = tiny_stream()
     told = [
-        phase.images(chosen.subtree(config, t, phase), len(tiny_stream().training(t).labels))
+        phase.images(
+            chosen.subtree(config, t, phase),
+            chosen.sizes(config, len(stream.training(t)), stream.classes(t).start, len(stream.classes(t))),
+        )
         for t in range(3)
-        for phase in chosen.phases(t, 2)
+        for phase in chosen.phases(config, t, 2)
     ]
     assert told == [use.images_trained for row in rows_of(chain_of(run, tmp_path)) for use in row.stages]

@@ -84,6 +84,26 @@ def test_a_phase_killed_at_any_of_four_moments_goes_on_to_the_same_weights(tmp_p
     assert len(weights(tmp_path / "whole", keys)) == len(keys) == 5
 
 
+@pytest.mark.parametrize(
+    ("method", "moments"),
+    [
+        ("il_baseline", [(1, "classifier", 5)]),
+        ("lucir", [(1, "classifier", 5), (1, "finetune", 2)]),
+        ("podnet", [(1, "classifier", 5), (1, "finetune", 2)]),
+    ],
+)
+def test_a_host_killed_inside_a_phase_goes_on_to_the_same_weights(tmp_path: Path, method: str, moments: list[Any]):
+    run = run_config(method, {"increment.classifier.epochs": 2}, horizon=1)
+    whole = chain_on(run, tmp_path / "whole", lambda progress: None, math.inf)
+    keys = [key for _, _, key in whole.planned_keys()]
+    rows = rows_of(whole)
+    for moment in moments:
+        interrupted(run, tmp_path / "killed", moment)
+        assert len(checkpoints(tmp_path / "killed")) == 1
+    assert comparable(rows_of(chain_on(run, tmp_path / "killed", lambda progress: None, math.inf))) == comparable(rows)
+    assert weights(tmp_path / "killed", keys) == weights(tmp_path / "whole", keys) != {}
+
+
 def test_the_adaptive_augmentation_and_the_running_means_are_part_of_a_checkpoint(tmp_path: Path):
     """A fast controller, so that p has moved by the time of the kill; the losses come from the last steps."""
     run = run_config("genifer", LONGER | {"base.generator.augmentation_speed": 0.2, "base.generator.steps": 40})

@@ -39,6 +39,9 @@ TINY: dict[str, Any] = {
     "increment.classifier.epochs": 1,
     "increment.classifier.batch_size": 8,
     "increment.classifier.learning_rate": 0.01,
+    "increment.finetune.epochs": 1,
+    "increment.finetune.batch_size": 8,
+    "base.memory.size": 3,
     "increment.generator.steps": 4,
     "increment.generator.batch_size": 8,
 }

@@ -62,7 +62,7 @@ def by_hand(config: Any, net: Classifier) -> dict[str, float]:
         old_f = teacher().features(old_images, config.distillation_stage).flatten(1).double().numpy()
         old_z = teacher()(old_images).double().numpy()
     n, new_counts = len(images), np.bincount(phase_data(1).new.labels.numpy(), minlength=N_SEEN)[N_OLD:]
-    replayed_by_class = new_counts.sum() * replayed_per_step(config) / config.batch_size / N_OLD
+    replayed_by_class = new_counts.sum() * replayed_per_step(config, N_OLD, N_SEEN - N_OLD) / config.batch_size / N_OLD
     old_counts = {
         "ce": None,
         "relaxed": config.epsilon * new_counts.mean(),
@@ -156,7 +156,8 @@ def test_the_balanced_prior_is_that_of_the_labels_counted_over_epochs(share):
     counts, epochs = torch.zeros(N_SEEN), 60
     for step in range(epochs * classifier_steps(config, len(data.new.labels)) // config.epochs):
         counts += torch.bincount(real.draw(step)[1], minlength=N_SEEN)
-        counts += torch.bincount(source.draw(replayed_per_step(config), "replay", step).labels, minlength=N_SEEN)
+        replayed = source.draw(replayed_per_step(config, N_OLD, N_SEEN - N_OLD), "replay", step)
+        counts += torch.bincount(replayed.labels, minlength=N_SEEN)
     prior = prior_of(config, data)
     assert prior is not None and prior.shape == (N_SEEN,)
     assert torch.equal(counts[N_OLD:], counts[N_OLD:].mean().expand(2))
@@ -170,7 +171,8 @@ def test_an_unfilled_last_batch_keeps_the_share_of_replay():
     config = config_of(replay_labels="hard", loss="balanced", batch_size=12, replay_share=0.4)
     prior = prior_of(config, phase_data(1))
     assert prior is not None
-    assert prior.exp()[:N_OLD].sum().item() == pytest.approx(replayed_per_step(config) / (12 + 8), rel=1e-6)
+    replayed = replayed_per_step(config, N_OLD, N_SEEN - N_OLD)
+    assert prior.exp()[:N_OLD].sum().item() == pytest.approx(replayed / (12 + 8), rel=1e-6)
 
 
 def test_the_relaxed_count_is_a_share_of_a_new_classs_count():
@@ -189,4 +191,9 @@ def test_balanced_without_old_samples_in_the_loss_is_refused_with_the_ways_out()
     ("batch_size", "share", "expected"), [(16, 0.5, 16), (16, 0.8, 64), (8, 0.25, 3), (4, 0.01, 1)]
 )
 def test_replayed_images_are_their_share_of_a_step(batch_size, share, expected):
-    assert replayed_per_step(config_of(batch_size=batch_size, replay_share=share)) == expected
+    assert replayed_per_step(config_of(batch_size=batch_size, replay_share=share), 4, 2) == expected
+
+
+def test_the_share_of_old_classes_can_take_the_place_of_a_fixed_share():
+    config = config_of(batch_size=16, replay_share_rule="classes")
+    assert [replayed_per_step(config, n_old, 10) for n_old in (10, 30, 50)] == [16, 48, 80]  # r / (1 - r) = n_old / 10

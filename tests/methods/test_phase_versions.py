@@ -43,11 +43,14 @@ from tune_cl.streams import Place
 RECORDED = Path(__file__).parent / "phase_checksums.json"
 TOLERANCE = 1e-4  # of the largest number of its group; see the module's docstring
 
+HEADS = {"lucir": "cosine", "cosine.finetune": "cosine", "podnet": "proxies", "proxies.finetune": "proxies"}
+
 Numbers = dict[str, list[float]]  # group (a loss term, or one view of a network) -> its numbers
 
 # Settings under which each kind is recorded; three epochs of one step each, or three steps. Where a kind has more than
 # one way to compute its losses, each has a variant.
 _CLASSIFIER = {"epochs": 3, "batch_size": 64, "learning_rate": 0.01, "weight_decay": 0.1, "schedule": "constant"}
+_HOST = {**_CLASSIFIER, "optimizer": "sgd"}
 _GAN = {"steps": 3, "learning_rate": 0.01, "r1_gamma": 5.0, "r1_interval": 2, "ema_ramp": 1.0}
 _FIXED = {**_GAN, "augmentation": "fixed", "augmentation_p": 0.6}
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -75,6 +78,35 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         }
         for kind in ("genifer.classifier", "oracle.classifier")
     },
+    "base.classifier of icarl": {"bce": {**_CLASSIFIER, "optimizer": "sgd", "loss": "bce"}},
+    "cosine.base.classifier": {"sgd": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0}},
+    "proxies.base.classifier": {
+        "nca": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0},
+        "ce": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0, "loss": "ce", "proxies": 3},
+    },
+    "base.memory": {"herding": {"size": 5}, "random": {"size": 5, "selection": "random"}},
+    "memory": {"as before": {}},
+    "il_baseline.classifier": {
+        "ce": {**_HOST, "weighting": "fixed"},
+        "balanced": {**_HOST, "loss": "balanced"},
+        "posthoc, steps_50_75": {**_HOST, "loss": "posthoc", "tau": 0.5, "schedule": "steps_50_75"},
+        "class_balanced": {**_HOST, "sampler": "class_balanced"},
+    },
+    "icarl.classifier": {
+        "ce": _HOST,
+        "relaxed": {**_HOST, "loss": "relaxed"},
+        "balanced_bce": {**_HOST, "loss": "balanced_bce"},
+    },
+    "lucir.classifier": {
+        "ce": _HOST,
+        "balanced, trained": {**_HOST, "loss": "balanced", "old_head": "trained", "imprint": False},
+    },
+    "podnet.classifier": {
+        "nca": _HOST,
+        "balanced, trained": {**_HOST, "loss": "balanced", "old_head": "trained", "imprint": False},
+    },
+    "cosine.finetune": {"head": _HOST, "all": {**_HOST, "trains": "all"}},
+    "proxies.finetune": {"nca": _HOST, "ce": {**_HOST, "loss": "ce"}},
     "genifer.base.generator": {
         "fixed": _FIXED,
         "adaptive": _GAN,
@@ -92,11 +124,13 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 def kinds() -> dict[str, tuple[str, int, Phase]]:
     """Every kind of phase, with a method that has it and the increment at which it runs."""
     found: dict[str, tuple[str, int, Phase]] = {}
-    for name in method_names():
+    for name in sorted(method_names(), key=lambda name: name == "image_replay"):  # which has genifer's phases
         method = get_method(name)
         for t, phases in ((0, method.base), (1, method.increment)):
             for phase in phases:
-                found.setdefault(phase.kind, (name, t, phase))
+                first = found.setdefault(phase.kind, (name, t, phase))
+                if phase.run is not first[2].run:  # one kind, so that stages are shared; more losses than the first has
+                    found[f"{phase.kind} of {name}"] = (name, t, phase)
     return found
 
 
@@ -107,15 +141,19 @@ def train(kind: str, changes: Mapping[str, Any]) -> PhaseResult:
     context = PhaseContext(Place(7, t, phase.name), CPU)
     torch.set_default_dtype(torch.float64)
     try:
-        state = _untrained_state(n_classes=6 if kind == "genifer.generator" else 4)
-        return phase.run(config, phase_data(t, with_past=phase.sees_past), state, context)
+        after_classifier = phase.name in ("generator", "finetune", "memory") and t > 0
+        head = next((head for start, head in HEADS.items() if kind.startswith(start)), "linear")
+        state = _untrained_state(n_classes=6 if after_classifier else 4, head=head)
+        memory = state["memory"] if phase.sees_memory else None
+        return phase.run(config, phase_data(t, with_past=phase.sees_past, memory=memory), state, context)
     finally:
         torch.set_default_dtype(torch.float32)
 
 
-def _untrained_state(n_classes: int) -> dict[str, Component]:
+def _untrained_state(n_classes: int, head: str) -> dict[str, Component]:
     """Networks with initial weights, so that a change of one phase is no change of those that follow it."""
-    classifier = new_classifier(ClassifierShape("small_cnn", 8, (1, 28, 28), n_classes), 1).train()
+    shape = ClassifierShape("small_cnn", 8, (1, 28, 28), n_classes, head=head, proxies=3, scale=4.0)
+    classifier = new_classifier(shape, 1).train()
     with torch.no_grad():
         classifier(phase_data(0).new.images / 255)  # batch-norm statistics other than 0 and 1
         classifier.head.weight.mul_(10)  # a teacher that says something
@@ -125,12 +163,17 @@ def _untrained_state(n_classes: int) -> dict[str, Component]:
         "classifier": save_classifier(classifier),
         "generator": save_generator(generator),
         "discriminator": Component("discriminator", {**discriminator.settings, "stage": 4}, discriminator.tensors),
+        "memory": Component(
+            "memory",
+            {"budget": "total", "size": 12, "selection": "herding"},
+            {"labels": torch.arange(4).repeat_interleave(3), "positions": torch.tensor([5, 0, 9] * 4)},
+        ),
     }
 
 
 def checksum(kind: str, changes: Mapping[str, Any]) -> Numbers:
     """A few numbers that tell what three steps of a phase compute."""
-    one = {**changes, "steps": 1} if "steps" in changes else {**changes, "epochs": 1}
+    one = {**changes, **{name: 1 for name in ("steps", "epochs") if name in changes}}
     first, third = train(kind, one), train(kind, changes)
     numbers: Numbers = {f"loss {term}": [value] for term, value in sorted(third.losses.items())}
     numbers |= {f"metric {name}": [value] for name, value in sorted(third.metrics.items())}
@@ -143,11 +186,14 @@ def checksum(kind: str, changes: Mapping[str, Any]) -> Numbers:
 
 
 def _flat(component: Component) -> torch.Tensor:
-    """All floating tensors in one, float64, in order of their names."""
+    """All floating tensors in one, float64, in order of their names; what is no network holds integers, too."""
     tensors = [component.tensors[name] for name in sorted(component.tensors)]
+    if component.kind in ("memory", "class_means"):
+        return torch.cat([tensor.flatten().double() for tensor in tensors])
     floating = [tensor.flatten() for tensor in tensors if tensor.is_floating_point()]
-    assert all(tensor.dtype == torch.float64 for tensor in floating)
-    return torch.cat(floating)
+    exact = [tensor for name, tensor in component.tensors.items() if name != "adjustment"]
+    assert all(tensor.dtype in (torch.float64, torch.int64) for tensor in exact)
+    return torch.cat([tensor.double() for tensor in floating])
 
 
 def _summary(values: torch.Tensor) -> list[float]:
@@ -212,6 +258,14 @@ def test_a_phase_computes_what_its_version_computed(kind, variant):
         ("genifer.classifier", "relaxed, teacher in train mode", {"teacher_batch_norm": "eval"}),
         ("oracle.classifier", "hard, balanced", {"replay_labels": "soft", "loss": "ce"}),
         ("joint.classifier", "sgd", {"replay_share": 0.4}),
+        ("il_baseline.classifier", "ce", {"weight_kd": 1.1}),
+        ("il_baseline.classifier", "balanced", {"tau": 0.9}),
+        ("icarl.classifier", "balanced_bce", {"loss": "bce"}),
+        ("lucir.classifier", "ce", {"margin": 0.4}),
+        ("lucir.classifier", "balanced, trained", {"alpha": 1.2}),
+        ("podnet.classifier", "nca", {"weight_flat": 1.1}),
+        ("podnet.classifier", "nca", {"margin": 0.55}),
+        ("proxies.finetune", "nca", {"margin": 0.5}),
         ("genifer.base.generator", "fixed", {"r1_gamma": 0.0}),
         ("genifer.base.generator", "fixed", {"r1_gamma": 2.5}),
         ("genifer.base.generator", "fixed", {"ema_ramp": 0.9}),

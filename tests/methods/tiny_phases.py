@@ -33,6 +33,9 @@ TINY: dict[str, Any] = {
     "increment.classifier.epochs": 1,
     "increment.classifier.batch_size": 8,
     "increment.classifier.learning_rate": 0.01,
+    "increment.finetune.epochs": 0,
+    "increment.finetune.batch_size": 8,
+    "base.memory.size": 3,
     "increment.generator.steps": 3,
     "increment.generator.batch_size": 8,
 }
@@ -54,14 +57,16 @@ def tiny_config(method: Method, changes: Mapping[str, Any] | None = None) -> Any
 
 def subtree(method: str, path: str, changes: Mapping[str, Any] | None = None) -> Any:
     """One phase's own configuration, e.g. `subtree("genifer", "increment.generator", {"steps": 1})`."""
-    config = tiny_config(get_method(method), {f"{path}.{name}": value for name, value in (changes or {}).items()})
+    node: Any = get_method(method).config()
     for name in path.split("."):
-        config = getattr(config, name)
-    return config
+        node = getattr(node, name)
+    prefix = f"{path}."
+    known = {p.removeprefix(prefix): v for p, v in TINY.items() if p.startswith(prefix)}
+    return type(node).model_validate({**{n: v for n, v in known.items() if hasattr(node, n)}, **(changes or {})})
 
 
-def phase_data(t: int, with_past: bool = False) -> PhaseData:
-    """What a phase receives at increment t of the tiny stream."""
+def phase_data(t: int, with_past: bool = False, memory: Component | None = None) -> PhaseData:
+    """What a phase receives at increment t of the tiny stream; `memory` names the exemplars that it sees."""
     stream = tiny_stream()
     n_old = stream.n_seen(t - 1) if t else 0
     past = [stream.training(i) for i in range(t)] if with_past else []
@@ -72,8 +77,21 @@ def phase_data(t: int, with_past: bool = False) -> PhaseData:
         n_new=stream.n_seen(t) - n_old,
         n_stream=stream.n_classes,
         preprocessing=stream.preprocessing,
+        image_shape=stream.image_shape,
         past=LabelledImages(torch.cat([p.images for p in past]), torch.cat([p.labels for p in past])) if past else None,
+        memory=None if memory is None else exemplars(memory),
     )
+
+
+def exemplars(memory: Component) -> LabelledImages:
+    """The images that a memory names, picked one by one."""
+    stream = tiny_stream()
+    picked = []
+    for label, position in zip(memory.tensors["labels"].tolist(), memory.tensors["positions"].tolist(), strict=True):
+        own = next(t for t in range(stream.horizon + 1) if label in stream.classes(t))
+        data = stream.training(own)
+        picked.append(data.images[data.labels == label][position])
+    return LabelledImages(torch.stack(picked), memory.tensors["labels"].clone())
 
 
 def phase_context(t: int, phase: str, train_seed: int = 0) -> PhaseContext:
@@ -91,7 +109,9 @@ def run_phase(
     """Run one phase on the tiny stream; changes are to its own subtree."""
     phase = phase_of(method, t, name)
     config = subtree(method, f"{'base' if t == 0 else 'increment'}.{name}", changes)
-    return phase.run(config, phase_data(t, with_past=phase.sees_past and t > 0), dict(state), phase_context(t, name))
+    memory = state.get("memory") if phase.sees_memory else None
+    data = phase_data(t, with_past=phase.sees_past and t > 0, memory=memory)
+    return phase.run(config, data, dict(state), phase_context(t, name))
 
 
 @cache

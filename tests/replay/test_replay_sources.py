@@ -1,13 +1,16 @@
 """Replay sources: every old class equally often, valid pixels, draws that depend on their place alone."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import stats
 
 from tune_cl.nets import Generator, GeneratorShape, new_generator
 from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
-from tune_cl.streams import LabelledImages, Pixels, Place, Preprocessing
+from tune_cl.streams import FileImages, ImageFiles, LabelledImages, Pixels, Place, Preprocessing
 
 CPU = torch.device("cpu")
 N_OLD = 7
@@ -37,7 +40,7 @@ def generator_source(place: Place = PLACE) -> GeneratorReplay:
 
 
 def oracle_source(place: Place = PLACE) -> OracleReplay:
-    return OracleReplay(unequal_past(), N_OLD, PIXELS, place, CPU)
+    return OracleReplay(unequal_past(), PIXELS, place, CPU)
 
 
 SOURCES = pytest.mark.parametrize("source", [generator_source(), oracle_source()], ids=["generator", "oracle"])
@@ -108,6 +111,34 @@ def test_the_oracle_replays_real_images_of_the_label_each_equally_often():
         counts = np.unique(numbers[labels.numpy() == label], return_counts=True)[1]
         assert len(counts) == 3 * (label + 1)
         assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_a_small_generators_images_are_brought_to_the_size_that_is_asked_for():
+    source = GeneratorReplay(wild_generator(), N_OLD, PIXELS, PLACE, CPU, size=16)
+    small, large = generator_source().draw(4, "replay", 2), source.draw(4, "replay", 2)
+    assert torch.equal(small.labels, large.labels) and large.images.shape == (4, 3, 16, 16)
+    assert (large.images >= PIXELS.black).all() and (large.images <= PIXELS.white).all()
+    raw = wild_generator()
+    random = PLACE.generator("replay", 2)
+    labels = torch.randint(N_OLD, (4,), generator=random)
+    images = raw(raw.draw_latents(4, random), labels, raw.draw_noise(4, random))
+    doubled = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
+    assert torch.equal(large.images, doubled.clamp(PIXELS.black, PIXELS.white))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_oracle_replays_the_same_from_files_as_from_memory(tmp_path, workers):
+    past = unequal_past()
+    for number, image in enumerate(past.images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{number}.png")
+    names = np.array([f"{number}.png".encode() for number in range(len(past))])
+    files = FileImages(ImageFiles(str(tmp_path), names, 8), past.labels)
+    source, expected = OracleReplay(files, PIXELS, PLACE, CPU, workers), oracle_source()
+    for purpose, step in (("judge", 0), ("replay", 4), ("replay", 5), ("replay", 6)):
+        drawn, known = source.draw(16, purpose, step), expected.draw(16, purpose, step)
+        assert torch.equal(drawn.images, known.images) and torch.equal(drawn.labels, known.labels)
+    source.close()
+    assert not multiprocessing.active_children()
 
 
 def test_the_generator_is_not_trained_by_replaying():

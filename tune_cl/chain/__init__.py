@@ -1,11 +1,13 @@
 """Stage keys, the stage store, running a chain, scoring. Knows neither Ray nor Optuna."""
 
+from tune_cl.chain._backbone import PRETRAINED, backbone_of, read_named_backbone
 from tune_cl.chain._chain import Chain, Increment, Progress, device_of
 from tune_cl.chain._checkpoint import PhaseCheckpoint
 from tune_cl.chain._forecast import Forecast, forecast
 from tune_cl.chain._inventory import Ages, Entry, Holdings, Inventory, Leftover
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import FileLeases, Lease, Leases, LeaseTimes
+from tune_cl.chain._phase_data import phase_data
 from tune_cl.chain._pins import LivePin, PinRecord, Pins, PinTimes
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
@@ -16,6 +18,7 @@ from tune_cl.chain._winners import winner_keys, winners_in
 
 __all__ = [
     "CHECKPOINT_SECONDS",
+    "PRETRAINED",
     "Ages",
     "Chain",
     "Entry",
@@ -44,12 +47,15 @@ __all__ = [
     "Upkeep",
     "Verified",
     "accuracy_row",
+    "backbone_of",
     "bytes_text",
     "correct_per_image",
     "device_of",
     "forecast",
     "metrics",
+    "phase_data",
     "planned_keys",
+    "read_named_backbone",
     "stage_ingredients",
     "stage_key",
     "verify",

@@ -13,16 +13,18 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from tune_cl.chain._backbone import backbone_of
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import Lease
+from tune_cl.chain._phase_data import phase_data
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
 from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import CLASSIFIER, Diverged, Phase, PhaseContext, PhaseData, get_method
-from tune_cl.nets import Classifier, Component, build_classifier
+from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
+from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.records import IncrementRow, RunConfig, StageUse, describe_validation
-from tune_cl.streams import LabelledImages, Pixels, Place, Stream
+from tune_cl.streams import Pixels, Place, Stream, default_workers
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Chain:
         trial: number in a search, for the rows.
         payer: who trains here; a stage that it trained in an earlier life (before an interrupt, say) is told as trained
             by this chain, not as reused. None: this object alone.
+        loader_workers: processes that decode image files ahead, for streams whose images are not in memory; None: up to
+            four. What is computed does not depend on it.
+        backbone: the weights that the configuration names as `base.classifier.pretrained`, where it names any.
     """
 
     def __init__(
@@ -69,10 +74,14 @@ class Chain:
         node: str | None = None,
         trial: int = 0,
         payer: str | None = None,
+        loader_workers: int | None = None,
+        backbone: Backbone | None = None,
     ) -> None:
         self._run, self._stream, self._store, self._on_progress = run, stream, store, on_progress
         self._node, self._trial = node or socket.gethostname(), trial
         self._payer = payer or uuid.uuid4().hex
+        in_files = default_workers() if loader_workers is None else loader_workers
+        self._loader_workers = 0 if stream.resident else in_files
         self._method = get_method(run.method)
         try:
             self._config = self._method.config.model_validate(run.parameters)
@@ -83,6 +92,7 @@ class Chain:
                 f"horizon {run.horizon}: {stream.name} has {stream.horizon} increments after its base task"
             )
         self._method.check_fit(self._config, stream.image_shape)
+        self._backbone = backbone_of(self._config, backbone, stream.image_shape[0])
         self._device = device_of(run.device)
         self._numerics = Numerics.of(run.device, run.threads)
         self._state: dict[str, Component] = {}
@@ -112,13 +122,13 @@ class Chain:
         stages: list[tuple[Phase, Stage]] = []
         self._used = []
         with _threads(self._run.threads):
-            for phase in self._method.phases(t, self._run.horizon):
+            for phase in self._method.phases(self._config, t, self._run.horizon):
                 stage, use = self._stage(phase, t, state, key)
                 state.update(stage.changed)
                 key = stage.record.key
                 stages.append((phase, stage))
                 self._used.append(use)
-            row = self._row(t, stages, build_classifier(state[CLASSIFIER]).to(self._device))
+            row = self._row(t, stages, state)
         self._state, self._key = state, key
         self._rows.append(row)
         previews = [stage.preview for _, stage in stages if stage.preview is not None]
@@ -176,10 +186,14 @@ class Chain:
             if self._on_progress(Progress(t, phase.name, step, steps)):
                 checkpoint.urge()
 
-        context = PhaseContext(Place(self._run.train_seed, t, phase.name), self._device, progress, checkpoint)
+        place = Place(self._run.train_seed, t, phase.name)
+        from_file = self._backbone if (t, phase.name) == (0, CLASSIFIER) else None
+        weights = from_file.tensors if from_file else None
+        context = PhaseContext(place, self._device, progress, checkpoint, weights, self._loader_workers)
         subtree = self._method.subtree(self._config, t, phase)
         try:
-            result = phase.run(subtree, self._data(phase, t), state, context)
+            with context.closing:
+                result = phase.run(subtree, phase_data(self._stream, phase, t, state), state, context)
         except Diverged:
             checkpoint.remove()  # it would diverge again
             raise
@@ -231,31 +245,25 @@ class Chain:
         subtree = self._method.subtree(self._config, t, phase)
         return stage_ingredients(parent, self._stream.identity(t), self._run.train_seed, phase, subtree, self._numerics)
 
-    def _data(self, phase: Phase, t: int) -> PhaseData:
-        """The tensors of increment t; of the past only for a phase that declares it."""
-        stream = self._stream
-        n_old = stream.n_seen(t - 1) if t else 0
-        past = None
-        if phase.sees_past and t:
-            parts = [stream.training(i) for i in range(t)]
-            past = LabelledImages(torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]))
-        return PhaseData(
-            increment=t,
-            new=stream.training(t),
-            n_old=n_old,
-            n_new=stream.n_seen(t) - n_old,
-            n_stream=stream.n_classes,
-            preprocessing=stream.preprocessing,
-            past=past,
-        )
-
-    def _row(self, t: int, stages: list[tuple[Phase, Stage]], classifier: Classifier) -> IncrementRow:
+    def _row(self, t: int, stages: list[tuple[Phase, Stage]], state: Mapping[str, Component]) -> IncrementRow:
+        classifier = build_classifier(state[CLASSIFIER]).to(self._device)
         pixels = Pixels(self._stream.preprocessing, self._device)
         validation = [self._stream.validation(i) for i in range(t + 1)]
-        correct = [correct_per_image(classifier, part.images, part.labels, pixels) for part in validation]
-        rows = [row.accuracy_row for row in self._rows] + [accuracy_row(correct)]
-        scores = metrics(rows, [len(part.labels) for part in validation])
-        measured = {f"val/{name}": value for name, value in scores.items()}
+        means = state[CLASS_MEANS].tensors["means"].to(self._device) if self._method.nearest_mean else None
+        linear, nearest = [], []
+        for part in validation:
+            correct = correct_per_image(classifier, part, pixels, means, self._loader_workers)
+            linear.append(correct.linear)
+            nearest.append(correct.nearest_mean)
+        counts = [len(part) for part in validation]
+        rows = [row.accuracy_row for row in self._rows] + [accuracy_row(linear)]
+        measured = {f"val/{name}": value for name, value in metrics(rows, counts).items()}
+        nearest_mean_row = None
+        if means is not None:
+            nearest_mean_row = accuracy_row([part for part in nearest if part is not None])
+            before = [row.nearest_mean_row for row in self._rows if row.nearest_mean_row is not None]
+            scores = metrics([*before, nearest_mean_row], counts)
+            measured |= {f"val/nme/{name}": value for name, value in scores.items()}
         measured["replay_accuracy"] = next(
             (s.record.metrics["replay_accuracy"] for _, s in stages if "replay_accuracy" in s.record.metrics), None
         )
@@ -264,6 +272,7 @@ class Chain:
             increment=t,
             metrics={**measured, **self._costs()},
             accuracy_row=rows[-1],
+            nearest_mean_row=nearest_mean_row,
             losses={f"{phase.name}/{term}": v for phase, s in stages for term, v in s.record.losses.items()},
             stages=list(self._used),
             node=self._node,

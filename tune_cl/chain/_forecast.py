@@ -48,9 +48,9 @@ def forecast(run: RunConfig, stream: Stream, stored: Mapping[str, StageRecord]) 
     seconds: dict[int, list[float | None]] = {}
     known = True
     for t in range(run.horizon + 1):
-        n_images = len(stream.training(t).labels)
-        for phase in method.phases(t, run.horizon):
-            n = phase.images(method.subtree(config, t, phase), n_images)
+        sizes = method.sizes(config, stream.n_training(t), stream.classes(t).start, len(stream.classes(t)))
+        for phase in method.phases(config, t, run.horizon):
+            n = phase.images(method.subtree(config, t, phase), sizes)
             exact = stored.get(keys[t, phase.name])
             known = known and exact is not None
             rate = None if exact else _seconds_per_image(phase.kind, run, stream, stored.values())

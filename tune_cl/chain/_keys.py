@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tune_cl.methods import Phase, Settings
+from tune_cl.methods import Phase, Settings, keyed
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def stage_ingredients(
         "stream": dict(stream),
         "train_seed": train_seed,
         "phase": {"name": phase.name, "kind": phase.kind, "version": phase.version},
-        "hyperparameters": hyperparameters.model_dump(mode="json"),
+        "hyperparameters": keyed(hyperparameters),
         "numerics": asdict(numerics),
     }
 

@@ -26,7 +26,7 @@ def planned_keys(run: RunConfig, stream: Stream) -> list[tuple[int, str, str]]:
     keys: list[tuple[int, str, str]] = []
     parent: str | None = None
     for t in range(run.horizon + 1):
-        for phase in method.phases(t, run.horizon):
+        for phase in method.phases(config, t, run.horizon):
             subtree = method.subtree(config, t, phase)
             parent = stage_key(stage_ingredients(parent, stream.identity(t), run.train_seed, phase, subtree, numerics))
             keys.append((t, phase.name, parent))

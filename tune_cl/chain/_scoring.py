@@ -1,26 +1,48 @@
 """Scoring: accuracies per increment on raw logits, and the metrics of class-incremental learning made of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tune_cl.nets import Classifier
-from tune_cl.streams import Pixels
+from tune_cl.nets import POOLED, Classifier
+from tune_cl.replay import nearest_mean
+from tune_cl.streams import ImageSource, Pixels, in_turn
 
-_BATCH = 500
+_MOST_IMAGES, _MOST_PIXELS = 500, 5_000_000  # in one batch
+
+
+@dataclass(frozen=True)
+class Correct:
+    """Which images are classified right: (N,) bool on the CPU."""
+
+    linear: Tensor  # by the largest logit, less the post-hoc adjustment where there is one
+    nearest_mean: Tensor | None  # by the nearest class mean
 
 
 @torch.no_grad()
-def correct_per_image(classifier: Classifier, images: Tensor, labels: Tensor, pixels: Pixels) -> Tensor:
-    """Which images (N, C, H, W) uint8 are classified right by the largest raw logit: (N,) bool on the CPU."""
-    device = classifier.head.weight.device
+def correct_per_image(
+    classifier: Classifier, images: ImageSource, pixels: Pixels, means: Tensor | None = None, workers: int = 0
+) -> Correct:
+    """Classify images without augmentation: their central square, where they are stored larger than networks see them.
+
+    Args:
+        classifier: put in eval mode.
+        images: with labels as stream class indices.
+        pixels: their pixel space on the classifier's device.
+        means: (classes, D) class means for the nearest-mean read-out, or None for none.
+        workers: processes that decode image files ahead.
+    """
     classifier.eval()
-    parts = [
-        classifier(pixels.normalise(batch.to(device))).argmax(1).cpu() == batch_labels
-        for batch, batch_labels in zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
-    ]
-    return torch.cat(parts)
+    linear, nearest = [], []
+    batch = max(1, min(_MOST_IMAGES, _MOST_PIXELS // (pixels.preprocessing.stored_size or 1) ** 2))
+    for stored, labels in in_turn(images, batch, pixels.black.device, workers):
+        seen = pixels.see(stored)
+        linear.append((classifier.predict(seen).argmax(1) == labels).cpu())
+        if means is not None:
+            nearest.append((nearest_mean(classifier.features(seen, POOLED), means) == labels).cpu())
+    return Correct(torch.cat(linear), torch.cat(nearest) if means is not None else None)
 
 
 def accuracy_row(correct: Sequence[Tensor]) -> list[float]:

@@ -259,7 +259,7 @@ class _Workers:
         key: str | None = None
         for increment in range(self._horizon + 1):
             uses: list[StageUse] = []
-            for phase in self._method.phases(increment, self._horizon):
+            for phase in self._method.phases(config, increment, self._horizon):
                 subtree = self._method.subtree(config, increment, phase)
                 place = {"increment": increment}
                 key = stage_key(stage_ingredients(key, place, run.train_seed, phase, subtree, _NUMERICS))

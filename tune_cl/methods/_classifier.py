@@ -1,44 +1,77 @@
 """Classifier phases without replay: the base task, plain fine-tuning, LwF and joint training."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, log_prior, shifted_cross_entropy
-from tune_cl.methods._phase import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._batches import RealBatches
+from tune_cl.methods._phase import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Sizes, State
 from tune_cl.methods._training import ClassifierTraining, train_classifier
 from tune_cl.methods._tree import parameter
 from tune_cl.nets import (
     Classifier,
     ClassifierShape,
     build_classifier,
-    crop_and_flip,
+    fixed_width,
     grow_head,
+    load_backbone,
     new_classifier,
     save_classifier,
 )
-from tune_cl.streams import Batches, LabelledImages, Pixels
+from tune_cl.streams import ImageSource, join
 
 
 class BaseClassifier(ClassifierTraining):
     """The base task's classifier: its network and how it is trained."""
 
-    network: Literal["small_cnn", "resnet18_cifar"] = parameter(
-        "resnet18_cifar", "small_cnn: five convolutions for 28x28 on a CPU", source="genifer"
+    network: Literal["small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet18"] = parameter(
+        "resnet18_cifar",
+        "small_cnn: five convolutions for 28x28 on a CPU; resnet18: ImageNet's, for 224x224",
+        source="genifer",
     )
-    width: int = parameter(64, "channels after the stem (resnet18_cifar: 64)", ge=1, le=1024, source="genifer")
+    width: int = parameter(
+        64,
+        "channels after the stem (resnet18_cifar, resnet18: 64; resnet32_cifar: 16)",
+        ge=1,
+        le=1024,
+        source="genifer",
+    )
+    pretrained: str = parameter(
+        "none", "SHA-256 of the weights file of --backbone-weights; only resnet18", source="own", later=True
+    )
     batch_size: int = parameter(32, "images in one step", ge=1, source="genifer")
     optimizer: Literal["sgd", "adamw", "radam"] = parameter("sgd", "sgd has Nesterov momentum 0.9", source="genifer")
     learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="genifer")
 
     @model_validator(mode="after")
     def _width_exists(self) -> "BaseClassifier":
-        if self.network == "resnet18_cifar" and self.width != 64:
+        width = fixed_width(self.network)
+        if width is not None and self.width != width:
             raise ValueError(
-                f"network 'resnet18_cifar' has width 64, not {self.width}: set width: 64, or use small_cnn"
+                f"network '{self.network}' has width {width}, not {self.width}: set width: {width}, or use small_cnn"
+            )
+        return self
+
+    @field_validator("pretrained")
+    @classmethod
+    def _is_a_hash(cls, value: str) -> str:
+        if value != "none" and not re.fullmatch("[0-9a-f]{64}", value):
+            raise ValueError(
+                f"{value!r} is neither 'none' nor a SHA-256 (64 hex digits, small letters); --backbone-weights FILE "
+                "sets that of a file"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> "BaseClassifier":
+        if self.pretrained != "none" and self.network != "resnet18":
+            raise ValueError(
+                f"pretrained weights are for network 'resnet18', not '{self.network}': set network: resnet18"
             )
         return self
 
@@ -73,10 +106,29 @@ class JointIncrement(ClassifierTraining):
 
 
 def train_base(config: BaseClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
-    """Cross-entropy on the base classes, from initial weights."""
-    shape = ClassifierShape(config.network, config.width, tuple(data.new.images.shape[1:]), data.n_new)  # type: ignore[arg-type]
+    """Cross-entropy on the base classes, from initial weights or pretrained ones."""
+    return train_base_with(config, data, context, cross_entropy)
+
+
+def train_base_with(
+    config: BaseClassifier,
+    data: PhaseData,
+    context: PhaseContext,
+    loss_of: Callable[[Classifier, Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]],
+    *,
+    head: str = "linear",
+    proxies: int = 10,
+    scale: float = 1.0,
+) -> PhaseResult:
+    """Train a new classifier with some head by some loss on the base classes."""
+    shape = ClassifierShape(
+        config.network, config.width, data.image_shape, data.n_new, head=head, proxies=proxies, scale=scale
+    )
     classifier = new_classifier(shape, context.place.seed("weights"))
-    return train_on_images(classifier, config, data.new, config.batch_size, data, context)
+    if config.pretrained != "none":
+        assert context.backbone is not None
+        load_backbone(classifier, context.backbone)
+    return train_on_images(classifier, config, data.new, config.batch_size, data, context, loss_of=loss_of)
 
 
 def fine_tune(config: ReplayFreeIncrement, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
@@ -87,9 +139,7 @@ def fine_tune(config: ReplayFreeIncrement, data: PhaseData, state: State, contex
 def train_jointly(config: JointIncrement, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Cross-entropy on all real images seen so far, as many steps and images in a step as the oracle has."""
     assert data.past is not None
-    everything = LabelledImages(
-        torch.cat([data.past.images, data.new.images]), torch.cat([data.past.labels, data.new.labels])
-    )
+    everything = join([data.past, data.new])
     return train_on_images(grown(state, data, context), config, everything, joint_batch(config), data, context)
 
 
@@ -124,7 +174,7 @@ def cross_entropy(classifier: Classifier, images: Tensor, labels: Tensor) -> tup
 def train_on_images(
     classifier: Classifier,
     config: ClassifierTraining,
-    images: LabelledImages,
+    images: ImageSource,
     batch_size: int,
     data: PhaseData,
     context: PhaseContext,
@@ -143,14 +193,14 @@ def classifier_steps(config: ClassifierTraining, n_images: int) -> int:
     return config.epochs * -(-n_images // config.batch_size)
 
 
-def real_images(config: ClassifierTraining, n_images: int) -> int:
+def real_images(config: ClassifierTraining, sizes: Sizes) -> int:
     """Images that a phase without replay trains on."""
-    return classifier_steps(config, n_images) * config.batch_size
+    return classifier_steps(config, sizes.images) * config.batch_size
 
 
-def joint_images(config: JointIncrement, n_images: int) -> int:
+def joint_images(config: JointIncrement, sizes: Sizes) -> int:
     """Images that joint training trains on."""
-    return classifier_steps(config, n_images) * joint_batch(config)
+    return classifier_steps(config, sizes.images) * joint_batch(config)
 
 
 def joint_batch(config: JointIncrement) -> int:
@@ -167,32 +217,3 @@ def grown(state: State, data: PhaseData, context: PhaseContext) -> Classifier:
 def new_class_counts(data: PhaseData) -> Tensor:
     """Real images of each new class: (n_new,) float32."""
     return torch.bincount(data.new.labels - data.n_old, minlength=data.n_new).float()
-
-
-class RealBatches:
-    """Batches of real images on the device, cropped and flipped, each sample on its own."""
-
-    def __init__(self, images: LabelledImages, batch_size: int, data: PhaseData, context: PhaseContext) -> None:
-        self._images, self._labels = images.images.to(context.device), images.labels.to(context.device)
-        self._batches = Batches(len(images.labels), batch_size, context.place)
-        self._augment = Augment(data, context)
-        self._pixels = self._augment.pixels
-
-    def draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """Normalised augmented images (B, C, H, W) float32 and labels (B,) of a step."""
-        index = self._batches.indices(step).to(self._images.device)
-        return self._augment(self._pixels.normalise(self._images[index]), "augment", step), self._labels[index]
-
-
-class Augment:
-    """The stream's own augmentation (crop and flip) in normalised pixel space."""
-
-    def __init__(self, data: PhaseData, context: PhaseContext) -> None:
-        self.pixels = Pixels(data.preprocessing, context.device)
-        self._preprocessing, self._context = data.preprocessing, context
-
-    def __call__(self, images: Tensor, purpose: str, step: int) -> Tensor:
-        """Augment a batch; the draws depend on the place, the purpose and the step only."""
-        random = self._context.place.generator(purpose, step, self._context.device)
-        padding, flip = self._preprocessing.crop_padding, self._preprocessing.flip
-        return crop_and_flip(images, padding, flip, random, fill=self.pixels.black.flatten())

@@ -3,6 +3,7 @@
 Real and fake images are augmented in image space, go through the frozen classifier up to the matching stage, and only
 then reach the discriminator:
 L_D = softplus(D(f(fake))) + softplus(-D(f(real))) + R1, L_G = softplus(-D(f(fake))) + weight * L1(old image, image).
+A generator may make smaller images than the stream's: real ones are brought to its size and back like its own.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
-from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Stateful
+from tune_cl.methods._batches import fed
+from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, Stateful
 from tune_cl.methods._training import LossTail, check_finite, check_weights
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import (
@@ -29,7 +31,7 @@ from tune_cl.nets import (
     save_discriminator,
     save_generator,
 )
-from tune_cl.streams import Batches, Pixels
+from tune_cl.streams import Batches, Pixels, resize
 
 _BETAS = (0.0, 0.99)
 _PREVIEW = 8  # replayed images per class that a stage keeps for people to look at
@@ -67,14 +69,14 @@ class GeneratorTraining(Settings):
     augmentation_limit: float = parameter(0.5, "adaptive: largest p", ge=0, le=1, source="genifer")
 
 
-def game_images(config: GeneratorTraining, n_images: int = 0) -> int:
+def game_images(config: GeneratorTraining, sizes: Sizes | None = None) -> int:
     """Images that a phase trains on, real and fake; however many images the increment has."""
     return 2 * config.steps * config.batch_size
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What one step trains on; normalised images, the old half first at an increment."""
+    """What one step trains on; normalised images at the generator's size, the old half first at an increment."""
 
     real: Tensor  # (B, C, H, W): the old generator's images (pseudo-real), then real new images
     real_labels: Tensor  # (B,) int64
@@ -102,9 +104,9 @@ class Game:
         self.generator, self.discriminator, self.old = generator, discriminator, old
         self.average = build_generator(save_generator(generator)).to(context.device).eval().requires_grad_(False)
         self.pixels = Pixels(data.preprocessing, context.device)
-        self.images, self.labels = data.new.images.to(context.device), data.new.labels.to(context.device)
         self.n_old_images = config.batch_size // 2 if old is not None else 0
-        self.batches = Batches(len(self.labels), config.batch_size - self.n_old_images, context.place)
+        batches = Batches(len(data.new), config.batch_size - self.n_old_images, context.place)
+        self.feed = fed(data.new, batches, context)
         self.strength = AdaptiveStrength(
             target=config.augmentation_target, speed=config.augmentation_speed, maximum=config.augmentation_limit
         )
@@ -152,10 +154,10 @@ class Game:
         all old classes, and its real counterpart is what the old generator makes of the same latents, labels and noise.
         """
         device, place, n_old = self.context.device, self.context.place, self.data.n_old
-        index = self.batches.indices(step).to(device)
-        real, real_labels = self.pixels.normalise(self.images[index]), self.labels[index]
+        stored, real_labels = self.feed.at(step)
+        real = resize(self.pixels.normalise(stored), self.generator.shape.image_shape[1])
         random = place.generator("latents", step, device)
-        labels = n_old + torch.randint(self.data.n_new, (len(index),), generator=random, device=device)
+        labels = n_old + torch.randint(self.data.n_new, (len(real),), generator=random, device=device)
         latents = self.generator.draw_latents(self.config.batch_size, random)
         noise = self.generator.draw_noise(self.config.batch_size, random)
         if self.old is None:
@@ -169,12 +171,16 @@ class Game:
         return Draw(torch.cat([old_images, real]), torch.cat([old_labels, real_labels]), fake, labels, half)
 
     def features(self, images: Tensor, purpose: str, step: int) -> Tensor:
-        """Augment images and take them through the frozen classifier up to the matching stage."""
+        """Augment images at the generator's size and take them through the frozen classifier up to the matching stage.
+
+        In between they are brought to the size at which the stream stores images, and cut to what networks see.
+        """
         if self.config.augmentation != "off":
             random = self.context.place.generator(purpose, step, self.context.device)
             low, high = self.pixels.black.flatten(), self.pixels.white.flatten()
             images = augment(images, self.strength.p, random, low=low, high=high)
-        return self.classifier.features(images, self.stage)
+        seen = self.pixels.centre(resize(images, self.data.stored_size))
+        return self.classifier.features(seen, self.stage)
 
     def generator_objective(
         self, draw: Draw, fake_features: Tensor, image_weight: float

@@ -24,6 +24,15 @@ class BaseGenerator(GeneratorTraining):
     matching_stage: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
         4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer"
     )
+    image_size: int = parameter(
+        0,
+        "pixels of the generator's images, which are resized to the stream's, as real ones are for the game; 0: as "
+        "many as networks see",
+        ge=0,
+        le=1024,
+        source="genifer: 128 for CUB-200",
+        later=True,
+    )
     channels: int = parameter(512, "of the learned constant; halved at every doubling", ge=4, le=4096, source="genifer")
     start_size: int = parameter(4, "pixels of the learned constant", ge=1, le=64, source="genifer")
     latent_dim: int = parameter(512, "size of z", ge=1, le=4096, source="genifer")
@@ -47,14 +56,14 @@ class IncrementGenerator(GeneratorTraining):
 
 
 def check_generator_fits(config: BaseGenerator, image_shape: tuple[int, int, int]) -> None:
-    """Check that doublings of `start_size` reach the image's side, with at least one channel left at the end.
+    """Check that doublings of `start_size` reach the generated image's side, with at least one channel left at the end.
 
     Raises:
         TuneCLError: they do not.
     """
-    side = image_shape[1]
+    side = config.image_size or image_shape[1]
     starts = [side >> k for k in range(side.bit_length()) if side % (1 << k) == 0]
-    where = "parameters of genifer: base.generator"
+    where = "base.generator"
     if config.start_size not in starts:
         raise TuneCLError(
             f"{where}.start_size: no number of doublings takes {config.start_size} to images of {side} pixels; "
@@ -71,9 +80,9 @@ def check_generator_fits(config: BaseGenerator, image_shape: tuple[int, int, int
 def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Train a new generator on the base classes, with the base classifier as frozen feature extractor."""
     classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
-    image_shape = tuple(data.new.images.shape[1:])
+    size = config.image_size or data.image_shape[1]
     generator_shape = GeneratorShape(
-        image_shape,  # type: ignore[arg-type]
+        (data.image_shape[0], size, size),
         data.n_stream,
         config.latent_dim,
         config.style_dim,

@@ -1,6 +1,7 @@
 """What a phase is given, what it gives back, and how a method is put together from phases."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -9,10 +10,11 @@ from torch import Tensor
 
 from tune_cl.methods._tree import Settings
 from tune_cl.nets import Component
-from tune_cl.streams import LabelledImages, Place, Preprocessing
+from tune_cl.streams import ImageSource, Place, Preprocessing
 
 State = Mapping[str, Component]
 CLASSIFIER, GENERATOR, DISCRIMINATOR = "classifier", "generator", "discriminator"
+MEMORY, CLASS_MEANS = "memory", "class_means"
 
 
 class Diverged(RuntimeError):
@@ -21,18 +23,26 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class PhaseData:
-    """The tensors of one increment, and nothing of any other.
+    """The images of one increment, and nothing of any other.
 
-    `past` holds real images of the classes before, and only for phases that declare `sees_past` (oracle, joint).
+    `past` holds all real images of the classes before, and only for phases that declare `sees_past` (oracle, joint);
+    `memory` holds the exemplars that the chain's state names, for phases that declare `sees_memory`.
     """
 
     increment: int
-    new: LabelledImages  # images (N, C, H, W) uint8, labels (N,) int64 as stream class indices
+    new: ImageSource  # images (N, C, S, S) uint8, labels (N,) int64 as stream class indices
     n_old: int  # classes before this increment
     n_new: int  # classes that this increment brings
     n_stream: int  # classes of the whole stream: the one-hot width of generator and discriminator
     preprocessing: Preprocessing
-    past: LabelledImages | None = None
+    image_shape: tuple[int, int, int]  # (C, H, W) as networks see it
+    past: ImageSource | None = None
+    memory: ImageSource | None = None
+
+    @property
+    def stored_size(self) -> int:
+        """Side in pixels of the images as they come, before a crop to what networks see."""
+        return self.preprocessing.stored_size or self.image_shape[1]
 
 
 class Stateful(Protocol):
@@ -74,6 +84,9 @@ class PhaseContext:
     device: torch.device
     progress: Callable[[int, int], None] = lambda step, steps: None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    backbone: Mapping[str, Tensor] | None = None  # pretrained weights, where the base task's configuration names them
+    loader_workers: int = 0  # processes that decode image files ahead; none where images are in memory
+    closing: ExitStack = field(default_factory=ExitStack)  # closed when the phase has ended, however it did
 
     def steps(self, steps: int, parts: Mapping[str, Stateful]) -> Iterator[int]:
         """The steps of a training loop, from where a killed run of the phase left it.
@@ -101,21 +114,33 @@ class PhaseResult:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What is known of an increment before anything of it is trained."""
+
+    images: int  # real images of its classes
+    n_old: int
+    n_new: int
+    memory: int = 0  # exemplars of the classes before
+
+
+@dataclass(frozen=True)
 class Phase:
     """One training procedure inside an increment.
 
     `run` is called with the phase's own configuration subtree, its increment's tensors, its parent's state and a
-    context. `images(config, n)` says beforehand how many images it will train on where its increment has n of its own.
+    context. `images(config, sizes)` says beforehand how many images it will train on.
     `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version.
     """
 
-    name: Literal["classifier", "generator"]
+    name: Literal["classifier", "finetune", "memory", "generator"]
     kind: str
     version: int
     run: Callable[[Any, PhaseData, State, PhaseContext], PhaseResult]
-    images: Callable[[Any, int], int]
+    images: Callable[[Any, Sizes], int]
     sees_past: bool = False
+    sees_memory: bool = False
     for_successor: bool = False  # only of use to a later increment: skipped after the last one
+    needed: Callable[[Any], bool] = lambda config: True  # whether a configuration has this phase at all
 
 
 @dataclass(frozen=True)
@@ -123,7 +148,9 @@ class Method:
     """A named composition: its configuration tree and its phases at the base task and at an increment.
 
     `check_fit(config, image_shape)` raises TuneCLError where networks of this configuration cannot be built for images
-    (C, H, W), so that a chain refuses it before the first stage is trained.
+    (C, H, W), so that a chain refuses it before the first stage is trained. `memory(config, n_old)` says how many
+    exemplars of n_old classes are kept. `nearest_mean`: the classifier is scored by nearest class means as well, which
+    its memory phase leaves in the state.
     """
 
     name: str
@@ -132,11 +159,22 @@ class Method:
     base: tuple[Phase, ...]
     increment: tuple[Phase, ...]
     check_fit: Callable[[Any, tuple[int, int, int]], None] = lambda config, image_shape: None
+    memory: Callable[[Any, int], int] = lambda config, n_old: 0
+    nearest_mean: bool = False
 
-    def phases(self, increment: int, horizon: int) -> tuple[Phase, ...]:
+    def phases(self, config: Settings, increment: int, horizon: int) -> tuple[Phase, ...]:
         """The phases of an increment; what only a later increment would need is left out at the horizon."""
         phases = self.base if increment == 0 else self.increment
-        return tuple(phase for phase in phases if not (phase.for_successor and increment == horizon))
+        return tuple(
+            phase
+            for phase in phases
+            if not (phase.for_successor and increment == horizon)
+            and phase.needed(self.subtree(config, increment, phase))
+        )
+
+    def sizes(self, config: Settings, images: int, n_old: int, n_new: int) -> Sizes:
+        """What phases are told of an increment beforehand."""
+        return Sizes(images, n_old, n_new, self.memory(config, n_old) if n_old else 0)
 
     def subtree(self, config: Settings, increment: int, phase: Phase) -> Settings:
         """The part of the configuration that a phase is called with."""

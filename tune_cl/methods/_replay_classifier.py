@@ -12,8 +12,9 @@ from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, feature_distance, log_prior, shifted_cross_entropy
-from tune_cl.methods._classifier import Augment, RealBatches, classifier_steps, grown, new_class_counts
-from tune_cl.methods._phase import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._batches import Augment, RealBatches
+from tune_cl.methods._classifier import classifier_steps, grown, new_class_counts
+from tune_cl.methods._phase import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, State
 from tune_cl.methods._training import ClassifierTraining, train_classifier
 from tune_cl.methods._tree import parameter
 from tune_cl.nets import Classifier, build_classifier, build_generator, save_classifier
@@ -21,6 +22,7 @@ from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
 from tune_cl.streams import Pixels
 
 _JUDGED = 512  # replayed images on which replay_accuracy is measured
+_JUDGED_AT_ONCE = 64  # of them, where they are so large that networks see a crop
 
 
 class ReplayClassifier(ClassifierTraining):
@@ -44,6 +46,12 @@ class ReplayClassifier(ClassifierTraining):
         0.1, "relaxed: count of an old class, as a share of a new class's", gt=0, le=1, source="balanced-softmax"
     )
     tau: float = parameter(1.0, "relaxed, balanced: exponent on the counts", ge=0, le=4, source="balanced-softmax")
+    alpha: float = parameter(
+        1.0, "balanced: factor on the counts of old classes", gt=0, le=1000, source="balanced-softmax", later=True
+    )
+    replay_share_rule: Literal["fixed", "classes"] = parameter(
+        "fixed", "fixed: replay_share; classes: n_old / n_seen in its place", source="genifer, range", later=True
+    )
 
     @model_validator(mode="after")
     def _counts_exist(self) -> "ReplayClassifier":
@@ -58,7 +66,7 @@ def train_with_generator(config: ReplayClassifier, data: PhaseData, state: State
     """Genifer: replay from the previous generator."""
     generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
     pixels = Pixels(data.preprocessing, context.device)
-    source = GeneratorReplay(generator, data.n_old, pixels, context.place, context.device)
+    source = GeneratorReplay(generator, data.n_old, pixels, context.place, context.device, data.stored_size)
     return train_with_replay(config, data, state, context, source)
 
 
@@ -66,7 +74,8 @@ def train_with_oracle(config: ReplayClassifier, data: PhaseData, state: State, c
     """The oracle: the same with real images of the past."""
     assert data.past is not None
     pixels = Pixels(data.preprocessing, context.device)
-    source = OracleReplay(data.past, data.n_old, pixels, context.place, context.device)
+    source = OracleReplay(data.past, pixels, context.place, context.device, context.loader_workers)
+    context.closing.callback(source.close)
     return train_with_replay(config, data, state, context, source)
 
 
@@ -75,12 +84,12 @@ def train_with_replay(
 ) -> PhaseResult:
     """Train the grown classifier on half real, half replayed batches."""
     teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
-    replay_accuracy = accuracy_on(teacher, source)
+    replay_accuracy = accuracy_on(teacher, source, Pixels(data.preprocessing, context.device))
     teacher.train(config.teacher_batch_norm == "train")
     student = grown(state, data, context).to(context.device)
     real = RealBatches(data.new, config.batch_size, data, context)
     augment = Augment(data, context)
-    n_replayed = replayed_per_step(config)
+    n_replayed = replayed_per_step(config, data.n_old, data.n_new)
     loss = ReplayLoss(config, teacher, prior_of(config, data), data.n_old)
     steps = classifier_steps(config, len(data.new.labels))
 
@@ -92,9 +101,8 @@ def train_with_replay(
 
     losses = train_classifier(student, config, steps, batch_loss, context)
     changed = {CLASSIFIER: save_classifier(student)}
-    return PhaseResult(
-        changed, replay_images(config, len(data.new.labels)), losses, {"replay_accuracy": replay_accuracy}
-    )
+    n_images = steps * (config.batch_size + n_replayed)
+    return PhaseResult(changed, n_images, losses, {"replay_accuracy": replay_accuracy})
 
 
 class ReplayLoss:
@@ -136,32 +144,38 @@ class ReplayLoss:
         return total, {"ce": ce, "kd": kd, "feature": feature}
 
 
-def replayed_per_step(config: ReplayClassifier) -> int:
-    """Replayed images in one step, so that they are `replay_share` of it."""
-    return max(1, round(config.batch_size * config.replay_share / (1 - config.replay_share)))
+def replayed_per_step(config: ReplayClassifier, n_old: int, n_new: int) -> int:
+    """Replayed images in one step, so that they are the share of it that the configuration asks for."""
+    share = config.replay_share if config.replay_share_rule == "fixed" else n_old / (n_old + n_new)
+    return max(1, round(config.batch_size * share / (1 - share)))
 
 
-def replay_images(config: ReplayClassifier, n_images: int) -> int:
+def replay_images(config: ReplayClassifier, sizes: Sizes) -> int:
     """Images that a phase trains on, real and replayed."""
-    return classifier_steps(config, n_images) * (config.batch_size + replayed_per_step(config))
+    per_step = config.batch_size + replayed_per_step(config, sizes.n_old, sizes.n_new)
+    return classifier_steps(config, sizes.images) * per_step
 
 
 def prior_of(config: ReplayClassifier, data: PhaseData) -> Tensor | None:
     """Log prior of the classes seen (n_old + n_new,), from what enters the cross-entropy; None for plain CE."""
     if config.loss == "ce":
         return None
-    n_replayed = replayed_per_step(config)
+    n_replayed = replayed_per_step(config, data.n_old, data.n_new)
     share = n_replayed / (n_replayed + config.batch_size) if config.replay_labels == "hard" else 0.0
     counts = expected_counts(new_class_counts(data), data.n_old, share)
     if config.loss == "relaxed":
         counts[: data.n_old] = 0
         epsilon = config.epsilon * float(counts[data.n_old :].mean())
         return log_prior(counts, data.n_old, tau=config.tau, epsilon=epsilon)
-    return log_prior(counts, data.n_old, tau=config.tau)
+    return log_prior(counts, data.n_old, tau=config.tau, alpha=config.alpha)
 
 
 @torch.no_grad()
-def accuracy_on(classifier: Classifier, source: ReplaySource) -> float:
+def accuracy_on(classifier: Classifier, source: ReplaySource, pixels: Pixels) -> float:
     """Accuracy of a classifier in eval mode on replayed images under their labels (necessary, not sufficient)."""
-    replayed = source.draw(_JUDGED, "judge", 0)
-    return float((classifier(replayed.images).argmax(1) == replayed.labels).float().mean())
+    n = _JUDGED if pixels.preprocessing.stored_size is None else _JUDGED_AT_ONCE
+    right = []
+    for step in range(_JUDGED // n):
+        replayed = source.draw(n, "judge", step)
+        right.append(classifier(pixels.centre(replayed.images)).argmax(1) == replayed.labels)
+    return float(torch.cat(right).float().mean())

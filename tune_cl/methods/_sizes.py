@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from tune_cl.methods._phase import Phase
+from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._tree import Settings, flatten
 from tune_cl.nets import (
+    Classifier,
     ClassifierShape,
     Discriminator,
     DiscriminatorShape,
@@ -15,12 +16,15 @@ from tune_cl.nets import (
 )
 
 
-def stage_bytes(config: Settings, phase: Phase, image_shape: tuple[int, int, int], n_seen: int, n_stream: int) -> int:
-    """Bytes of the networks that a phase stores (the networks' sizes are named by the base task).
+def stage_bytes(
+    method: Method, config: Settings, phase: Phase, image_shape: tuple[int, int, int], n_seen: int, n_stream: int
+) -> int:
+    """Bytes of what a phase stores (the networks' sizes are named by the base task).
 
     Args:
+        method: whose phase it is.
         config: the method's whole configuration.
-        phase: the phase that stores them.
+        phase: the phase that stores it.
         image_shape: (C, H, W).
         n_seen: classes of the classifier's head.
         n_stream: classes of the whole stream.
@@ -28,15 +32,39 @@ def stage_bytes(config: Settings, phase: Phase, image_shape: tuple[int, int, int
     values = flatten(config.model_dump())
     base = {path.removeprefix("base."): value for path, value in values.items() if path.startswith("base.")}
     with torch.device("meta"):
-        shape = ClassifierShape(base["classifier.network"], base["classifier.width"], image_shape, n_seen)
-        classifier = blank_classifier(shape)
-        if phase.name == "classifier":
-            return _bytes(classifier)
-        g = {name: base[f"generator.{name}"] for name in ("latent_dim", "style_dim", "embedding_dim", "channels")}
-        generator = Generator(GeneratorShape(image_shape, n_stream, start_size=base["generator.start_size"], **g))
-        features = classifier.feature_shape(base["generator.matching_stage"])
-        width, group = base["generator.discriminator_width"], base["generator.deviation_group"]
-        return _bytes(generator) + _bytes(Discriminator(DiscriminatorShape(features, n_stream, width, group)))
+        classifier = blank_classifier(_classifier_shape(base, image_shape, n_seen))
+        if phase.name == "generator":
+            return _generator_bytes(base, classifier, image_shape, n_stream)
+        if phase.name == "memory":  # two integers per exemplar, a mean per class
+            return 16 * method.memory(config, n_seen) + 4 * n_seen * classifier.n_features
+        return _bytes(classifier)
+
+
+def _classifier_shape(base: dict[str, object], image_shape: tuple[int, int, int], n_seen: int) -> ClassifierShape:
+    network, width = str(base["classifier.network"]), int(str(base["classifier.width"]))
+    if "classifier.scale" not in base:
+        return ClassifierShape(network, width, image_shape, n_seen)
+    proxies = base.get("classifier.proxies")
+    head = "cosine" if proxies is None else "proxies"
+    return ClassifierShape(network, width, image_shape, n_seen, head=head, proxies=int(str(proxies or 1)))
+
+
+def _generator_bytes(
+    base: dict[str, object], classifier: Classifier, image_shape: tuple[int, int, int], n_stream: int
+) -> int:
+    def setting(name: str) -> int:
+        return int(str(base[f"generator.{name}"]))
+
+    g = {name: setting(name) for name in ("latent_dim", "style_dim", "embedding_dim", "channels", "start_size")}
+    size = setting("image_size") or image_shape[1]
+    generator = Generator(GeneratorShape((image_shape[0], size, size), n_stream, **g))
+    shape = DiscriminatorShape(
+        classifier.feature_shape(setting("matching_stage")),
+        n_stream,
+        setting("discriminator_width"),
+        setting("deviation_group"),
+    )
+    return _bytes(generator) + _bytes(Discriminator(shape))
 
 
 def _bytes(net: nn.Module) -> int:

@@ -9,8 +9,13 @@ from torch import Tensor, nn
 from tune_cl.methods._phase import Diverged, PhaseContext, Stateful
 from tune_cl.methods._tree import Settings, parameter
 
-_MILESTONES = (0.3, 0.6, 0.8)  # of all steps; Genifer's 30, 60 and 80 of 100 epochs
-_DROP = 0.2
+# When the learning rate drops, as a share of all steps, and to which fraction of what it was.
+_STEPS = {
+    "steps": ((0.3, 0.6, 0.8), 0.2),  # Genifer's 30, 60 and 80 of 100 epochs
+    "steps_50_75": ((0.5, 0.75), 0.1),  # LUCIR's 80 and 120 of 160 (CIFAR-100)
+    "steps_33_67": ((1 / 3, 2 / 3), 0.1),  # LUCIR's 30 and 60 of 90 (ImageNet)
+    "constant": ((), 1.0),
+}
 _CHECK_EVERY = 50  # steps between two looks at whether the loss is finite (each look waits for the device)
 
 
@@ -26,8 +31,10 @@ class ClassifierTraining(Settings):
     )
     learning_rate: float = parameter(1e-4, "at the first step", gt=0, le=10, source="genifer")
     weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="genifer")
-    schedule: Literal["steps", "cosine", "constant"] = parameter(
-        "steps", "steps: x 0.2 at 30, 60 and 80 % of the phase", source="genifer"
+    schedule: Literal["steps", "steps_50_75", "steps_33_67", "cosine", "constant"] = parameter(
+        "steps",
+        "steps: x 0.2 at 30, 60 and 80 % of the phase; steps_50_75, steps_33_67: x 0.1 at those",
+        source="genifer",
     )
 
 
@@ -86,8 +93,20 @@ def train_classifier(
     steps: int,
     batch_loss: Callable[[int], tuple[Tensor, Mapping[str, Tensor]]],
     context: PhaseContext,
+    *,
+    after_step: Callable[[], None] | None = None,
+    training: bool = True,
 ) -> dict[str, float]:
     """Train a network for a number of steps on `batch_loss(step) -> (loss, terms)`; return the mean loss terms.
+
+    Args:
+        net: the network; parameters that require no gradient stay as they are.
+        config: optimiser, learning rate, schedule.
+        steps: how many.
+        batch_loss: of a step.
+        context: progress and checkpoints.
+        after_step: called after each update.
+        training: False leaves batch norm (and whatever else knows the mode) as in prediction.
 
     Raises:
         Diverged: the loss or a weight is no longer finite.
@@ -95,7 +114,7 @@ def train_classifier(
     optimizer = _optimizer(net, config)
     schedule = _schedule(optimizer, config.schedule, steps)
     tail = LossTail(steps)
-    net.train()
+    net.train(training)
     parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule, "tail": tail}
     for step in context.steps(steps, parts):
         loss, terms = batch_loss(step)
@@ -103,6 +122,8 @@ def train_classifier(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        if after_step is not None:
+            after_step()
         schedule.step()
         tail.add(step, terms)
     check_weights(net, "the classifier")
@@ -111,15 +132,17 @@ def train_classifier(
 
 def _optimizer(net: nn.Module, config: ClassifierTraining) -> torch.optim.Optimizer:
     rate, decay = config.learning_rate, config.weight_decay
+    trained = [weights for weights in net.parameters() if weights.requires_grad]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(net.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay)
+        return torch.optim.SGD(trained, rate, momentum=0.9, nesterov=True, weight_decay=decay)
     if config.optimizer == "radam":
-        return torch.optim.RAdam(net.parameters(), rate, weight_decay=decay, decoupled_weight_decay=True)
-    return torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
+        return torch.optim.RAdam(trained, rate, weight_decay=decay, decoupled_weight_decay=True)
+    return torch.optim.AdamW(trained, rate, weight_decay=decay)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, kind: str, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
     if kind == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    milestones = sorted({max(1, round(share * steps)) for share in _MILESTONES}) if kind == "steps" else []
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=_DROP)
+    shares, drop = _STEPS[kind]
+    milestones = sorted({max(1, round(share * steps)) for share in shares})
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=drop)

@@ -59,9 +59,25 @@ def parameter(
     ge: float | None = None,
     gt: float | None = None,
     le: float | None = None,
+    later: bool = False,
 ) -> Any:
-    """Declare a parameter: default, one sentence (with the unit where there is one), bounds, source of the default."""
-    return Field(default, description=description, ge=ge, gt=gt, le=le, json_schema_extra={"source": source})
+    """Declare a parameter: default, one sentence (with the unit where there is one), bounds, source of the default.
+
+    `later`: it came after stages had been trained without it; at its default it is left out of stage keys, so that
+    those stages are found. Its default must then mean what was done before it was there.
+    """
+    extra: dict[str, Any] = {"source": source, **({"later": True} if later else {})}
+    return Field(default, description=description, ge=ge, gt=gt, le=le, json_schema_extra=extra)
+
+
+def keyed(config: Settings) -> dict[str, Any]:
+    """What a stage key holds of a phase's subtree, as plain JSON data: all but later parameters at their default."""
+    values = config.model_dump(mode="json")
+    for name, info in type(config).model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and extra.get("later") and getattr(config, name) == info.default:
+            del values[name]
+    return values
 
 
 def leaves(config: type[BaseModel], prefix: str = "") -> dict[str, Leaf]:

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from tune_cl.nets import Generator
-from tune_cl.streams import LabelledImages, Pixels, Place
+from tune_cl.streams import ClassUniform, Feed, ImageSource, LabelledImages, Pixels, Place, resize
 
 
 @dataclass(frozen=True)
 class Replayed:
     """A replayed batch in normalised pixel space."""
 
-    images: Tensor  # (B, C, H, W) float32, within the range of valid pixels, not augmented
+    images: Tensor  # (B, C, S, S) float32, within the range of valid pixels, as stored: neither augmented nor cropped
     labels: Tensor  # (B,) int64, stream class indices of old classes
 
 
@@ -27,11 +27,28 @@ class ReplaySource(Protocol):
 
 
 class GeneratorReplay:
-    """Images x = G(z, y), y uniform over all old classes, clamped to valid pixels (Genifer, classifier phase)."""
+    """Images x = G(z, y), y uniform over all old classes, clamped to valid pixels (Genifer, classifier phase).
 
-    def __init__(self, generator: Generator, n_old: int, pixels: Pixels, place: Place, device: torch.device) -> None:
+    Args:
+        generator: frozen, on the device.
+        n_old: old classes.
+        pixels: the pixel space on the device.
+        place: where in the chain.
+        device: of all draws.
+        size: side that images are brought to, bilinearly: the stream's, before a crop; None: as the generator has them.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        n_old: int,
+        pixels: Pixels,
+        place: Place,
+        device: torch.device,
+        size: int | None = None,
+    ) -> None:
         self._generator, self._n_old, self._pixels, self._place = generator, n_old, pixels, place
-        self._device = device
+        self._device, self._size = device, size or generator.shape.image_shape[1]
 
     @torch.no_grad()
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
@@ -40,24 +57,41 @@ class GeneratorReplay:
         labels = torch.randint(self._n_old, (n,), generator=random, device=self._device)
         latents = self._generator.draw_latents(n, random)
         images = self._generator(latents, labels, self._generator.draw_noise(n, random))
-        return Replayed(self._pixels.clamp(images), labels)
+        return Replayed(self._pixels.clamp(resize(images, self._size)), labels)
 
 
 class OracleReplay:
-    """Real images of the past: Genifer with only the source exchanged. A control, not a method: it keeps all data."""
+    """Real images of the past: Genifer with only the source exchanged. A control, not a method: it keeps all data.
 
-    def __init__(self, past: LabelledImages, n_old: int, pixels: Pixels, place: Place, device: torch.device) -> None:
-        order = torch.argsort(past.labels, stable=True)
-        self._images = past.images[order].to(device)
-        self._counts = torch.bincount(past.labels, minlength=n_old).to(device)
-        self._starts = self._counts.cumsum(0) - self._counts
-        self._n_old, self._pixels, self._place, self._device = n_old, pixels, place, device
+    Args:
+        past: images of all old classes.
+        pixels: the pixel space on the device.
+        place: where in the chain.
+        device: of all draws.
+        workers: processes that decode image files ahead.
+    """
+
+    def __init__(
+        self,
+        past: ImageSource,
+        pixels: Pixels,
+        place: Place,
+        device: torch.device,
+        workers: int = 0,
+    ) -> None:
+        self._past: ImageSource = past.to(device) if isinstance(past, LabelledImages) else past
+        self._pixels, self._place, self._device, self._workers = pixels, place, device, workers
+        self._feeds: dict[tuple[int, str], Feed] = {}
 
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
         """Draw n real images: a class uniformly, then one of its images uniformly."""
-        random = self._place.generator(purpose, step, self._device)
-        labels = torch.randint(self._n_old, (n,), generator=random, device=self._device)
-        share = torch.rand(n, generator=random, device=self._device)
-        within = (share * self._counts[labels]).long().minimum(self._counts[labels] - 1)
-        images = self._images[self._starts[labels] + within]
+        if (n, purpose) not in self._feeds:
+            places = ClassUniform(self._past.labels, n, self._place, purpose, self._device)
+            self._feeds[n, purpose] = Feed(self._past, places, self._device, self._workers)
+        images, labels = self._feeds[n, purpose].at(step)
         return Replayed(self._pixels.normalise(images), labels)
+
+    def close(self) -> None:
+        """End the workers."""
+        for feed in self._feeds.values():
+            feed.close()

@@ -1,0 +1,140 @@
+"""Methods from outside the package: a module is imported, and what it calls METHOD (or METHODS) is looked at."""
+
+import importlib
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.methods._phase import Method
+from tune_cl.methods._tree import Settings
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A module that was imported here, and how another process finds it."""
+
+    module: str
+    folder: str | None  # the entry of sys.path that it was found in, None for a module without a file
+
+
+def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...]]:
+    """Import a module.
+
+    Args:
+        name: dotted, as in an import statement.
+
+    Returns:
+        How another process finds it, and its methods.
+
+    Raises:
+        TuneCLError: it cannot be imported, or has no methods.
+    """
+    source = f"--plugin {name}"
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+        named = ".".join(Path(name).with_suffix("").parts) if name.endswith(".py") else ""
+        hint = f"; write {named}" if all(part.isidentifier() for part in named.split(".")) else ""
+        raise TuneCLError(f"{source}: not the name of a module, such as my_method or my_package.my_method{hint}")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise TuneCLError(f"{source}: cannot be imported: {_last_line(error)}") from None
+        hint = near_matches(name, _modules_nearby()) or "; it is looked for in the current folder, then as installed"
+        raise TuneCLError(f"{source}: no module {error.name!r}{hint}") from None
+    except (Exception, SystemExit) as error:
+        raise TuneCLError(f"{source}: cannot be imported: {_last_line(error)}") from None
+    return Plugin(name, _folder(module, name)), _methods(module, source)
+
+
+def make_findable(plugin: Plugin) -> None:
+    """Have this process look for a plugin where the driver found it."""
+    if plugin.folder is not None and plugin.folder not in sys.path:
+        sys.path.insert(0, plugin.folder)
+        importlib.invalidate_caches()
+
+
+def check_method(method: Method, known: Iterable[Method]) -> None:
+    """Check that a method can stand beside those that are known.
+
+    Raises:
+        TuneCLError: its name is taken or unfit, its parameters and phases do not fit each other, or one of its kinds
+            of phases is another procedure elsewhere, whose stages would be taken for its own.
+    """
+    known = list(known)
+    where = f"method {method.name!r}"
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(method.name)):
+        raise TuneCLError(f"{where}: unfit as a name, since folders are named after it; use letters, digits, _ and -")
+    if any(method.name == other.name for other in known):
+        raise TuneCLError(f"{where}: there is another method of that name already; give this one another")
+    if not (isinstance(method.config, type) and issubclass(method.config, Settings)):
+        raise TuneCLError(f"{where}: its config is no class derived from tune_cl.methods.Settings")
+    try:
+        config = method.config()
+    except Exception as error:
+        raise TuneCLError(f"{where}: its parameters have no allowed defaults: {_last_line(error)}") from None
+    for part, phases in (("base", method.base), ("increment", method.increment)):
+        if not phases:
+            raise TuneCLError(f"{where}: has no phases in `{part}`; it needs at least one")
+        for phase in phases:
+            group: Any = getattr(getattr(config, part, None), phase.name, None)
+            if not isinstance(group, Settings):
+                raise TuneCLError(f"{where}: its phase {phase.name!r} needs a group of parameters {part}.{phase.name}")
+            _check_kind(method, phase, known)
+
+
+def _check_kind(method: Method, phase: Any, known: Iterable[Method]) -> None:
+    same = [
+        (other, theirs)
+        for other in known
+        for theirs in (*other.base, *other.increment)
+        if (theirs.kind, theirs.version) == (phase.kind, phase.version)
+    ]
+    if same and not any(theirs.run is phase.run for _, theirs in same):
+        raise TuneCLError(
+            f"method {method.name!r}: its phase kind {phase.kind!r}, version {phase.version}, is another procedure in "
+            f"method {same[0][0].name!r}, and stages are found by it; give the phase a kind of its own"
+        )
+
+
+def _methods(module: ModuleType, source: str) -> tuple[Method, ...]:
+    found = vars(module)
+    place = f"{source} ({getattr(module, '__file__', None) or 'built in'})"
+    if "METHOD" not in found and "METHODS" not in found:
+        hint = near_matches("METHOD", found) or "; a plugin defines METHOD = Method(...)"
+        raise TuneCLError(f"{place}: has no METHOD{hint}")
+    several = found.get("METHODS", ())
+    if not isinstance(several, list | tuple):
+        raise TuneCLError(f"{place}: METHODS is a {type(several).__name__}; write a list of methods")
+    methods = [*several, *([found["METHOD"]] if "METHOD" in found else [])]
+    for method in methods:
+        if not isinstance(method, Method):
+            name = "METHOD" if method is found.get("METHOD") else "METHODS"
+            raise TuneCLError(f"{place}: {name} holds a {type(method).__name__}, not a tune_cl.methods.Method")
+    if not methods:
+        raise TuneCLError(f"{place}: METHODS is empty")
+    return tuple(method for i, method in enumerate(methods) if not any(method is m for m in methods[:i]))
+
+
+def _folder(module: ModuleType, name: str) -> str | None:
+    """The folder that an import of `name` begins in."""
+    if getattr(module, "__file__", None) is None:
+        return None
+    file = Path(str(module.__file__)).absolute()
+    inside = file.parent.parent if hasattr(module, "__path__") else file.parent
+    return str(inside.parents[name.count(".") - 1] if "." in name else inside)
+
+
+def _modules_nearby() -> list[str]:
+    """Names that could be imported from the current folder."""
+    here = Path.cwd()
+    return [*(file.stem for file in here.glob("*.py")), *(init.parent.name for init in here.glob("*/__init__.py"))]
+
+
+def _last_line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip().splitlines()[-1]

@@ -1,0 +1,118 @@
+"""iCaRL (Rebuffi et al. 2017): herded exemplars, distillation, a linear and a nearest-mean read-out, told apart."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from tune_cl.losses import binary_distillation
+from tune_cl.methods._classifier import BaseClassifier, cross_entropy, train_base_with
+from tune_cl.methods._hosts import LossOf, MemoryTraining, Setting, host_images, train_host
+from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, planned_memory
+from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods.finetune import BASE_CLASSIFIER
+from tune_cl.methods.il_baseline import ce_and_kd
+from tune_cl.nets import Classifier
+
+
+class IcarlBase(BaseClassifier):
+    """The base task's classifier."""
+
+    loss: Literal["ce", "bce"] = parameter(
+        "ce", "bce: sigmoids, for an increment's bce or balanced_bce", source="LUCIR's iCaRL", later=True
+    )
+
+
+class IcarlClassifier(MemoryTraining):
+    """An increment's classifier."""
+
+    loss: Literal["ce", "bce", "balanced", "balanced_bce", "relaxed", "posthoc"] = parameter(
+        "ce",
+        "ce: as LUCIR's comparison trains it; bce: sigmoids, as iCaRL's paper has it; others: their balanced forms",
+        source="LUCIR's iCaRL",
+    )
+    weight_kd: float = parameter(
+        0.25, "weight of T^2 KD beside the cross-entropy; not for bce", ge=0, le=1000, source="LUCIR's iCaRL"
+    )
+    temperature: float = parameter(2.0, "T of the distillation; not for bce", gt=0, le=100, source="LUCIR's iCaRL")
+
+
+class Base(Settings):
+    """The base task."""
+
+    classifier: IcarlBase = IcarlBase()
+    memory: MemoryBudget = MemoryBudget()
+
+
+class Increment(Settings):
+    """Every increment after it."""
+
+    classifier: IcarlClassifier = IcarlClassifier()
+    memory: AsBefore = AsBefore()
+
+
+class IcarlConfig(Settings):
+    """Configuration of `icarl`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+    @model_validator(mode="after")
+    def _one_kind_of_logits(self) -> "IcarlConfig":
+        loss, base = self.increment.classifier.loss, self.base.classifier.loss
+        wanted = "bce" if loss in ("bce", "balanced_bce") else "ce"
+        if base != wanted:
+            raise ValueError(
+                f"increment.classifier.loss '{loss}' distils the logits of a base task trained by '{wanted}', not "
+                f"'{base}': set base.classifier.loss: {wanted}"
+            )
+        return self
+
+
+def train_icarl_base(config: IcarlBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Cross-entropy, as the base task of other methods (and the same stage), or binary cross-entropy."""
+    return train_base_with(config, data, context, cross_entropy if config.loss == "ce" else _plain_sigmoids)
+
+
+def train_icarl(config: IcarlClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """CE + weight_kd T^2 KD; or sigmoids, to one-hot targets for new classes and to the teacher's for old ones."""
+    if config.loss in ("bce", "balanced_bce"):
+        return train_host(config, data, state, context, _sigmoids)
+    weight = config.weight_kd * config.temperature**2
+    return train_host(
+        config, data, state, context, lambda setting: ce_and_kd(setting, 1.0, weight, temperature=config.temperature)
+    )
+
+
+def _plain_sigmoids(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    bce = binary_distillation(student(images), labels)
+    return bce, {"bce": bce}
+
+
+def _sigmoids(setting: Setting) -> LossOf:
+    def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        logits = student(images)
+        with torch.no_grad():
+            old_logits = setting.teacher(images)
+        bce = binary_distillation(logits, labels, old_logits, setting.sigmoid_shift)
+        return bce, {"bce": bce}
+
+    return loss_of
+
+
+METHOD = Method(
+    name="icarl",
+    summary="herded exemplars, distillation; linear and nearest-mean read-outs, reported apart",
+    config=IcarlConfig,
+    base=(replace(BASE_CLASSIFIER, run=train_icarl_base), replace(BASE_MEMORY, for_successor=False)),
+    increment=(
+        Phase("classifier", "icarl.classifier", 1, train_icarl, host_images, sees_memory=True),
+        replace(NEXT_MEMORY, for_successor=False),
+    ),
+    memory=lambda config, n_old: planned_memory(config.base.memory, n_old),
+    nearest_mean=True,
+)

@@ -1,0 +1,47 @@
+"""Image replay: Genifer with the discriminator on pixels, matching stage 0 (its control in arXiv 2106.05350)."""
+
+from typing import Literal
+
+from tune_cl.methods._classifier import BaseClassifier
+from tune_cl.methods._generator_phase import BaseGenerator, IncrementGenerator, check_generator_fits
+from tune_cl.methods._phase import Method
+from tune_cl.methods._replay_classifier import ReplayClassifier
+from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods.genifer import METHOD as GENIFER
+
+
+class ImageGenerator(BaseGenerator):
+    """The base task's generator; its discriminator is shown images."""
+
+    matching_stage: Literal[0] = parameter(0, "the image itself", source="genifer")
+
+
+class Base(Settings):
+    """The base task."""
+
+    classifier: BaseClassifier = BaseClassifier()
+    generator: ImageGenerator = ImageGenerator()
+
+
+class Increment(Settings):
+    """Every increment after it."""
+
+    classifier: ReplayClassifier = ReplayClassifier()
+    generator: IncrementGenerator = IncrementGenerator()
+
+
+class ImageReplayConfig(Settings):
+    """Configuration of `image_replay`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+METHOD = Method(
+    name="image_replay",
+    summary="control: genifer with the discriminator on images instead of features",
+    config=ImageReplayConfig,
+    base=GENIFER.base,
+    increment=GENIFER.increment,
+    check_fit=lambda config, image_shape: check_generator_fits(config.base.generator, image_shape),
+)

@@ -1,0 +1,147 @@
+"""LUCIR (Hou et al. 2019): cosine head, less-forget constraint on features, margin ranking, imprinted new weights."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from tune_cl.losses import less_forget, margin_ranking, shifted_cross_entropy
+from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
+from tune_cl.methods._hosts import (
+    Finetuning,
+    LossOf,
+    MemoryTraining,
+    Setting,
+    finetune_balanced,
+    finetuning_images,
+    host_images,
+    refuse_finetuning_after_posthoc,
+    scores_of,
+    train_host,
+)
+from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, planned_memory
+from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._tree import Settings, parameter
+from tune_cl.nets import POOLED, Classifier
+
+
+class CosineBase(BaseClassifier):
+    """The base task's classifier with a cosine head."""
+
+    scale: float = parameter(1.0, "eta at the start; it is learned", gt=0, le=100, source="LUCIR")
+
+
+class LucirClassifier(MemoryTraining):
+    """An increment's classifier."""
+
+    loss: Literal["ce", "balanced", "relaxed", "posthoc"] = parameter(
+        "ce", "on eta times the cosine; a prior is added after the scale", source="LUCIR"
+    )
+    weight_feature: float = parameter(
+        5.0, "lambda of the less-forget constraint, times sqrt(n_old / n_new)", ge=0, le=1000, source="LUCIR, CIFAR-100"
+    )
+    weight_ranking: float = parameter(1.0, "weight of the margin ranking", ge=0, le=1000, source="LUCIR")
+    margin: float = parameter(0.5, "m of the margin ranking, in cosines", ge=0, le=2, source="LUCIR")
+    ranking_classes: int = parameter(2, "K: new classes that an exemplar is held apart from", ge=1, source="LUCIR")
+    imprint: bool = parameter(True, "start new weights from the classes' mean features", source="LUCIR")
+    old_head: Literal["frozen", "trained"] = parameter(
+        "frozen", "the old classes' weights of the head in this phase", source="LUCIR"
+    )
+
+
+class LucirFinetuning(Finetuning):
+    """Balanced finetuning, which LUCIR's CIFAR-100 script leaves out."""
+
+    epochs: int = parameter(0, "passes over the balanced set; 0: no finetuning", ge=0, source="LUCIR, CIFAR-100")
+
+
+class Base(Settings):
+    """The base task."""
+
+    classifier: CosineBase = CosineBase()
+    memory: MemoryBudget = MemoryBudget()
+
+
+class Increment(Settings):
+    """Every increment after it."""
+
+    classifier: LucirClassifier = LucirClassifier()
+    finetune: LucirFinetuning = LucirFinetuning()
+    memory: AsBefore = AsBefore()
+
+    @model_validator(mode="after")
+    def _corrected_once(self) -> "Increment":
+        refuse_finetuning_after_posthoc(self.classifier.loss, self.finetune)
+        return self
+
+
+class LucirConfig(Settings):
+    """Configuration of `lucir`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+def train_cosine_base(config: CosineBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Cross-entropy on the base classes, with a cosine head."""
+    return train_base_with(config, data, context, cross_entropy, head="cosine", scale=config.scale)
+
+
+def train_lucir(config: LucirClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """CE + lambda sqrt(n_old / n_new) (1 - cos of old and new features) + margin ranking on exemplars."""
+    return train_host(
+        config,
+        data,
+        state,
+        context,
+        lambda setting: _loss(config, setting),
+        imprint=config.imprint,
+        freeze_old_head=config.old_head == "frozen",
+    )
+
+
+def _loss(config: LucirClassifier, setting: Setting) -> LossOf:
+    weight = config.weight_feature * math.sqrt(setting.n_old / setting.n_new)
+
+    def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        features = student.features(images, POOLED)
+        with torch.no_grad():
+            old_features = setting.teacher.features(images, POOLED)
+        ce = shifted_cross_entropy(student.head(features), labels, setting.prior)
+        feature = less_forget(features, old_features)
+        cosines = scores_of(student, features)
+        ranking = margin_ranking(cosines, labels, setting.n_old, config.margin, config.ranking_classes)
+        total = ce + weight * feature + config.weight_ranking * ranking
+        return total, {"ce": ce, "feature": feature, "ranking": ranking}
+
+    return loss_of
+
+
+def finetune_lucir(config: Finetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Plain cross-entropy on a balanced set."""
+    return finetune_balanced(config, data, state, context, cross_entropy)
+
+
+METHOD = Method(
+    name="lucir",
+    summary="cosine head, less-forget constraint, margin ranking, a memory",
+    config=LucirConfig,
+    base=(Phase("classifier", "cosine.base.classifier", 1, train_cosine_base, real_images), BASE_MEMORY),
+    increment=(
+        Phase("classifier", "lucir.classifier", 1, train_lucir, host_images, sees_memory=True),
+        Phase(
+            "finetune",
+            "cosine.finetune",
+            1,
+            finetune_lucir,
+            finetuning_images,
+            sees_memory=True,
+            needed=lambda config: config.epochs > 0,
+        ),
+        NEXT_MEMORY,
+    ),
+    memory=lambda config, n_old: planned_memory(config.base.memory, n_old),
+)
