@@ -1,6 +1,6 @@
 """For people who write their own scripts: run a chain, use the Trainable in one's own Tuner, load the winner."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ def run_chain(
     stages: str | Path = "results/stages",
     data_root: str | Path | None = None,
     accept_modified_data: bool = False,
+    loader_workers: int | None = None,
+    backbone_weights: str | Path | None = None,
+    plugins: Sequence[str] = (),
     on_increment: Callable[[IncrementRow], None] | None = None,
 ) -> list[IncrementRow]:
     """Run one configuration along its stream in this process, without Ray.
@@ -36,6 +39,9 @@ def run_chain(
         stages: folder of the stage store; what is there already is not trained again.
         data_root: folder of data sets that are not embedded.
         accept_modified_data: take data files that differ from the published ones.
+        loader_workers: processes that decode image files ahead, where images are not in memory; None: up to four.
+        backbone_weights: file of pretrained weights, where the configuration names one (by its SHA-256).
+        plugins: modules from outside the package whose methods are to be known.
         on_increment: called with each row as it comes.
 
     Returns:
@@ -48,12 +54,16 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    from tune_cl.chain import Chain, Pins, StageStore
+    from tune_cl.chain import Chain, Pins, StageStore, read_named_backbone
+    from tune_cl.methods import load_plugins
     from tune_cl.streams import open_stream
 
+    load_plugins(plugins)
     config = run if isinstance(run, RunConfig) else read_record(Path(run), RunConfig)
+    backbone = read_named_backbone(config, Path(backbone_weights) if backbone_weights else None)
     stream = open_stream(config.stream, Path(data_root) if data_root else None, accept_modified_data)
-    chain, rows = Chain(config, stream, StageStore(Path(stages))), []
+    store, rows = StageStore(Path(stages)), []
+    chain = Chain(config, stream, store, loader_workers=loader_workers, backbone=backbone)
     with Pins(Path(stages)).hold(key for _, _, key in chain.planned_keys()):
         while not chain.done:
             rows.append(chain.advance().row)
@@ -72,12 +82,17 @@ def trainable(
     stages: str | Path = "results/stages",
     data_root: str | Path | None = None,
     accept_modified_data: bool = False,
+    loader_workers: int | None = None,
+    backbone_weights: str | Path | None = None,
+    plugins: Sequence[str] = (),
     cpus: int = 1,
     gpus: float = 0,
 ) -> Any:
     """A Ray Tune Trainable for one's own `tune.Tuner`: `step()` is one increment, its metrics are those of the docs.
 
     A trial's configuration is `{path: value}`: what differs from the space's default. Stages are shared by all trials.
+    `backbone_weights` is a file that the base task starts from; `plugins` are modules whose methods are to be known,
+    here and in the workers.
 
     Raises:
         TuneCLError: the space, the stream or its data are not in order.
@@ -91,15 +106,36 @@ def trainable(
     """
     from ray import tune
 
+    from tune_cl.chain import read_named_backbone
     from tune_cl.engine import ChainTrainable, configure
+    from tune_cl.methods import load_plugins
+    from tune_cl.nets import check_backbone
     from tune_cl.streams import open_stream
 
-    device = "cuda" if gpus else "cpu"
+    loaded = load_plugins(plugins)
     run = configure(
-        space, stream=stream, budget=budget, overrides=overrides, train_seed=train_seed, threads=cpus, device=device
+        space,
+        stream=stream,
+        budget=budget,
+        overrides=overrides,
+        train_seed=train_seed,
+        threads=cpus,
+        device="cuda" if gpus else "cpu",
+        backbone_weights=backbone_weights,
     )
+    backbone = read_named_backbone(run, Path(backbone_weights) if backbone_weights else None)
     data = open_stream(run.stream, Path(data_root) if data_root else None, accept_modified_data)
-    given = tune.with_parameters(ChainTrainable, stream=data, stages=str(Path(stages).absolute()), base=run)
+    if backbone is not None:
+        check_backbone(backbone, data.image_shape[0])
+    given = tune.with_parameters(
+        ChainTrainable,
+        stream=data,
+        stages=str(Path(stages).absolute()),
+        base=run,
+        loader_workers=loader_workers,
+        backbone=backbone,
+        plugins=loaded,
+    )
     return tune.with_resources(given, {"cpu": cpus, "gpu": gpus})
 
 
@@ -110,7 +146,8 @@ def load(search: str | Path) -> "Classifier":
         search: the folder of a search, or a weights file such as `best/classifier.pt`.
 
     Returns:
-        The classifier; `class_names`, `mean` and `std` are in its `about` attribute.
+        The classifier; `class_names`, `mean` and `std` are in its `about` attribute. Called, it gives raw logits;
+        `predict(images)` takes off a post-hoc adjustment, where its training had one.
 
     Raises:
         TuneCLError: there are no weights, or they are none of ours.

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from search_cli import LAUNCH, run, search
+from search_cli import LAUNCH, run_side_by_side
 
 from tune_cl.cli.main import main
 
@@ -67,6 +67,7 @@ def complaint(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
         (["--space", "finetune", "--scheduler", "halvng"], ["'halvng'", "'halving'"]),
         (["--space", "finetune", "--objective", "val/acuracy"], ["'val/acuracy'", "'val/accuracy'"]),
         (["--space", "finetune", "--objective", "test/accuracy"], ["'test/accuracy'"]),
+        (["--space", "finetune", "--objective", "val/nme/accuracy"], ["no nearest-mean read-out", "'val/accuracy'"]),
         (["--space", "finetune", "--budget", "quik"], ["'quik'", "'quick'"]),
         (["--space", "finetune", "--protocol", "first_9"], ["first_9", "last increment is 3"]),
         (["--space", "finetune", "--protocol", "frist_2"], ["frist_2"]),
@@ -193,10 +194,10 @@ def test_truncated_configuration_is_refused(tmp_path: Path, capfd: pytest.Captur
 
 def test_scripts_say_the_same_and_end_with_2(tmp_path: Path) -> None:
     """The same through the real scripts: exit code, one line on stderr, nothing on disk."""
-    done = search("--space", "finetune", "--name", "../x", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    done = run([LAUNCH / "train.py", "--config", "nowhere.yaml"], cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    bad_search = [LAUNCH / "search.py", "--space", "finetune", "--name", "../x"]
+    bad_train = [LAUNCH / "train.py", "--config", "nowhere.yaml"]
+    for done in run_side_by_side(bad_search, bad_train, cwd=tmp_path):
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from search_cli import LAUNCH, run
+from search_cli import LAUNCH, run_side_by_side
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 
@@ -238,12 +238,14 @@ def test_prune_clears_leftovers(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 
 def test_the_script_does_the_same_and_starts_no_ray(tmp_path: Path) -> None:
-    key = publish(tmp_path / "stages", "a")
-    done = run([LAUNCH / "stages.py", "list", "--results", tmp_path])
-    assert (done.returncode, done.stderr) == (0, "") and key[:12] in done.stdout
-    state = tmp_path / "stages" / key[:2] / key / "state.pt"
-    state.write_bytes(b"")
-    done = run([LAUNCH / "stages.py", "verify", "--results", tmp_path])
-    assert done.returncode == 1 and key in done.stderr and "Traceback" not in done.stderr
+    key, cut = publish(tmp_path / "sound" / "stages", "a"), publish(tmp_path / "cut" / "stages", "a")
+    (tmp_path / "cut" / "stages" / cut[:2] / cut / "state.pt").write_bytes(b"")
     code = "import sys; from tune_cl.cli.main import main; main(sys.argv[1:]); assert 'ray' not in sys.modules"
-    assert run(["-c", code, "stages", "list", "--results", tmp_path]).returncode == 0
+    listed, verified, without_ray = run_side_by_side(
+        [LAUNCH / "stages.py", "list", "--results", tmp_path / "sound"],
+        [LAUNCH / "stages.py", "verify", "--results", tmp_path / "cut"],
+        ["-c", code, "stages", "list", "--results", tmp_path / "sound"],
+    )
+    assert (listed.returncode, listed.stderr) == (0, "") and key[:12] in listed.stdout
+    assert verified.returncode == 1 and cut in verified.stderr and "Traceback" not in verified.stderr
+    assert without_ray.returncode == 0, without_ray.stderr

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import StreamRecord
 
+_NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
 _PASSWORD = re.compile(r"(://[^/@:]*:)[^@]*@")
 
 
@@ -70,6 +71,7 @@ def search_parser() -> Parser:
     )
     _seeds(parser)
     _data(parser)
+    _outside(parser)
     where = parser.add_argument_group("where to run")
     where.add_argument("--concurrency", type=int, metavar="N", help="trials at a time (default: as many as fit)")
     where.add_argument("--cpus-per-trial", type=int, metavar="N", help="CPU threads of a trial (default: 1)")
@@ -134,6 +136,7 @@ def train_parser() -> Parser:
     parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
     _checkpoints(parser)
     _data(parser)
+    _outside(parser)
     return parser
 
 
@@ -179,18 +182,43 @@ def _seeds(parser: argparse.ArgumentParser) -> None:
         "--class-order",
         default="seed",
         metavar="ORDER",
-        help="seed, numpy-1993, or the data set's labels in order of arrival: 3,1,2,… (default: seed)",
+        help="seed, numpy-1993, podnet (cifar100), or the labels in order of arrival: 3,1,2,… (default: seed)",
     )
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--data-root", metavar="DIR", help="folder of data sets that are not embedded (CIFAR)")
-    data.add_argument("--download", action="store_true", help="fetch the data set into --data-root first")
+    data.add_argument("--data-root", metavar="DIR", help="folder of data sets that are not embedded")
+    data.add_argument("--download", action="store_true", help="fetch the data set (CIFAR) into --data-root first")
     data.add_argument(
         "--accept-modified-data",
         action="store_true",
-        help="take files whose checksum differs from the original's; the difference enters every key",
+        help="take files whose checksum or number differs from the original's; the difference enters every key",
+    )
+    data.add_argument(
+        "--loader-workers",
+        type=int,
+        metavar="N",
+        help="processes of a trial that decode image files ahead (default: up to 4; not used for images in memory)",
+    )
+
+
+def _outside(parser: argparse.ArgumentParser) -> None:
+    outside = parser.add_argument_group("from outside tune_cl")
+    outside.add_argument(
+        "--backbone-weights",
+        metavar="FILE",
+        help="state dict of torchvision's ResNet-18 that the base task starts from (network resnet18); a configuration "
+        "names it by its SHA-256, base.classifier.pretrained",
+    )
+    outside.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        dest="plugins",
+        help="import a module of your own, from the current folder or as installed, and know its METHOD (or METHODS); "
+        "repeatable",
     )
 
 
@@ -201,15 +229,26 @@ def stream_record(name: str, args: argparse.Namespace) -> StreamRecord:
         TuneCLError: --class-order is neither a known name nor a list of labels.
     """
     order: object = args.class_order
-    if order not in ("seed", "numpy-1993"):
+    if order not in _NAMED_ORDERS:
         try:
             order = tuple(int(label) for label in str(order).split(","))
         except ValueError:
             raise TuneCLError(
-                f"--class-order {order}: write seed, numpy-1993, or labels such as 3,1,2,0"
-                f"{near_matches(str(order), ['seed', 'numpy-1993'])}"
+                f"--class-order {order}: write {', '.join(_NAMED_ORDERS)}, or labels such as 3,1,2,0"
+                f"{near_matches(str(order), _NAMED_ORDERS)}"
             ) from None
     return StreamRecord(name=name, class_order=order, order_seed=args.order_seed, split_seed=args.split_seed)
+
+
+def loader_workers(args: argparse.Namespace) -> int | None:
+    """How many processes of a trial decode image files; None where the option is not given.
+
+    Raises:
+        TuneCLError: fewer than none.
+    """
+    if args.loader_workers is not None and args.loader_workers < 0:
+        raise TuneCLError(f"--loader-workers {args.loader_workers}: must be at least 0")
+    return args.loader_workers
 
 
 def seconds(text: str | None, option: str = "--time-budget") -> float | None:

@@ -1,21 +1,20 @@
 """`tune-cl search`."""
 
 import argparse
-import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tune_cl.chain import CHECKPOINT_SECONDS
+from tune_cl.cli._continued import continued
 from tune_cl.cli._data import open_named
-from tune_cl.cli._parser import at_least_one, command_line, search_parser, seconds, stream_record
+from tune_cl.cli._named_plugins import load_named
+from tune_cl.cli._parser import at_least_one, command_line, loader_workers, search_parser, seconds, stream_record
+from tune_cl.cli._provenance import git_commit, versions
 from tune_cl.cli._show import show_catalogue, show_plan
 from tune_cl.cli._sizes import size
 from tune_cl.engine import (
@@ -31,15 +30,16 @@ from tune_cl.engine import (
     run_search,
     save_winner,
     share_out,
+    with_backbone,
 )
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import get_method
+from tune_cl.methods import Plugin, get_method
+from tune_cl.nets import Backbone, check_backbone, read_backbone
 from tune_cl.records import (
     SearchFolder,
     SearchRecord,
     SearchSeeds,
     Summary,
-    read_record,
     search_folder,
     search_id,
     write_json,
@@ -49,6 +49,7 @@ from tune_cl.search import (
     Study,
     StudySettings,
     check_base_configurations,
+    check_objective,
     check_option,
     default_direction,
     load_space,
@@ -85,11 +86,15 @@ class Plan:
     storage: str | Path  # of the study: a journal file or a database URL
     checkpoint_every: float = CHECKPOINT_SECONDS
     stage_budget: int | None = None  # bytes
+    loader_workers: int | None = None  # of each trial
+    backbone: Backbone | None = None  # pretrained weights that configurations name
+    plugins: tuple[Plugin, ...] = ()
 
 
 def search(argv: Sequence[str]) -> int:
     """Run `tune-cl search`; returns the exit code."""
     args = search_parser().parse_args(argv)
+    plugins = load_named(args)
     if args.list:
         show_catalogue()
         return 0
@@ -99,10 +104,10 @@ def search(argv: Sequence[str]) -> int:
     time_budget = seconds(args.time_budget)
     if args.dry_run:
         if args.address is None:
-            show_plan(_plan(args, argv, local_resources(), "this machine"))
+            show_plan(_plan(args, argv, plugins, local_resources(), "this machine"))
         else:
             with cluster(args.address) as nodes:
-                show_plan(_plan(args, argv, nodes, "the cluster"))
+                show_plan(_plan(args, argv, plugins, nodes, "the cluster"))
         return 0
     wandb = WandbTracker(
         args.wandb_mode, args.wandb_project, args.wandb_entity, report=lambda line: console.notice(line)
@@ -110,9 +115,11 @@ def search(argv: Sequence[str]) -> int:
     console = ConsoleTracker(wandb_line=wandb.describe)
     trackers = Trackers([console, wandb], report=console.notice)
     if args.address is None:  # Ray is started when all is found sound and something is left to run
-        return _finished(_plan(args, argv, local_resources(), "this machine"), trackers, time_budget, cluster(None))
+        return _finished(
+            _plan(args, argv, plugins, local_resources(), "this machine"), trackers, time_budget, cluster(None)
+        )
     with cluster(args.address) as nodes:
-        return _finished(_plan(args, argv, nodes, "the cluster"), trackers, time_budget, nullcontext())
+        return _finished(_plan(args, argv, plugins, nodes, "the cluster"), trackers, time_budget, nullcontext())
 
 
 def _finished(plan: Plan, trackers: Trackers, time_budget: float | None, ray_up: AbstractContextManager[Any]) -> int:
@@ -165,6 +172,9 @@ def _run(
                         time_budget=time_budget,
                         payer=search_id(record, folder),
                         checkpoint_every=plan.checkpoint_every,
+                        loader_workers=plan.loader_workers,
+                        backbone=plan.backbone,
+                        plugins=plan.plugins,
                     )
             summary = conductor.conclude()
             if summary.best is not None:
@@ -174,7 +184,13 @@ def _run(
     return ending, summary
 
 
-def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping[str, float]], where: str) -> Plan:
+def _plan(
+    args: argparse.Namespace,
+    argv: Sequence[str],
+    plugins: tuple[Plugin, ...],
+    nodes: Sequence[Mapping[str, float]],
+    where: str,
+) -> Plan:
     """Check everything that was asked for against everything that is there.
 
     Raises:
@@ -188,11 +204,18 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         else getattr(file, name)
         for name in _OPTIONS
     }
+    asked = "--objective" if args.objective else f"{args.space}: objective"
+    check_objective(option["objective"], method.name, method.nearest_mean, asked)
     if args.storage is not None and "://" not in args.storage:
         raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
     overrides = dict(parse_override(text) for text in args.overrides)
     scale = stream_scale(option["stream"])
-    space = resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=overrides)
+    backbone = read_backbone(Path(args.backbone_weights)) if args.backbone_weights is not None else None
+    space = with_backbone(
+        lambda changes: resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=changes),
+        overrides,
+        backbone,
+    )
     check_base_configurations(space, option["base_configurations"])
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
@@ -204,6 +227,8 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
     stream = open_named(record, args, may_download=not args.dry_run)
     method.check_fit(method.config.model_validate(space.configuration({})), stream.image_shape)
+    if backbone is not None:
+        check_backbone(backbone, stream.image_shape[0])
     direction = default_direction(option["objective"]) if args.objective else file.direction
     search_record = SearchRecord(
         name=name,
@@ -227,48 +252,25 @@ def _plan(args: argparse.Namespace, argv: Sequence[str], nodes: Sequence[Mapping
         data_fingerprint=stream.fingerprint,
         trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
         versions=versions(),
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
+        plugins=[plugin.module for plugin in plugins],
         command=command_line(argv),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return Plan(
         space,
         stream,
-        _continued(folder, search_record),
+        continued(folder, search_record),
         resources,
         folder,
         stages,
         args.storage or folder.study,
         seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
         None if args.stage_budget is None else size(args.stage_budget, "--stage-budget"),
+        loader_workers(args),
+        backbone,
+        plugins,
     )
-
-
-def _continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
-    """The record with the date of the search that it continues, if there is one.
-
-    Raises:
-        TuneCLError: there is a search with another definition under the same name.
-    """
-    if not folder.search.exists():
-        return record
-    earlier = read_record(folder.search, SearchRecord)
-    old, new = earlier.definition(), record.definition()
-    changed = [key for key in new if old.get(key) != new[key]]
-    if changed:
-        details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
-        raise TuneCLError(
-            f"{folder.path} holds a search with another definition ({details}); "
-            "give this one another --name, or repeat the options of that one"
-        )
-    return record.model_copy(update={"created": earlier.created})
-
-
-def _difference(key: str, old: Any, new: Any) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        path = next(p for p in sorted({*old, *new}) if old.get(p) != new.get(p))
-        return f"{key}: {path} was {old.get(path, 'not there')}, is {new.get(path, 'not there')}"
-    return f"{key} was {old}, is {new}"
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -277,30 +279,3 @@ def _check_numbers(args: argparse.Namespace) -> None:
     gpus = args.gpus_per_trial
     if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
         raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers come from."""
-    packages = ("tune_cl", "torch", "torchvision", "ray", "optuna", "wandb", "numpy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-
-
-def _git_commit() -> str | None:
-    """Commit of the checkout that this package runs from, if it is one (and not an install inside somebody's)."""
-    try:
-        _git("ls-files", "--error-unmatch", Path(__file__).name)
-        return _git("rev-parse", "HEAD") or None
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=5,
-        check=True,
-        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-    )
-    return done.stdout.strip()

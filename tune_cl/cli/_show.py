@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tune_cl.chain import Inventory, Pins, forecast
 from tune_cl.engine import run_config
-from tune_cl.methods import Phase, get_method, method_names, stage_bytes
+from tune_cl.methods import Phase, Settings, get_method, method_names, stage_bytes
 from tune_cl.search import load_space, shipped_spaces
 from tune_cl.streams import DATASETS
 from tune_cl.tracking import duration_text
@@ -53,13 +53,15 @@ def show_plan(plan: "Plan") -> None:
     console.print(table)
     console.print()
     config = method.config.model_validate(plan.space.configuration({}))
-    chain = [(t, phase) for t in range(record.horizon + 1) for phase in method.phases(t, record.horizon)]
+    chain = [(t, phase) for t in range(record.horizon + 1) for phase in method.phases(config, t, record.horizon)]
     sizes = [_bytes(plan, config, phase, t) for t, phase in chain]
     base = [size for (t, _), size in zip(chain, sizes, strict=True) if t == 0]
     fixed_base = not plan.space.searched_changes_base()
     bases = 1 if fixed_base else min(record.base_configurations or record.trials, record.trials)
     stages = bases * len(base) + record.trials * (len(chain) - len(base))
-    disk = bases * sum(base) + record.trials * (sum(sizes) - sum(base))
+    disk = "about " + _size(bases * sum(base) + record.trials * (sum(sizes) - sum(base)))
+    if not all(sizes):
+        disk = "an unknown amount"  # a plugin's networks
     facts = {
         "search": f"{record.name}: {record.method} on {record.stream.name}, budget {record.budget}",
         "judged by": f"{record.objective} ({record.direction}), increment {record.horizon}, protocol {record.protocol}",
@@ -70,7 +72,7 @@ def show_plan(plan: "Plan") -> None:
         + (f", the {len(base)} of the base task trained once" if fixed_base else "; the base task is searched, too")
         + (f", with {bases} bases at most" if not fixed_base and bases < record.trials else ""),
         "sharing": _sharing(plan, bases),
-        "disk": f"about {_size(disk)} of stages in {plan.stages}",
+        "disk": f"{disk} of stages in {plan.stages}",
         "results": str(plan.folder.path) + (" (exists: the search goes on)" if plan.folder.search.exists() else ""),
     }
     grid = Table.grid(padding=(0, 2))
@@ -104,9 +106,14 @@ def _sharing(plan: "Plan", bases: int) -> str:
     return text
 
 
-def _bytes(plan: "Plan", config: object, phase: Phase, t: int) -> int:
+def _bytes(plan: "Plan", config: Settings, phase: Phase, t: int) -> int:
+    """Bytes of a stage; 0 where the method says nothing of its networks in the way that the package's do."""
     stream = plan.stream
-    return stage_bytes(config, phase, stream.image_shape, stream.n_seen(t), stream.n_classes)  # type: ignore[arg-type]
+    method = get_method(plan.record.method)
+    try:
+        return stage_bytes(method, config, phase, stream.image_shape, stream.n_seen(t), stream.n_classes)
+    except KeyError:
+        return 0
 
 
 def _size(n_bytes: float) -> str:
@@ -120,5 +127,5 @@ def _size(n_bytes: float) -> str:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=i < len(columns) - 1)
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
     return table

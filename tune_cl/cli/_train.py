@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore
+from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore, read_named_backbone
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
-from tune_cl.cli._parser import seconds, train_parser
+from tune_cl.cli._named_plugins import load_named
+from tune_cl.cli._parser import loader_workers, seconds, train_parser
 from tune_cl.engine import DISK_SECONDS, describe_failure, make_folder, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
@@ -21,12 +22,16 @@ from tune_cl.search import parse_override
 def train(argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
     args = train_parser().parse_args(argv)
+    load_named(args)
     overrides = dict(parse_override(text) for text in args.overrides)
     run = override(read_record(Path(args.config), RunConfig), overrides, where="--set ")
     if args.train_seed is not None:
         run = run.model_copy(update={"train_seed": args.train_seed})
+    weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
+    backbone = read_named_backbone(run, weights)
     stream = open_named(run.stream, args)
     checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
+    workers = loader_workers(args)
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
     console = Console(highlight=False, soft_wrap=True)
@@ -45,7 +50,7 @@ def train(argv: Sequence[str]) -> int:
             bar.update(task, description=what, completed=progress.step, total=progress.steps)
 
         store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
-        chain = Chain(run, stream, store, on_progress=show)
+        chain = Chain(run, stream, store, on_progress=show, loader_workers=workers, backbone=backbone)
         make_folder(stages, "--stages")
         if output:
             _begin_output(output, run)

@@ -1,5 +1,6 @@
 """Ray: the Trainable, thin adapters of Searcher and Scheduler, running a search; and a simulator beside Ray."""
 
+from tune_cl.engine._backbone import with_backbone
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
 from tune_cl.engine._conductor import Conductor, Ending, run_config, write_grid
@@ -42,5 +43,6 @@ __all__ = [
     "save_winner",
     "share_out",
     "simulate",
+    "with_backbone",
     "write_grid",
 ]

@@ -1,9 +1,12 @@
 """Configurations for people who write their own scripts: a space's default, and changes to a configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from tune_cl.methods import flatten, get_method, leaves, unflatten
+from tune_cl.engine._backbone import named_in
+from tune_cl.methods import flatten, get_method, leaves, load_plugins, unflatten
+from tune_cl.nets import read_backbone
 from tune_cl.records import RunConfig, StreamRecord
 from tune_cl.search import check_value, find_leaf, load_space, resolve
 from tune_cl.streams import parse_name, stream_scale
@@ -18,6 +21,8 @@ def configure(
     train_seed: int = 0,
     threads: int = 1,
     device: str = "cpu",
+    backbone_weights: str | Path | None = None,
+    plugins: Sequence[str] = (),
 ) -> RunConfig:
     """The default configuration of a space for a stream and a budget, with changes.
 
@@ -29,10 +34,14 @@ def configure(
         train_seed: seed of everything random inside the chain.
         threads: CPU threads.
         device: 'cpu' or 'cuda'.
+        backbone_weights: file of torchvision's ResNet-18 that the base task starts from; the configuration holds the
+            SHA-256 of its contents.
+        plugins: modules from outside the package whose methods are to be known.
 
     Raises:
         TuneCLError: something is unknown or out of bounds.
     """
+    load_plugins(plugins)
     file = load_space(space)
     method = get_method(file.method)
     record = stream if isinstance(stream, StreamRecord) else StreamRecord(name=stream or file.stream)
@@ -49,7 +58,8 @@ def configure(
         device=device,
         parameters=resolved.configuration({}),
     )
-    return override(run, overrides or {})
+    run = override(run, overrides or {})
+    return run if backbone_weights is None else named_in(run, read_backbone(Path(backbone_weights)))
 
 
 def override(run: RunConfig, changes: Mapping[str, Any], where: str = "") -> RunConfig:

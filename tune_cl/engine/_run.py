@@ -24,6 +24,8 @@ from tune_cl.engine._leases import start_office
 from tune_cl.engine._progress import start_board
 from tune_cl.engine._trainable import ChainTrainable
 from tune_cl.errors import TuneCLError
+from tune_cl.methods import Plugin
+from tune_cl.nets import Backbone
 from tune_cl.records import SearchFolder
 from tune_cl.streams import Stream
 
@@ -51,6 +53,9 @@ def run_search(
     time_budget: float | None,
     payer: str,
     checkpoint_every: float = CHECKPOINT_SECONDS,
+    loader_workers: int | None = None,
+    backbone: Backbone | None = None,
+    plugins: tuple[Plugin, ...] = (),
 ) -> tuple[Ending, list[str]]:
     """Run the missing trials on the Ray cluster that this process is connected to.
 
@@ -64,6 +69,9 @@ def run_search(
         time_budget: seconds after which phases in flight are given up, None for no limit.
         payer: a name that this search alone has, also after it was interrupted.
         checkpoint_every: seconds between two checkpoints inside a phase.
+        loader_workers: processes of each trial that decode image files ahead, see `Chain`.
+        backbone: pretrained weights that configurations name; goes the same way as the stream.
+        plugins: modules that the workers import, too.
 
     Returns:
         How it ended, and the phases in flight that were lost.
@@ -84,6 +92,9 @@ def run_search(
             office=start_office(),
             search=payer,
             checkpoint_every=checkpoint_every,
+            loader_workers=loader_workers,
+            backbone=backbone,
+            plugins=plugins,
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )

@@ -15,6 +15,8 @@ from tune_cl.engine._configure import override
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure
 from tune_cl.engine._leases import RayLeases
 from tune_cl.engine._progress import ProgressPost
+from tune_cl.methods import Plugin, load_again
+from tune_cl.nets import Backbone
 from tune_cl.records import Failure, IncrementRow, RunConfig
 from tune_cl.streams import Stream
 
@@ -40,6 +42,9 @@ class ChainTrainable(tune.Trainable):
         office: Any = None,
         search: str | None = None,
         checkpoint_every: float = CHECKPOINT_SECONDS,
+        loader_workers: int | None = None,
+        backbone: Backbone | None = None,
+        plugins: tuple[Plugin, ...] = (),
     ) -> None:
         """Take over what is common to all trials.
 
@@ -53,9 +58,13 @@ class ChainTrainable(tune.Trainable):
             office: the actor that hands out leases (`start_office`); None: leases are files.
             search: a name that this search alone has, also after it was interrupted: who pays for what is trained.
             checkpoint_every: seconds between two checkpoints inside a phase.
+            loader_workers: processes of each trial that decode image files ahead, see `Chain`.
+            backbone: pretrained weights, for the trials whose configuration names them.
+            plugins: modules with the methods that the driver knows from outside the package.
         """
         assert stream is not None
         self._stream, self._board, self._search = stream, board, search
+        self._loader_workers, self._backbone, self._plugins = loader_workers, backbone, plugins
         folder = Path(stages)
         leases = RayLeases(office, folder / "leases", ray.get_runtime_context().get_job_id()) if office else None
         self._store = StageStore(folder, leases=leases, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
@@ -107,15 +116,25 @@ class ChainTrainable(tune.Trainable):
         return self._chain.next_increment if self._chain else 0
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._run, self._trial = _run_of(config, self._base)
+        self._given = config
         self._chain = None
 
     def _advance(self) -> Increment:
         if self._chain is None:
-            post = ProgressPost(self._board, self._trial, self._node) if self._board is not None else _ignore
-            payer = f"{self._search}/{self._trial:04d}" if self._search else None
+            load_again(self._plugins)
+            run, trial = _run_of(self._given, self._base)
+            post = ProgressPost(self._board, trial, self._node) if self._board is not None else _ignore
+            payer = f"{self._search}/{trial:04d}" if self._search else None
             self._chain = Chain(
-                self._run, self._stream, self._store, post, node=self._node, trial=self._trial, payer=payer
+                run,
+                self._stream,
+                self._store,
+                post,
+                node=self._node,
+                trial=trial,
+                payer=payer,
+                loader_workers=self._loader_workers,
+                backbone=self._backbone,
             )
         return self._chain.advance()
 

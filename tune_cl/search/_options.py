@@ -20,15 +20,21 @@ OBJECTIVES = (
     "val/forgetting",
     "val/backward_transfer",
 )
+_NEAREST_MEAN = "val/nme/"
+# The same scores of the nearest-mean read-out, for methods that have one.
+NEAREST_MEAN_OBJECTIVES = tuple(name.replace("val/", _NEAREST_MEAN) for name in OBJECTIVES)
+_ALL_OBJECTIVES = (*OBJECTIVES, *NEAREST_MEAN_OBJECTIVES)
 # These compare increments, or old classes with new ones, and have no value at the base task.
-UNDEFINED_AT_BASE = frozenset(OBJECTIVES) - {"val/accuracy", "val/average_incremental_accuracy"}
+UNDEFINED_AT_BASE = frozenset(
+    name for name in _ALL_OBJECTIVES if name.rpartition("/")[2] not in ("accuracy", "average_incremental_accuracy")
+)
 
 _FIRST = re.compile(r"first_([1-9][0-9]{0,5})")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "sampler": SAMPLERS,
     "scheduler": SCHEDULERS,
     "direction": DIRECTIONS,
-    "objective": OBJECTIVES,
+    "objective": _ALL_OBJECTIVES,
 }
 
 
@@ -59,7 +65,24 @@ def check_option(name: str, value: Any, where: str) -> Any:
 
 def default_direction(objective: str) -> Direction:
     """`min` for forgetting, `max` for everything else."""
-    return "min" if objective == "val/forgetting" else "max"
+    return "min" if objective.endswith("/forgetting") else "max"
+
+
+def check_objective(objective: str, method: str, nearest_mean: bool, where: str) -> None:
+    """Refuse an objective that a method does not report.
+
+    Args:
+        objective: one that `check_option` has let pass.
+        method: its name, for the message.
+        nearest_mean: whether the method has a nearest-mean read-out.
+        where: what the message begins with.
+
+    Raises:
+        TuneCLError: it is of the nearest-mean read-out, and the method has none.
+    """
+    if objective.startswith(_NEAREST_MEAN) and not nearest_mean:
+        linear = objective.replace(_NEAREST_MEAN, "val/")
+        raise TuneCLError(f"{where}: {method} has no nearest-mean read-out, so no {objective!r}; use {linear!r}")
 
 
 def protocol_horizon(protocol: str, last_increment: int, where: str = "protocol") -> int:

@@ -1,0 +1,35 @@
+"""A search under a name that is taken already: the same one goes on, another is refused."""
+
+from typing import Any
+
+from tune_cl.chain import PRETRAINED
+from tune_cl.errors import TuneCLError
+from tune_cl.records import SearchFolder, SearchRecord, read_record
+
+
+def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
+    """The record with the date of the search that it continues, if there is one.
+
+    Raises:
+        TuneCLError: there is a search with another definition under the same name.
+    """
+    if not folder.search.exists():
+        return record
+    earlier = read_record(folder.search, SearchRecord)
+    old, new = earlier.definition(), record.definition()
+    changed = [key for key in new if old.get(key) != new[key]]
+    if changed:
+        details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
+        weights = earlier.fixed.get(PRETRAINED, "none") != "none" and record.fixed.get(PRETRAINED) == "none"
+        raise TuneCLError(
+            f"{folder.path} holds a search with another definition ({details}); give this one another --name, or "
+            f"repeat the options of that one{', --backbone-weights FILE among them' if weights else ''}"
+        )
+    return record.model_copy(update={"created": earlier.created})
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        path = next(p for p in sorted({*old, *new}) if old.get(p) != new.get(p))
+        return f"{key}: {path} was {old.get(path, 'not there')}, is {new.get(path, 'not there')}"
+    return f"{key} was {old}, is {new}"
