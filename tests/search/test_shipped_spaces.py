@@ -1,0 +1,199 @@
+"""The shipped spaces: complete, allowed at every scale, and every commented line works once it is taken in."""
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tune_cl
+from tune_cl.methods import get_method, keyed, leaves, method_names
+from tune_cl.search import SearchSpace, SpaceFile, load_space, resolve, shipped_spaces
+from tune_cl.streams import parse_name
+
+SCALES = {
+    "small28": "fashion-b4-t3",
+    "cifar": "cifar100-b50-t5",
+    "cub": "cub200-b100-t5",
+    "imagenet": "imagenet100-b50-t5",
+}
+BUDGETS = ("quick", "full")
+PLACES = list(product(SCALES, BUDGETS))
+LADDER = ("finetune", "lwf", "image_replay", "genifer", "oracle", "joint")
+HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
+
+_COMMENTED = re.compile(r"^( *)# ((?:base|increment)\.[\w.]+: .*)$")
+_IN_PLACE = re.compile(r"^( *[\w.]+: ).*# or (\{.*\}|[^\s:;,]+)")
+
+
+def text_of(name: str) -> str:
+    return resources.files("search_spaces").joinpath(name).read_text(encoding="utf-8")
+
+
+def offers(text: str) -> Iterator[tuple[str, str]]:
+    """Each line of a space with what it offers: itself without its '#', or with the value after its '# or'."""
+    for line in text.splitlines():
+        match = _COMMENTED.match(line) or _IN_PLACE.match(line)
+        yield line, match[1] + match[2] if match else line
+
+
+def taken_in(text: str) -> Iterator[tuple[str, str]]:
+    """(path, the space's text) for each offer, taken by itself."""
+    lines = list(offers(text))
+    for i, (line, offered) in enumerate(lines):
+        if offered != line:
+            changed = [*(other for other, _ in lines[:i]), offered, *(other for other, _ in lines[i + 1 :])]
+            yield offered.strip().split(":")[0], "\n".join(changed)
+
+
+def load_text(folder: Path, text: str) -> SpaceFile:
+    (folder / "space.yaml").write_text(text, encoding="utf-8")
+    return load_space(str(folder / "space.yaml"))
+
+
+def has_condition(path: str, text: str) -> bool:
+    """Say whether a range of the space waits for another parameter's value."""
+    return any(line.strip().startswith(f"{path}: {{") and "when:" in line for line in text.splitlines())
+
+
+def resolved(space: SpaceFile, scale: str, budget: str, overrides: dict[str, Any] | None = None) -> SearchSpace:
+    return resolve(space, config=get_method(space.method).config, scale=scale, budget=budget, overrides=overrides or {})
+
+
+def base_of(method: str, scale: str, budget: str) -> dict[str, Any]:
+    """What the base classifier's stage key holds of a method's shipped space."""
+    tree = resolved(load_space(method), scale, budget).configuration({})
+    return keyed(get_method(method).config.model_validate(tree).base.classifier)  # type: ignore[attr-defined]
+
+
+def test_every_method_has_a_space_with_every_scale_and_budget() -> None:
+    assert shipped_spaces() == sorted(f"{name}.yaml" for name in method_names())
+    for name in shipped_spaces():
+        space = load_space(name)
+        assert f"{space.method}.yaml" == name
+        assert list(space.scales) == list(SCALES)
+        for scale in space.scales.values():
+            assert list(scale.budgets) == list(BUDGETS)
+            assert scale.note
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_the_first_line_is_the_command(name: str) -> None:
+    assert text_of(name).splitlines()[0] == f"# python launch/search.py --space {name}"
+    assert max(map(len, text_of(name).splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_the_default_is_a_configuration_whose_networks_fit_the_images(name: str) -> None:
+    for stream, budget in product([*SCALES.values(), "imagenet-b500-t5", "quickdraw-b50-t5"], BUDGETS):
+        run = tune_cl.configure(name, stream=stream, budget=budget)
+        method = get_method(run.method)
+        method.check_fit(method.config.model_validate(run.parameters), parse_name(stream).dataset.image_shape)
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_some_parameters_are_searched_but_none_of_the_base(name: str) -> None:
+    for scale, budget in PLACES:
+        space = resolved(load_space(name), scale, budget)
+        assert len(space.default_sample()) >= 2
+        assert not space.searched_changes_base()
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_each_commented_line_can_be_taken_in_by_itself(name: str, tmp_path: Path) -> None:
+    variants = list(taken_in(text_of(name)))
+    assert len(variants) >= 4
+    before = {place: resolved(load_space(name), *place) for place in PLACES}
+    for path, text in variants:
+        changed = load_text(tmp_path, text)
+        after = {place: resolved(changed, *place) for place in PLACES}
+        searched = [place for place, space in after.items() if path in space.ranges]
+        for place in searched:
+            assert after[place].default == before[place].default, f"{path}: a range leaves trial 0 as it is"
+        assert all(space.complaint(space.default_sample()) is None for space in after.values())
+        differs = any(after[place].default != before[place].default for place in PLACES)
+        assert searched or differs or has_condition(path, text), f"{path}: without effect"
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_all_ranges_that_a_space_offers_can_be_taken_in_together(name: str, tmp_path: Path) -> None:
+    lines = [offered if "{" in offered else line for line, offered in offers(text_of(name))]
+    space = load_text(tmp_path, "\n".join(lines))
+    paths = {
+        offered.strip().split(":")[0] for line, offered in offers(text_of(name)) if offered != line and "{" in offered
+    }
+    for place in PLACES:
+        everything = resolved(space, *place)
+        assert paths <= everything.ranges.keys(), "each condition can be met"
+        assert everything.default == resolved(load_space(name), *place).default
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_every_loss_of_a_host_can_be_set(name: str) -> None:
+    path, base = "increment.classifier.loss", "base.classifier.loss"
+    space = load_space(name)
+    losses = leaves(get_method(name).config)[path].choices
+    assert losses is not None
+    for place in PLACES:
+        assert resolved(space, *place).fixed[path] == "balanced"
+        for loss in losses:
+            changed = resolved(space, *place, {path: loss, **({base: "bce"} if "bce" in loss else {})})
+            assert changed.fixed[path] == loss
+            assert ("increment.classifier.tau" in changed.ranges) == (loss in ("balanced", "posthoc"))
+
+
+def test_hosts_with_balanced_finetuning_leave_it_out_and_can_have_it_back() -> None:
+    for name, original in (("lucir", "ce"), ("podnet", "nca")):
+        for place in PLACES:
+            assert resolved(load_space(name), *place).fixed["increment.finetune.epochs"] == 0
+            choices = {"increment.classifier.loss": original, "increment.finetune.epochs": 20}
+            assert resolved(load_space(name), *place, choices).default["increment.finetune.epochs"] == 20
+
+
+@pytest.mark.parametrize(("scale", "budget"), PLACES)
+def test_methods_with_the_same_base_task_train_it_alike(scale: str, budget: str) -> None:
+    plain = [base_of(name, scale, budget) for name in LADDER]
+    assert all(base == plain[0] for base in plain)
+    hosts = [base_of(name, scale, budget) for name in ("il_baseline", "icarl")]
+    assert hosts[0] == hosts[1]
+    if scale in ("small28", "imagenet"):
+        assert hosts[0] == plain[0]
+
+
+@pytest.mark.parametrize(("scale", "budget"), PLACES)
+def test_rungs_of_the_ladder_have_equal_classifier_budgets(scale: str, budget: str) -> None:
+    fields = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
+    rungs = [resolved(load_space(name), scale, budget).default for name in LADDER]
+    for path in (f"increment.classifier.{field}" for field in fields):
+        assert len({rung[path] for rung in rungs}) == 1, path
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_host_trains_its_base_as_its_increments_but_on_small_images(name: str) -> None:
+    fields = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
+    for scale, budget in PLACES[2:]:
+        default = resolved(load_space(name), scale, budget).default
+        for field in fields:
+            assert default[f"base.classifier.{field}"] == default[f"increment.classifier.{field}"], (scale, field)
+
+
+def test_full_budgets_on_cifar_are_the_published_ones() -> None:
+    genifer = resolved(load_space("genifer"), "cifar", "full").default
+    published = {path: leaf.default for path, leaf in leaves(get_method("genifer").config).items()}
+    assert genifer == published
+    for name in HOSTS:
+        default = resolved(load_space(name), "cifar", "full").default
+        assert (default["base.classifier.network"], default["base.classifier.width"]) == ("resnet32_cifar", 16)
+        own = get_method(name).config().increment.classifier.model_dump()  # type: ignore[attr-defined]
+        changed = {key: v for key, v in own.items() if default[f"increment.classifier.{key}"] != v}
+        assert set(changed) == {"loss"} | ({"old_head"} if "old_head" in own else set())
+
+
+def test_quick_budgets_are_smaller_than_full_ones() -> None:
+    for name, scale in product(shipped_spaces(), SCALES):
+        budgets = load_space(name).scales[scale].budgets
+        assert budgets["quick"].keys() == budgets["full"].keys()
+        assert all(budgets["quick"][path] < budgets["full"][path] for path in budgets["full"])
