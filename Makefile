@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/_make_parameters.py
+	$(BIN)/python docs/_make_methods.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

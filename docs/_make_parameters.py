@@ -9,7 +9,7 @@ from tune_cl.search import SearchSpace, load_space, resolve
 
 PAGE = Path(__file__).with_name("parameters.md")
 _SPACES = Path(__file__).parents[1] / "search_spaces"
-_MAIN, _OTHER = "small28", "cifar"  # the scale with columns of its own, and the one that is told in lines
+_MAIN, _OTHERS = "small28", ("cifar", "cub", "imagenet")  # the scale with columns of its own; those told in lines
 
 _HEAD = """# Parameters
 
@@ -27,6 +27,9 @@ where it is empty, the parameter is fixed. Trial 0 takes its values from the fir
 | genifer | the settings of the authors' released code for CIFAR-100 (arXiv 2106.05350), or what follows from them |
 | balanced-softmax | arXiv 2103.12532 and arXiv 2007.10740, or what follows from them |
 | Li & Hoiem 2016 | Learning without Forgetting, arXiv 1606.09282 |
+| LUCIR | the released code of Hou et al. 2019, Learning a Unified Classifier Incrementally via Rebalancing |
+| LUCIR's iCaRL | iCaRL as that code trains it, for comparison |
+| PODNet | the released code of Douillard et al. 2020, arXiv 2004.13513 |
 | own | a choice of this project, with its reason |
 """
 
@@ -49,7 +52,9 @@ def _section(name: str) -> str:
     quick, full = (_space(name, _MAIN, budget) for budget in ("quick", "full"))
     lines = [f"## {name}", "", f"{method.summary[0].upper()}{method.summary[1:]}.", "", _row(_COLUMNS)]
     lines += [_row(["---"] * len(_COLUMNS)), *(_row(_cells(leaf, quick, full)) for leaf in known.values())]
-    return "\n".join([*lines, "", *_other_scale(name, known)]) + "\n"
+    for scale in _OTHERS:
+        lines += ["", *_other_scale(name, scale, known)]
+    return "\n".join(lines) + "\n"
 
 
 def _cells(leaf: Leaf, quick: SearchSpace, full: SearchSpace) -> list[str]:
@@ -59,18 +64,19 @@ def _cells(leaf: Leaf, quick: SearchSpace, full: SearchSpace) -> list[str]:
     return [_code(leaf.path), _code(leaf.default), leaf.bounds(), leaf.description, source, *changed, searched]
 
 
-def _other_scale(name: str, known: Mapping[str, Leaf]) -> list[str]:
-    """What the space says at the scale that has no columns."""
-    spaces = {budget: _space(name, _OTHER, budget) for budget in ("quick", "full")}
-    changes = {
-        f"budget {budget}": [
-            f"{_code(path)} {_code(value)}" for path, value in space.default.items() if value != known[path].default
-        ]
-        for budget, space in spaces.items()
+def _other_scale(name: str, scale: str, known: Mapping[str, Leaf]) -> list[str]:
+    """What the space says at a scale that has no columns."""
+    quick, full = (_space(name, scale, budget) for budget in ("quick", "full"))
+    by_budget = [path for path in known if quick.default[path] != full.default[path]]
+    changed = [p for p, leaf in known.items() if p not in by_budget and full.default[p] != leaf.default]
+    entries = {
+        "in place of the defaults": [f"{_code(path)} {_code(full.default[path])}" for path in changed],
+        "budget quick": [f"{_code(path)} {_code(quick.default[path])}" for path in by_budget],
+        "budget full": [f"{_code(path)} {_code(full.default[path])}" for path in by_budget],
+        "searched": [f"{_code(path)} {range_}" for path, range_ in quick.ranges.items()],
     }
-    changes["searched"] = [f"{_code(path)} {range_}" for path, range_ in spaces["quick"].ranges.items()]
-    lines = [f"- {what}: {', '.join(entries) or 'the defaults'}" for what, entries in changes.items()]
-    return [f"At scale {_OTHER}:", "", *lines]
+    lines = [f"- {what}: {', '.join(values)}" for what, values in entries.items() if values]
+    return [f"At scale {scale}:", "", *lines]
 
 
 def _space(name: str, scale: str, budget: str) -> SearchSpace:

@@ -1,21 +1,30 @@
 """What the pages say of files, links, options and parameters is so."""
 
+import importlib
 import importlib.util
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from tune_cl.chain import StageRecord
+import tune_cl.methods as methods_room
+from tune_cl import configure
+from tune_cl.chain import Chain, StageRecord, StageStore
 from tune_cl.cli._parser import Parser, search_parser, stages_parser, train_parser
-from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, Summary
+from tune_cl.methods import get_method, leaves, load_plugins, method_names
+from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, StreamRecord, Summary
+from tune_cl.streams import DATASETS, open_stream
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+METHODS = ROOT / "docs" / "methods"
 RECORDS = {  # heading in the architecture's "On disk" -> the record whose example follows
     "search.json": SearchRecord,
     "config.yaml and best.yaml": RunConfig,
@@ -23,6 +32,7 @@ RECORDS = {  # heading in the architecture's "On disk" -> the record whose examp
     "summary.json": Summary,
     "stage.json and state.pt": StageRecord,
 }
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 PARSERS = {"search": search_parser, "train": train_parser, "stages": stages_parser}
 
 _FENCE = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
@@ -30,6 +40,8 @@ _LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=[\"']([^\"']+)[\"
 _ABROAD = re.compile(r"[a-z][a-z0-9+.-]*:|//")
 _COMMAND = re.compile(r"(?:\$ )?(?:python launch/(?P<script>\w+)\.py|tune-cl (?P<verb>\w+))\b(?P<arguments>.*)")
 _ELLIPSES = {"...", "…"}
+_ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
+_CODE = re.compile(r"`([^`]+)`")
 _PLACE = re.compile(r"^\| `(?P<file>[\w./]+\.py)` \| (?P<names>[^|]*) \|", re.MULTILINE)
 
 
@@ -56,9 +68,9 @@ def complaints(page: Path, text: str) -> Iterator[str]:
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or not target.is_relative_to(ROOT):
-            yield f"{page.name}: {link}: no such file in the repository"
+            yield f"{page.relative_to(ROOT)}: {link}: no such file in the repository"
         elif anchor and target.suffix == ".md" and anchor not in headings(target):
-            yield f"{page.name}: {link}: no such heading"
+            yield f"{page.relative_to(ROOT)}: {link}: no such heading"
 
 
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -69,6 +81,24 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
             if match:
                 words = shlex.split(match["arguments"], comments=True)
                 yield match["script"] or match["verb"], [word for word in words if word not in _ELLIPSES]
+
+
+def cells(text: str) -> Iterator[list[str]]:
+    """The rows of Markdown tables, cell by cell, without their headings' rules."""
+    for row in _ROW.findall(text):
+        found = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)]
+        if not set(found[0]) <= set("- :"):
+            yield found
+
+
+def codes(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return _CODE.findall(cell)
+
+
+def code_block(text: str, language: str, number: int = 0) -> str:
+    """One of a page's blocks of code."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[number]
 
 
 def parse(verb: str, arguments: list[str]) -> None:
@@ -86,17 +116,17 @@ def test_parameters_page_is_what_the_generator_writes() -> None:
     assert (ROOT / "docs" / "parameters.md").read_text() == generator.page(), "run `make docs`"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
 def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     assert list(complaints(page, prose(page))) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
 def test_page_is_finished(page: Path) -> None:
     assert "@@" not in page.read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each_page
 def test_commands_name_scripts_and_options_that_exist(page: Path) -> None:
     for verb, arguments in commands(page.read_text()):
         assert verb in PARSERS, f"{page.name}: no command {verb}"
@@ -104,9 +134,13 @@ def test_commands_name_scripts_and_options_that_exist(page: Path) -> None:
         parse(verb, arguments)
 
 
-def test_names_in_the_way_of_the_data_are_defined_in_the_files_beside_them() -> None:
-    places = list(_PLACE.finditer((ROOT / "docs" / "architecture.md").read_text()))
-    assert len(places) > 30
+@each_page
+def test_names_in_tables_are_defined_in_the_files_beside_them(page: Path) -> None:
+    places = list(_PLACE.finditer(page.read_text()))
+    if page.name == "architecture.md":
+        assert len(places) > 40
+    if page.parent == METHODS and page.name != "README.md":
+        assert len(places) > 1
     for place in places:
         source = (ROOT / "tune_cl" / place["file"]).read_text()
         for dotted in re.findall(r"`([\w.]+)`", place["names"]):
@@ -122,6 +156,88 @@ def test_examples_of_files_have_the_keys_of_their_records(heading: str, record: 
     record.model_validate_json(json.dumps(example))
     if record is IncrementRow:
         assert set(example["stages"][0]) == set(StageUse.model_fields)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_methods_page_has_the_parameters_that_the_generator_writes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    generator = importlib.import_module("_make_methods")
+    assert (METHODS / f"{name}.md").read_text() == generator.page(name), "run `make docs`"
+
+
+def test_the_overview_names_each_method_with_its_losses_and_phases() -> None:
+    known = method_names()
+    overview = [row for row in cells((METHODS / "README.md").read_text()) if len(row) == 6 and codes(row[0])]
+    assert [codes(row[0])[0] for row in overview] == known
+    for name, row in zip(known, overview, strict=True):
+        method = get_method(name)
+        assert codes(row[2]) == losses_of(name)
+        base, increment = row[5].split(";")
+        assert codes(base) == [phase.name for phase in method.base]
+        assert codes(increment) == [phase.name for phase in method.increment]
+
+
+def test_the_table_of_losses_names_the_methods_that_take_them() -> None:
+    text = (METHODS / "README.md").read_text().split("## The Balanced Softmax family")[1].split("\n## ")[0]
+    table = {codes(row[0])[0]: row[1] for row in cells(text) if codes(row[0])}
+    assert set(table) == {loss for name in method_names() for loss in losses_of(name)}
+    for loss, hosts in table.items():
+        takers = [name for name in method_names() if loss in losses_of(name)]
+        assert (method_names() if hosts == "all" else codes(hosts)) == takers
+
+
+def losses_of(method: str) -> list[str]:
+    """The losses that a method's increments take; plain cross-entropy where there is nothing to choose."""
+    loss = leaves(get_method(method).config).get("increment.classifier.loss")
+    return ["ce"] if loss is None else list(loss.choices or ())
+
+
+def test_the_readme_names_every_method_and_data_set() -> None:
+    text = (ROOT / "README.md").read_text()
+    methods = [code for row in cells(text.split("## Methods")[1].split("\n## ")[0]) for code in codes(row[0])]
+    assert sorted(methods) == sorted(method_names())
+    classes = {}
+    for row in cells(text.split("## Streams")[1].split("\n## ")[0]):
+        classes.update(zip(codes(row[0]), map(str.strip, row[1].split(",")), strict=bool(codes(row[0]))))
+    assert classes == {name: str(dataset.n_classes) for name, dataset in DATASETS.items()}
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the example method and its space, which this process knows as long as the test runs."""
+    text = (ROOT / "docs" / "adding-a-method.md").read_text()
+    (tmp_path / "feature_lwf.py").write_text(code_block(text, "python"))
+    (tmp_path / "feature_lwf.yaml").write_text(code_block(text, "yaml"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
+    load_plugins(["feature_lwf"])
+    yield tmp_path
+    del sys.modules["feature_lwf"]
+
+
+def test_the_example_method_forgets_less_than_finetuning_and_shares_its_base_task(example: Path) -> None:
+    rows = run_small(configure(str(example / "feature_lwf.yaml")), example / "stages")
+    assert [row.increment for row in rows] == [0, 1, 2, 3]
+    assert set(rows[-1].losses) == {"classifier/ce", "classifier/feature"}
+    finetuned = run_small(configure("finetune.yaml"), example / "stages")
+    assert finetuned[0].stages[0].origin == "reused"
+    assert finetuned[-1].stages[0].origin == "trained"
+    assert (rows[-1].metrics["val/accuracy_old"] or 0) > (finetuned[-1].metrics["val/accuracy_old"] or 0) + 0.1
+    again = run_small(configure(str(example / "feature_lwf.yaml")), example / "other stages")
+    assert [row.comparable() for row in again] == [row.comparable() for row in rows]
+
+
+def run_small(run: RunConfig, stages: Path) -> list[IncrementRow]:
+    """The rows of a chain on 60 images of each class."""
+    whole = open_stream(StreamRecord(name=run.stream.name))
+    places = np.concatenate([np.flatnonzero(whole.raw_labels == label)[:60] for label in range(whole.n_classes)])
+    stream = replace(whole, raw_images=whole.raw_images[places], raw_labels=whole.raw_labels[places])  # type: ignore
+    chain, rows = Chain(run, stream, StageStore(stages)), []
+    while not chain.done:
+        rows.append(chain.advance().row)
+    return rows
 
 
 def test_a_dead_link_and_a_dead_heading_are_found() -> None:
