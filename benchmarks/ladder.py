@@ -21,7 +21,7 @@ import tune_cl
 from tune_cl.chain import Chain, StageStore
 from tune_cl.methods import flatten
 from tune_cl.records import IncrementRow, RunConfig
-from tune_cl.streams import open_stream
+from tune_cl.streams import LabelledImages, open_stream
 
 RUNGS = (
     ("finetune", "full"),
@@ -162,6 +162,7 @@ def draw_replay(run: RunConfig, stages: Path, path: Path, columns: int = 8, scal
     for index, replayed in enumerate(preview):
         t = next(t for t in range(run.horizon) if index in stream.classes(t))
         data = stream.training(t)
+        assert isinstance(data, LabelledImages)
         real = data.images[data.labels == index][:columns]
         y = top + index * height
         draw.text((4, y + height // 2 - 6), stream.class_names[index], fill=0)
