@@ -107,6 +107,23 @@ def test_the_learning_rate_multiplier_of_the_mapping_changes_the_pace_but_not_th
     assert mapping.scale == pytest.approx(0.01 / math.sqrt(512)) and mapping.rate == 0.01
 
 
+@pytest.mark.parametrize("n_classes", [10, 400])
+def test_a_unit_label_weighs_as_much_as_z_however_many_classes_there_are(n_classes: int):
+    """What reaches the mapping: read off its input, for every label."""
+    deviations = {}
+    for unit in (False, True):
+        shape = GeneratorShape((1, 28, 28), n_classes, 8, 5, 256, 8, 7, unit_label=unit)
+        generator = new_generator(shape, 0)
+        seen: list[Tensor] = []
+        generator.mapping[0].register_forward_pre_hook(lambda module, given, seen=seen: seen.append(given[0]))
+        random = torch.Generator().manual_seed(2)
+        labels = torch.arange(n_classes)
+        generator(generator.draw_latents(n_classes, random), labels, generator.draw_noise(n_classes, random))
+        deviations[unit] = seen[0][:, 8:].std().item()
+    assert deviations[True] == pytest.approx(1, rel=0.1)
+    assert deviations[False] == pytest.approx(1 / math.sqrt(n_classes), rel=0.1)
+
+
 def test_initial_weights_depend_on_the_seed_only_and_a_saved_generator_is_built_again():
     first, again, other = (new_generator(SMALL, seed) for seed in (1, 1, 2))
     assert torch.equal(first.constant, again.constant) and not torch.equal(first.constant, other.constant)

@@ -38,6 +38,13 @@ class BaseGenerator(GeneratorTraining):
     latent_dim: int = parameter(512, "size of z", ge=1, le=4096, source="genifer")
     style_dim: int = parameter(512, "size of w", ge=1, le=4096, source="genifer")
     embedding_dim: int = parameter(256, "size of the label's embedding", ge=1, le=4096, source="genifer")
+    label_scale: Literal["classes", "unit"] = parameter(
+        "classes",
+        "how much the label's embedding weighs beside z at the start; classes: variance 1 / (classes of the stream), "
+        "an equalised layer's on a one-hot label; unit: variance 1, as z has",
+        source="own",
+        later=True,
+    )
     discriminator_width: int = parameter(
         256, "channels of the discriminator's first block; twice as many after it", ge=4, le=4096, source="genifer"
     )
@@ -89,6 +96,7 @@ def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, c
         config.embedding_dim,
         config.channels,
         config.start_size,
+        config.label_scale == "unit",
     )
     discriminator_shape = DiscriminatorShape(
         classifier.feature_shape(config.matching_stage),

@@ -57,7 +57,7 @@ def _generator_bytes(
 
     g = {name: setting(name) for name in ("latent_dim", "style_dim", "embedding_dim", "channels", "start_size")}
     size = setting("image_size") or image_shape[1]
-    generator = Generator(GeneratorShape((image_shape[0], size, size), n_stream, **g))
+    generator = Generator(GeneratorShape((image_shape[0], size, size), n_stream, **g))  # type: ignore[arg-type]
     shape = DiscriminatorShape(
         classifier.feature_shape(setting("matching_stage")),
         n_stream,

@@ -5,6 +5,7 @@ convolutions with bilinear doublings; every layer's input is scaled by w (`x * y
 noise with one learned strength per channel. No demodulation, no style mixing; linear output in normalised pixel space.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -27,6 +28,7 @@ class GeneratorShape:
     embedding_dim: int  # size of the label's embedding
     channels: int  # of the learned constant; halved with every doubling of the size
     start_size: int  # pixels of the learned constant; the image size is start_size * 2**k
+    unit_label: bool = False  # the embedding starts with unit variance, as z has, however many classes there are
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -89,13 +91,19 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor, noise: list[Tensor]) -> Tensor:
         """Generate images; `noise` has a map (B, 1, S, S) per convolution, see `draw_noise`."""
         one_hot = functional.one_hot(labels, self.shape.n_classes).to(latents.dtype)
-        w = self.mapping(torch.cat([latents, self.embedding(one_hot)], dim=1))
+        w = self.mapping(torch.cat([latents, self._embedded(one_hot)], dim=1))
         x = self.constant.expand(len(latents), -1, -1, -1)
         for i, (conv, layer_noise) in enumerate(zip(self.convs, noise, strict=True)):
             if i and i % 2 == 0:
                 x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = conv(x, w, layer_noise)
         return self.output(self.output_style(x, w))
+
+    def _embedded(self, one_hot: Tensor) -> Tensor:
+        # EqualLinear divides by sqrt(n_classes), since its inputs are taken to be of unit variance; one-hot ones have
+        # a single 1, so that the embedding's variance is 1 / n_classes.
+        gain = math.sqrt(self.shape.n_classes) if self.shape.unit_label else 1.0
+        return self.embedding(one_hot) * gain
 
     def draw_noise(self, n: int, generator: torch.Generator) -> list[Tensor]:
         """Noise maps for a batch of n, from the generator's device."""
