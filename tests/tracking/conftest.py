@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wandb_server import WandbServer
 
 from tune_cl.records import SearchFolder
 
@@ -22,6 +23,16 @@ def own_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
+
+
+@pytest.fixture
+def server(own_wandb: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    """A W&B server on this machine, with credentials for it in the environment."""
+    with WandbServer() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+        assert server.unknown == []
 
 
 @pytest.fixture

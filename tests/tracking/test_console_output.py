@@ -15,7 +15,7 @@ from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_st
 
 from tune_cl.records import BestSummary, SearchFolder, TrialSummary
 from tune_cl.tracking import ConsoleTracker, PhaseProgress, SlotDeferred, TrialEnded
-from tune_cl.tracking._report import continue_command, python_text, train_command
+from tune_cl.tracking._report import continue_command, evaluate_command, python_text
 
 CHOSEN = DEFAULT | {"increment.classifier.lr": 0.0031}
 TABLE = [
@@ -78,7 +78,7 @@ def test_report_names_the_winner_its_gain_and_why_to_doubt_it(folder: SearchFold
     assert re.search(r"increment\.classifier\.loss\s+ce\s+=\s+ce", text)
     assert "Gain over the default: +0.0200 (0.7990 → 0.8190) on the search's own validation data, one run each" in text
     assert "optimistic by selection: the winner is the best of 2" in text
-    assert "train both configurations below with other seeds (--train-seed)" in text
+    assert "To know it, evaluate the choice" in text
     assert "the tuner's luxury, not the method's" in text
     assert "30 trained, 13 reused" in text
     assert "900.0 k; every trial alone would have cost 1.50 M (40% saved)" in text
@@ -96,7 +96,7 @@ def test_places_and_commands_are_whole_lines_however_narrow_the_output(folder: S
     folder.best_weights.touch()
     lines = printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)], width=50).splitlines()
     stripped = [line.strip() for line in lines]
-    assert f"{python_text()} launch/train.py --config {folder.best_config}" in stripped
+    assert f"{python_text()} launch/evaluate.py {folder.path} --with-default" in stripped
     assert f"{python_text()} launch/search.py --space genifer.yaml --trials 16" in stripped
     for path in (folder.path, folder.best_config, folder.best_weights, folder.trial(0).config):
         assert any(line.endswith(f" {path}") for line in lines), path
@@ -140,7 +140,7 @@ def test_default_that_stays_best_is_no_gain(folder: SearchFolder) -> None:
 def test_search_in_which_nothing_finished_names_no_winner(folder: SearchFolder) -> None:
     text = printed(folder, [search_ended(best=None, table=TABLE[2:], trials=COUNTS | {"finished": 0})])
     assert "No trial has finished" in text
-    assert "launch/train.py" not in text
+    assert "launch/evaluate.py" not in text
 
 
 @pytest.mark.parametrize(
@@ -158,15 +158,15 @@ def test_command_to_go_on_is_the_one_that_was_typed(command: list[str], trials: 
     assert continue_command(command, trials) == expected
 
 
-def test_installed_command_leads_to_the_installed_train_command() -> None:
-    assert train_command(["/x/bin/tune-cl", "search"], Path("best.yaml")) == "tune-cl train --config best.yaml"
-    assert train_command(["launch/search.py"], Path("a b.yaml")) == "python launch/train.py --config 'a b.yaml'"
+def test_installed_command_leads_to_the_installed_evaluate_command() -> None:
+    assert evaluate_command(["/x/bin/tune-cl", "search"], Path("r/s")) == "tune-cl evaluate r/s --with-default"
+    assert evaluate_command(["launch/search.py"], Path("a b")) == "python launch/evaluate.py 'a b' --with-default"
 
 
-def test_train_command_finds_the_stages_and_data_of_the_search() -> None:
+def test_evaluate_command_finds_the_data_and_plugins_of_the_search() -> None:
     typed = ["search.py", "--space", "x", "--results", "r", "--set", "a=1", "--data-root=d", "--accept-modified-data"]
-    assert train_command(typed, Path("b.yaml")) == (
-        "python launch/train.py --config b.yaml --results r --data-root=d --accept-modified-data"
+    assert evaluate_command([*typed, "--plugin", "mine"], Path("r/s")) == (
+        "python launch/evaluate.py r/s --with-default --data-root=d --accept-modified-data --plugin mine"
     )
 
 

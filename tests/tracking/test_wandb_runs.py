@@ -189,7 +189,7 @@ def test_run_ids_are_stable_within_a_search_and_differ_between_searches(tmp_path
     for place in ("a", "b", "b"):
         folder = SearchFolder(tmp_path / place / NAME)
         track([started(folder), trial_started(folder, 0), trial_started(folder, 1)])
-        ids.append([json.loads((folder.trial(k).path / "wandb.json").read_text())["run_id"] for k in (0, 1)])
+        ids.append([json.loads((folder.trial(k).path / "wandb.json").read_text())["shown"]["run_id"] for k in (0, 1)])
     assert ids[1] == ids[2]
     assert len({*ids[0], *ids[1]}) == 4
 

@@ -14,6 +14,8 @@ from tune_cl.records import (
     StreamRecord,
     Summary,
     TrialSummary,
+    write_json,
+    write_yaml,
 )
 from tune_cl.tracking import IncrementReported, SearchEnded, SearchStarted, TrialEnded, TrialStarted
 
@@ -103,6 +105,13 @@ def row(trial: int, increment: int, shift: float = 0.0, reused: bool | None = No
         ],
         node="node-1",
     )
+
+
+def written(folder: SearchFolder, *trials: int, **changes: object) -> None:
+    """What the driver has on disk when it tells its trackers: the search, and the trials' configurations."""
+    write_json(folder.search, search_record(**changes))
+    for trial in trials:
+        write_yaml(folder.trial(trial).config, run_config())
 
 
 def started(folder: SearchFolder, planned: int = 8, **changes: object) -> SearchStarted:

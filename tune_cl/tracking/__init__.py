@@ -12,15 +12,31 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
-from tune_cl.tracking._format import duration_text
+from tune_cl.tracking._format import (
+    count_text,
+    duration_text,
+    gain_text,
+    setting_text,
+    trial_counts_text,
+    value_text,
+)
 from tune_cl.tracking._trackers import Trackers
 from tune_cl.tracking._wandb import WandbTracker
+from tune_cl.tracking._wandb_comparison import ComparisonRun, check_wandb_mode, publish_comparison
+from tune_cl.tracking._wandb_evaluation import WandbEvaluation
+from tune_cl.tracking._wandb_read import WANDB_SCHEME, RemoteRow, RemoteSearch, RemoteTrial, read_wandb_search
+from tune_cl.tracking._wandb_sync import Upload, plan_upload, upload
 
 __all__ = [
+    "WANDB_SCHEME",
+    "ComparisonRun",
     "ConsoleTracker",
     "Event",
     "IncrementReported",
     "PhaseProgress",
+    "RemoteRow",
+    "RemoteSearch",
+    "RemoteTrial",
     "SearchEnded",
     "SearchStarted",
     "SlotDeferred",
@@ -28,6 +44,18 @@ __all__ = [
     "Trackers",
     "TrialEnded",
     "TrialStarted",
+    "Upload",
+    "WandbEvaluation",
     "WandbTracker",
+    "check_wandb_mode",
+    "count_text",
     "duration_text",
+    "gain_text",
+    "plan_upload",
+    "publish_comparison",
+    "read_wandb_search",
+    "setting_text",
+    "trial_counts_text",
+    "upload",
+    "value_text",
 ]

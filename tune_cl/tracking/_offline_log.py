@@ -1,4 +1,4 @@
-"""Reads back which increments a W&B run holds on this disk.
+"""Reads back which increments a W&B run holds on this disk, and copies a run without those that the server has.
 
 W&B keeps what a run logged in `run-<id>.wandb`. It writes in intervals, so after a crash of the driver only the file
 says what is really there. The format is LevelDB's log (LevelDB, doc/log_format.md) under a 7-byte header; its
@@ -8,7 +8,7 @@ payloads are W&B's published protobuf classes. wandb 0.31 ships no reader for Py
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,28 @@ def read_records(path: Path) -> Iterator[Any]:
             record = wandb_internal_pb2.Record()
             record.ParseFromString(b"".join(parts))
             yield record
+
+
+def write_records(path: Path, records: Iterable[Any]) -> None:
+    """Write records as a `.wandb` file, as W&B itself would."""
+    data = bytearray(_FILE_HEADER.pack(b":W&B", 0xBEE1, 0))
+    for record in records:
+        _add_payload(data, record.SerializeToString())
+    path.write_bytes(data)
+
+
+def _add_payload(data: bytearray, payload: bytes) -> None:
+    """Append a record, cut where a block ends; a block's last bytes stay empty where no header fits."""
+    first = True
+    while first or payload:
+        room = _BLOCK - len(data) % _BLOCK
+        if room < _CHUNK_HEADER.size:
+            data += bytes(room)
+            continue
+        part, payload = payload[: room - _CHUNK_HEADER.size], payload[room - _CHUNK_HEADER.size :]
+        kind = (_FULL if first else _LAST) if not payload else (_FIRST if first else _MIDDLE)
+        data += _CHUNK_HEADER.pack(zlib.crc32(bytes([kind]) + part), len(part), kind) + part
+        first = False
 
 
 def _chunks(data: bytes) -> Iterator[tuple[int, bytes]]:

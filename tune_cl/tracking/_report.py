@@ -24,7 +24,7 @@ from tune_cl.tracking._format import (
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5
-_COMMON = ("--results", "--stages", "--data-root")
+_DATA = ("--data-root", "--plugin", "--backbone-weights")
 _LUXURY = (
     "These scores use validation images of classes from earlier increments. That is the tuner's luxury, not the "
     "method's: a continual learner in use would not have them any more."
@@ -143,8 +143,7 @@ def _gain(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator
     tried = sum(trial.state == "finished" for trial in summary.table)
     yield gain.append(
         "on the search's own validation data, one run each. It is optimistic by selection: the winner is the best of "
-        f"{tried} on these very data. To check it, train both configurations below with other seeds "
-        "(--train-seed) and compare the means."
+        f"{tried} on these very data. To know it, evaluate the choice: see below."
     )
 
 
@@ -190,8 +189,8 @@ def _next(record: SearchRecord, folder: SearchFolder, end: SearchEnded) -> Itera
         yield command_text(continue_command(record.command, python=python_text()))
         return
     if end.summary.best is not None:
-        yield Text("Next, train the best configuration:")
-        yield command_text(train_command(record.command, folder.best_config, python_text()))
+        yield Text("Next, evaluate the choice, on other class orders and seeds, and on test data:")
+        yield command_text(evaluate_command(record.command, folder.path, python_text()))
     yield Text("To search on, ask for more trials:")
     yield command_text(continue_command(record.command, 2 * max(record.trials, 1), python_text()))
 
@@ -209,11 +208,12 @@ def python_text() -> str:
         return "python"
 
 
-def train_command(search_command: list[str], config: Path, python: str = "python") -> str:
-    """The command that trains a configuration, in the manner in which the search was started."""
+def evaluate_command(search_command: list[str], folder: Path, python: str = "python") -> str:
+    """The command that evaluates a search's choice, in the manner in which the search was started."""
     installed = bool(search_command) and _is_installed_command(search_command[0])
-    start = "tune-cl train" if installed else f"{python} launch/train.py"
-    return " ".join([start, "--config", shlex.quote(str(config)), *map(shlex.quote, _common(search_command))])
+    start = "tune-cl evaluate" if installed else f"{python} launch/evaluate.py"
+    options = map(shlex.quote, _data_options(search_command))
+    return " ".join([start, shlex.quote(str(folder)), "--with-default", *options])
 
 
 def continue_command(search_command: list[str], trials: int | None = None, python: str = "python") -> str:
@@ -234,14 +234,14 @@ def _is_installed_command(program: str) -> bool:
     return Path(program).name == "tune-cl"
 
 
-def _common(search_command: list[str]) -> Iterator[str]:
-    """The options of a search that training needs as well: where data and stages lie."""
+def _data_options(search_command: list[str]) -> Iterator[str]:
+    """The options of a search that its evaluation needs as well: where data lie, what comes from outside."""
     take = False
     for word in search_command:
         name = word.partition("=")[0]
-        if take or name in _COMMON or word == "--accept-modified-data":
+        if take or name in _DATA or word == "--accept-modified-data":
             yield word
-        take = not take and word in _COMMON
+        take = not take and word in _DATA
 
 
 def _without_trials(arguments: list[str]) -> Iterator[str]:

@@ -1,13 +1,12 @@
 """Weights & Biases: one run per trial, written by a thread of its own."""
 
-import contextlib
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record
+from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record, write_json
 from tune_cl.tracking._events import (
     Event,
     IncrementReported,
@@ -18,8 +17,9 @@ from tune_cl.tracking._events import (
     TrialStarted,
 )
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
-from tune_cl.tracking._wandb_mode import ResolvedMode, quiet_wandb, resolve_mode, sync_command
+from tune_cl.tracking._wandb_mode import ResolvedMode, abandon_service, quiet_wandb, resolve_mode, sync_command
 from tune_cl.tracking._wandb_run import SearchOfRuns, TrialRun, up_to_date
+from tune_cl.tracking._wandb_sweep import SweepMark, make_sweep, read_sweep, sweep_at, sweep_path
 
 
 class WandbTracker:
@@ -33,6 +33,8 @@ class WandbTracker:
         project: W&B project; None: WANDB_PROJECT, else 'tune_cl'.
         entity: W&B user or team; None: the account's default.
         report: where lines for a person go.
+        sweep: show the search as a W&B sweep as well, with the trials' runs attached. Offline it is only noted down:
+            the server makes a sweep, so `launch/sync.py` has it made.
 
     Raises:
         TuneCLError: an unknown mode, or 'online' without credentials.
@@ -49,10 +51,12 @@ class WandbTracker:
         project: str | None = None,
         entity: str | None = None,
         report: Callable[[str], None] = write_to_stderr,
+        sweep: bool = False,
     ) -> None:
         self._mode = resolve_mode(mode)
         self._report = report
-        self._writer = _Writer(self._mode, project, entity, report)
+        self._sweep = sweep
+        self._writer = _Writer(self._mode, project, entity, report, sweep)
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="wandb", daemon=True)
 
@@ -63,7 +67,12 @@ class WandbTracker:
 
     def describe(self, folder: SearchFolder) -> str:
         """The mode, why, and where the runs of a search lie: one line for a person."""
-        return self._writer.mode.describe(folder)
+        line = self._writer.mode.describe(folder)
+        if not self._sweep or self.mode == "online":
+            return line
+        if self.mode == "disabled":
+            return f"{line}; --wandb-sweep needs it on"
+        return f"{line}, which also makes the sweep: that needs the server"
 
     def handle(self, event: Event) -> None:
         """Note an event for the thread that writes."""
@@ -77,13 +86,15 @@ class WandbTracker:
         """Wait at most `timeout` seconds until everything is written, then say what is not."""
         if self._thread.ident is None:
             return
+        self._writer.hurry()
         self._events.put(None)
         self._thread.join(timeout)
         if self._thread.is_alive():
             unsent = sum(isinstance(event, IncrementReported) for event in _drain(self._events))
             self._writer.abandon()
             self._report(self._writer.unsent_line(unsent, timeout))
-            _abandon_service()
+        if self._thread.is_alive() or self._writer.unfinished:
+            abandon_service()
 
     def _write(self) -> None:
         while (event := self._events.get()) is not None:
@@ -95,15 +106,18 @@ class _Writer:
     """The thread's side: all calls of W&B are made here, one after another."""
 
     def __init__(
-        self, mode: ResolvedMode, project: str | None, entity: str | None, report: Callable[[str], None]
+        self, mode: ResolvedMode, project: str | None, entity: str | None, report: Callable[[str], None], sweep: bool
     ) -> None:
         self.mode = mode
+        self.unfinished = False  # W&B's service holds something that the server did not take in time
+        self._sweep = sweep
         self._project = project or os.environ.get("WANDB_PROJECT") or "tune_cl"
         self._entity = entity
         self._report = report
         self._search: SearchOfRuns | None = None
         self._runs: dict[int, TrialRun] = {}
         self._configs: dict[int, RunConfig] = {}
+        self._hurried = threading.Event()
         self._abandoned = threading.Event()
         self._broken = False  # nothing more is tried
         self._told = False
@@ -111,7 +125,7 @@ class _Writer:
     def handle(self, event: Event) -> None:
         if isinstance(event, SearchStarted):
             self._search = SearchOfRuns(event.record, event.folder, self._project, self._entity)
-        if self._broken or self._search is None or self._abandoned.is_set():
+        if self._broken or self._search is None or self._abandoned.is_set() or self._hopeless():
             return
         try:
             self._handle(event, self._search)
@@ -121,7 +135,12 @@ class _Writer:
     def end_open_runs(self) -> None:
         """Close what is still open, as interrupted."""
         for trial in list(self._runs):
-            self._end(trial, "running", None)
+            if not self._hopeless():
+                self._end(trial, "running", None)
+
+    def hurry(self) -> None:
+        """Wait for the server once more at most; called from another thread when the search is over."""
+        self._hurried.set()
 
     def abandon(self) -> None:
         """Write and say nothing more; called from another thread when time is up."""
@@ -129,15 +148,16 @@ class _Writer:
 
     def unsent_line(self, rows: int, timeout: float) -> str:
         """What `close` says when its time is over."""
-        where = sync_command(self._search.folder) if self._search else "wandb sync"
+        where = sync_command(self._search.folder) if self._search else "launch/sync.py"
         return (
-            f"W&B did not finish within {timeout:.0f} s ({rows} rows not handed over); every row is on disk: "
-            f"continuing the search sends what is missing, `{where}` uploads what W&B holds"
+            f"W&B did not finish within {timeout:.0f} s ({rows} rows not handed over); every row is on disk, and "
+            f"`{where}` uploads what is missing"
         )
 
     def _handle(self, event: Event, search: SearchOfRuns) -> None:
         match event:
             case SearchStarted(earlier=earlier):
+                search = self._search = self._with_sweep(search)
                 for ended in earlier:
                     self._catch_up(ended, search)
             case TrialStarted(trial=trial, config=config) if trial not in self._runs:
@@ -149,11 +169,34 @@ class _Writer:
             case SearchEnded():
                 self.end_open_runs()
 
+    def _with_sweep(self, search: SearchOfRuns) -> SearchOfRuns:
+        """The search with its sweep, where one was asked for, now or when it began; made unless there is one."""
+        if not self._sweep and read_sweep(search.folder) is None:
+            return search
+        mark = sweep_at(search.folder, search.project, search.entity)
+        write_json(sweep_path(search.folder), mark)
+        if mark.sweep_id is None and self.mode.mode == "online":
+            mark = self._make_sweep(mark, search)
+        return replace(search, sweep_id=mark.sweep_id)
+
+    def _make_sweep(self, mark: SweepMark, search: SearchOfRuns) -> SweepMark:
+        """Have the server make the sweep; where it does not, runs go on without, and the sweep is made later."""
+        try:
+            return make_sweep(quiet_wandb(), search.record, search.folder, mark)
+        except ConnectionError as error:  # the runs would wait for the same server, one after another
+            self._offline_from_now(f"no answer from the server ({error})", search)
+            return mark
+        except Exception as error:
+            if not self._abandoned.is_set():
+                command = sync_command(search.folder)
+                self._report(f"W&B made no sweep ({in_one_line(error)}); the search goes on, `{command}` tries again")
+            return mark
+
     def _start(self, trial: int, config: RunConfig, search: SearchOfRuns) -> None:
         """Open a run and log the rows on disk that it lacks. If the server does not answer, keep all runs offline."""
         self._configs[trial] = config
         try:
-            self._runs[trial] = TrialRun(quiet_wandb(), self.mode.mode, search, trial, config)
+            self._runs[trial] = self._open(trial, config, search)
         except Exception as error:
             if self._abandoned.is_set():
                 return
@@ -165,6 +208,10 @@ class _Writer:
         for row in search.folder.trial(trial).rows():
             self._add(self._runs[trial], row)
 
+    def _open(self, trial: int, config: RunConfig, search: SearchOfRuns) -> TrialRun:
+        folder = search.folder
+        return TrialRun(quiet_wandb(), self.mode.mode, search.shown(trial, config), folder.trial(trial), folder.wandb)
+
     def _add(self, run: TrialRun, row: IncrementRow) -> None:
         try:
             run.add(row)
@@ -173,20 +220,26 @@ class _Writer:
 
     def _go_offline(self, cause: str, trial: int, search: SearchOfRuns) -> None:
         """Open `trial`, and again what was open, offline; in a new service, since the old one holds the ids."""
-        self.mode = ResolvedMode("offline", cause)
-        self._tell(self.mode.describe(search.folder))
-        with contextlib.suppress(Exception, SystemExit):  # it exits with the code of a service that ended badly
-            quiet_wandb().teardown()
+        self._offline_from_now(cause, search)
         again = [*self._runs, trial]
         self._runs.clear()
         for number in again:
             self._start(number, self._configs[number], search)
 
+    def _offline_from_now(self, cause: str, search: SearchOfRuns) -> None:
+        if not self._abandoned.is_set():
+            self.mode = ResolvedMode("offline", cause)
+            self._tell(self.mode.describe(search.folder))
+            abandon_service()
+
     def _catch_up(self, ended: TrialSummary, search: SearchOfRuns) -> None:
         """Tell W&B what it missed of a trial that has ended in an earlier session."""
         folder = search.folder.trial(ended.trial)
-        if folder.config.exists() and not up_to_date(folder, ended.state):
-            self._start(ended.trial, read_record(folder.config, RunConfig), search)
+        if not folder.config.exists():
+            return
+        config = read_record(folder.config, RunConfig)
+        if not up_to_date(folder, ended.state, self.mode.mode, search.shown(ended.trial, config)):
+            self._start(ended.trial, config, search)
             self._end(ended.trial, ended.state, ended.reason)
 
     def _end(self, trial: int, state: TrialState, reason: str | None) -> None:
@@ -196,9 +249,14 @@ class _Writer:
         try:
             run.end(state, reason)
         except TimeoutError:
+            self.unfinished = True
             self._tell(f"W&B is slow; upload what it has not taken with `{sync_command(self._search.folder)}`")
         except Exception as error:
             self._tell_failure(error)
+
+    def _hopeless(self) -> bool:
+        """Say whether somebody waits for the end while the server has been found not to answer."""
+        return self._hurried.is_set() and self.unfinished
 
     def _tell_failure(self, error: Exception) -> None:
         self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
@@ -214,14 +272,3 @@ def _drain(events: "queue.SimpleQueue[Event | None]") -> list[Event | None]:
     while not events.empty():
         drained.append(events.get())
     return drained
-
-
-def _abandon_service() -> None:
-    """Let go of W&B's service, which would otherwise hold up the end of the process until its uploads are through.
-
-    `wandb.teardown` withdraws its exit hook first and waits afterwards; it waits in a thread that nobody waits for.
-    """
-    import wandb
-
-    threading.Thread(target=wandb.teardown, name="wandb-teardown", daemon=True).start()
-    time.sleep(0.2)  # for the hook to be withdrawn

@@ -2,16 +2,23 @@
 
 import os
 import shlex
+import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import SearchFolder
+from tune_cl.tracking._report import python_text
 
 WandbMode = Literal["online", "offline", "disabled"]
 
 # Older words that W&B still accepts in WANDB_MODE.
 _ALIASES = {"run": "online", "dryrun": "offline", "shared": "online"}
+
+_TEARDOWN_SECONDS = 0.3  # for the hook to be withdrawn
 
 
 @dataclass(frozen=True)
@@ -21,18 +28,21 @@ class ResolvedMode:
     mode: WandbMode
     why: str
 
-    def describe(self, folder: SearchFolder) -> str:
-        """One line for a person: the mode, and where the runs lie."""
+    def describe(self, folder: SearchFolder, runs: Path | None = None) -> str:
+        """One line for a person: the mode, and where the runs lie (None: where those of a search's trials do)."""
+        local = runs or folder.wandb
         if self.mode == "disabled":
             return f"W&B: off ({self.why})"
         if self.mode == "online":
-            return f"W&B: online ({self.why}), local copies in {folder.wandb}"
-        return f"W&B: {self.why}, runs are kept offline in {folder.wandb}; upload with `{sync_command(folder)}`"
+            return f"W&B: online ({self.why}), local copies in {local}"
+        return f"W&B: {self.why}, runs are kept offline in {local}; upload with `{sync_command(folder)}`"
 
 
 def sync_command(folder: SearchFolder) -> str:
-    """The command that uploads everything that W&B keeps locally for a search."""
-    return f"wandb sync {shlex.quote(str(folder.wandb))}/*run-*"
+    """The command that uploads what W&B's server has not got of a search, in the manner in which this one was typed."""
+    installed = Path(sys.argv[0]).name == "tune-cl"
+    start = "tune-cl sync" if installed else f"{python_text()} launch/sync.py"
+    return f"{start} {shlex.quote(str(folder.path))}"
 
 
 def resolve_mode(asked: str | None) -> ResolvedMode:
@@ -68,6 +78,23 @@ def quiet_wandb() -> Any:
 
     wandb.setup(settings=wandb.Settings(silent=True))
     return wandb
+
+
+def abandon_service() -> None:
+    """Let go of W&B's service, which would otherwise hold up the end of the process until its uploads are through.
+
+    `wandb.teardown` withdraws its exit hook first and waits afterwards; it waits in a thread that nobody waits for.
+    """
+    import wandb
+
+    thread = threading.Thread(target=_tear_down, args=[wandb], name="wandb-teardown", daemon=True)
+    thread.start()
+    thread.join(_TEARDOWN_SECONDS)
+
+
+def _tear_down(wandb: Any) -> None:
+    with suppress(Exception, SystemExit):  # it exits with the code of a service that ended badly
+        wandb.teardown()
 
 
 def _checked(asked: str, where: str) -> ResolvedMode:

@@ -25,17 +25,33 @@ from tune_cl.tracking._wandb_mode import WandbMode
 
 _EXIT_CODES: dict[TrialState, int] = {"finished": 0, "stopped": 0, "failed": 1, "running": 130}
 _INIT_SECONDS = 30.0  # for the server to answer when a run starts
-_FINISH_SECONDS = 30.0  # for the upload of what is left when a run ends
+_FINISH_SECONDS = 15.0  # for the upload of what is left when a run ends
 _FLUSH_SECONDS = 1.0  # W&B keeps rows in memory for so long before it writes them to disk (its default: 15)
+
+
+class ShownRun(Record):
+    """What W&B shows a run as: the same whenever the run is taken up again."""
+
+    run_id: str
+    project: str
+    entity: str | None
+    group: str  # the search's name
+    job_type: str  # 'trial', 'evaluation'
+    name: str
+    tags: tuple[str, ...]
+    config: dict[str, Any]
+    objective: str  # the metric whose last value is the run's
+    sweep_id: str | None = None
 
 
 class RunMark(Record):
     """`wandb.json` of a trial: which run shows it, and what the sessions that ended in order have logged."""
 
     schema_version: int = SCHEMA_VERSION
-    run_id: str
+    shown: ShownRun
     state: TrialState = "running"
     increments: tuple[int, ...] = ()
+    uploaded: bool = False  # the server has taken all of that; what is kept offline is to be uploaded
 
 
 @dataclass(frozen=True)
@@ -46,51 +62,76 @@ class SearchOfRuns:
     folder: SearchFolder
     project: str
     entity: str | None
+    sweep_id: str | None = None
 
     def run_id(self, trial: int) -> str:
-        """A run id that is the same whenever this search is continued, and no other search's."""
-        identity = [self.record.name, str(self.folder.path.resolve()), self.record.created, f"{trial:04d}"]
+        """A trial's run id, the same whenever this search is continued, and no other search's."""
+        return self.run_id_of(f"{trial:04d}")
+
+    def run_id_of(self, name: str) -> str:
+        """The run id of whatever has this name in the search."""
+        identity = [self.record.name, str(self.folder.path.resolve()), self.record.created, name]
         return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
+
+    def shown(self, trial: int, config: RunConfig) -> ShownRun:
+        """What W&B shows a trial as."""
+        record = self.record
+        return ShownRun(
+            run_id=self.run_id(trial),
+            project=self.project,
+            entity=self.entity,
+            group=record.name,
+            job_type="trial",
+            name=f"{record.name}-{trial:04d}",
+            tags=(record.method, record.stream.name, record.budget),
+            config=run_config(record, trial, config),
+            objective=record.objective,
+            sweep_id=self.sweep_id,
+        )
 
 
 class TrialRun:
-    """An open W&B run of one trial. Every call may block or raise; only the tracker's own thread makes them."""
+    """An open W&B run of one trial. Every call may block or raise; only the tracker's own thread makes them.
 
-    def __init__(self, wandb: Any, mode: WandbMode, search: SearchOfRuns, trial: int, config: RunConfig) -> None:
-        """Open the run, or take it up again.
+    Args:
+        wandb: the module, from `quiet_wandb`.
+        mode: 'online' or 'offline'.
+        shown: what W&B shows it as; a run that the folder's mark knows keeps its id.
+        folder: the trial's folder: its mark, its pictures.
+        local: W&B's folder for local files, named 'wandb'.
 
-        Raises:
-            Exception: whatever W&B raises when its service or its server does not answer, or nothing can be written.
-        """
+    Raises:
+        Exception: whatever W&B raises when its service or its server does not answer, or nothing can be written.
+
+    Example:
+        >>> run = TrialRun(quiet_wandb(), "offline", shown, folder.trial(0), folder.wandb)
+        >>> for row in folder.trial(0).rows():
+        ...     run.add(row)
+        >>> run.end("finished", None)
+    """
+
+    def __init__(self, wandb: Any, mode: WandbMode, shown: ShownRun, folder: TrialFolder, local: Path) -> None:
         self._wandb = wandb
-        self._folder = search.folder.trial(trial)
-        self._objective = search.record.objective
+        self._mode = mode
+        self._folder = folder
+        self._objective = shown.objective
         self._matrix: dict[int, list[float]] = {}
         self._value: float | None = None
-        self._mark = read_mark(self._folder) or RunMark(run_id=search.run_id(trial))
-        write_json(mark_path(self._folder), self._mark)
-        search.folder.wandb.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            mode=mode,
-            project=search.project,
-            entity=search.entity,
-            id=self._mark.run_id,
-            resume="allow",
-            reinit="create_new",
-            group=search.record.name,
-            job_type="trial",
-            name=f"{search.record.name}-{trial:04d}",
-            tags=[search.record.method, search.record.stream.name, search.record.budget],
-            config=run_config(search.record, trial, config),
-            dir=str(search.folder.wandb.parent),  # W&B appends 'wandb'
-            settings=wandb.Settings(**_settings(wandb)),
-        )
+        self._mark = _mark_to_begin_with(folder, shown)
+        write_json(mark_path(folder), self._mark)
+        local.mkdir(parents=True, exist_ok=True)
+        self._run = _open(wandb, mode, self._mark.shown, local)
         self._run.define_metric("increment")
         self._run.define_metric("*", step_metric="increment")
-        self._logged = self._logged_before(mode, search.folder)
+        self._logged = self._logged_before(local)
 
-    def add(self, row: IncrementRow) -> None:
-        """Log a row as one step, unless it is there already.
+    @property
+    def run_id(self) -> str:
+        """W&B's id of the run."""
+        return self._mark.shown.run_id
+
+    def add(self, row: IncrementRow) -> bool:
+        """Log a row as one step, unless it is there already; say whether it was new.
 
         Raises:
             Exception: the picture of replayed images cannot be read (the row is logged without it), or W&B's own.
@@ -98,7 +139,7 @@ class TrialRun:
         self._matrix[row.increment] = row.accuracy_row
         self._value = row.metrics.get(self._objective)
         if row.increment in self._logged:
-            return
+            return False
         values = row_values(row, [self._matrix[t] for t in sorted(self._matrix)])
         grid = self._folder.replay_grid(row.increment)
         try:
@@ -107,6 +148,7 @@ class TrialRun:
         finally:
             self._run.log(values, step=row.increment, commit=True)
             self._logged.add(row.increment)
+        return True
 
     def end(self, state: TrialState, reason: str | None) -> None:
         """Close the run; a state other than 'finished' becomes a tag, 'running' means interrupted.
@@ -121,14 +163,14 @@ class TrialRun:
         tags = set(self._run.tags or ()) - {"interrupted"}
         self._run.tags = tuple(sorted(tags if state == "finished" else tags | {shown}))
         self._run.finish(exit_code=_EXIT_CODES[state])
-        mark = {"state": state, "increments": tuple(sorted(self._logged))}
-        write_json(mark_path(self._folder), self._mark.model_copy(update=mark))
+        told = {"state": state, "increments": tuple(sorted(self._logged)), "uploaded": self._mode == "online"}
+        write_json(mark_path(self._folder), self._mark.model_copy(update=told))
 
-    def _logged_before(self, mode: WandbMode, folder: SearchFolder) -> set[int]:
-        if mode == "online":  # the server knows; what it has not got is sent again
+    def _logged_before(self, local: Path) -> set[int]:
+        if self._mode == "online":  # the server knows; what it has not got is sent again
             return set(range(int(self._run.starting_step or 0)))
         try:
-            on_disk = logged_increments(folder.wandb, self._mark.run_id)
+            on_disk = logged_increments(local, self.run_id)
         except ValueError:  # written by a W&B whose format this reader does not know
             on_disk = set()
         return on_disk | set(self._mark.increments)
@@ -147,10 +189,14 @@ def read_mark(folder: TrialFolder) -> RunMark | None:
         return None
 
 
-def up_to_date(folder: TrialFolder, state: TrialState) -> bool:
-    """Say whether W&B was told everything about a trial that has ended."""
+def up_to_date(folder: TrialFolder, state: TrialState, mode: WandbMode, shown: ShownRun) -> bool:
+    """Say whether W&B (where the mode is online: its server) was told everything about a trial that has ended."""
     mark = read_mark(folder)
-    return mark is not None and mark.state == state and {r.increment for r in folder.rows()} <= set(mark.increments)
+    if mark is None or mark.state != state or not {r.increment for r in folder.rows()} <= set(mark.increments):
+        return False
+    place = {"project", "entity", "sweep_id"}
+    same_place = mark.shown.model_dump(include=place) == shown.model_dump(include=place)
+    return mode != "online" or (mark.uploaded and same_place)
 
 
 def row_values(row: IncrementRow, matrix: list[list[float]]) -> dict[str, Any]:
@@ -181,10 +227,38 @@ def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str,
         "horizon": config.horizon,
         "protocol": record.protocol,
         "objective": record.objective,
+        "direction": record.direction,
         "device": config.device,
         "threads": config.threads,
         "seeds": {**record.seeds.model_dump(), "train": config.train_seed},
     }
+
+
+def _mark_to_begin_with(folder: TrialFolder, shown: ShownRun) -> RunMark:
+    """The mark of a run that is opened: what earlier sessions have logged stays, that all is uploaded does not."""
+    known = read_mark(folder)
+    if known is None:
+        return RunMark(shown=shown)
+    same_run = shown.model_copy(update={"run_id": known.shown.run_id})
+    return known.model_copy(update={"shown": same_run, "uploaded": False})
+
+
+def _open(wandb: Any, mode: WandbMode, shown: ShownRun, local: Path) -> Any:
+    return wandb.init(
+        mode=mode,
+        project=shown.project,
+        entity=shown.entity,
+        id=shown.run_id,
+        resume="allow",
+        reinit="create_new",
+        group=shown.group,
+        job_type=shown.job_type,
+        name=shown.name,
+        tags=list(shown.tags),
+        config=shown.config,
+        dir=str(local.parent),  # W&B appends 'wandb'
+        settings=wandb.Settings(**_settings(wandb), sweep_id=shown.sweep_id),
+    )
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
