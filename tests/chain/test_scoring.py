@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tune_cl.chain import accuracy_row, correct_per_image, metrics
+from tune_cl.chain import ReadOut, accuracy_row, correct_per_image, metrics
 from tune_cl.nets import ClassifierShape, new_classifier
 from tune_cl.streams import LabelledImages, Pixels, Preprocessing
 
@@ -59,7 +59,7 @@ def test_images_are_right_where_the_largest_raw_logit_is_their_label_in_eval_mod
     labels = torch.randint(0, 5, (1203,), generator=random)
     classifier = new_classifier(ClassifierShape("small_cnn", 4, (1, 28, 28), 5), 0).train()
     pixels = Pixels(Preprocessing((0.3,), (0.2,), 2, True), torch.device("cpu"))
-    correct = correct_per_image(classifier, LabelledImages(images, labels), pixels).linear
+    correct = correct_per_image([ReadOut(classifier)], LabelledImages(images, labels), pixels)[0].linear
     with torch.no_grad():
         z = classifier.eval()((images.double() / 255 - 0.3).div(0.2).float())
     expected = torch.stack([z[i].argsort()[-1] == labels[i] for i in range(1203)])

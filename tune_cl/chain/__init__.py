@@ -1,7 +1,7 @@
 """Stage keys, the stage store, running a chain, scoring. Knows neither Ray nor Optuna."""
 
 from tune_cl.chain._backbone import PRETRAINED, backbone_of, read_named_backbone
-from tune_cl.chain._chain import Chain, Increment, Progress, device_of
+from tune_cl.chain._chain import Chain, Increment, Progress, computing_threads, device_of
 from tune_cl.chain._checkpoint import PhaseCheckpoint
 from tune_cl.chain._forecast import Forecast, forecast
 from tune_cl.chain._inventory import Ages, Entry, Holdings, Inventory, Leftover
@@ -10,7 +10,7 @@ from tune_cl.chain._lease import FileLeases, Lease, Leases, LeaseTimes
 from tune_cl.chain._phase_data import phase_data
 from tune_cl.chain._pins import LivePin, PinRecord, Pins, PinTimes
 from tune_cl.chain._planned import planned_keys
-from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
+from tune_cl.chain._scoring import Correct, ReadOut, Scores, accuracy_row, correct_per_image, metrics, scores
 from tune_cl.chain._store import CHECKPOINT_SECONDS, Stage, StageRecord, StageStore
 from tune_cl.chain._upkeep import Evicted, Pruned, Upkeep, bytes_text
 from tune_cl.chain._verify import Fault, Verified, verify
@@ -21,6 +21,7 @@ __all__ = [
     "PRETRAINED",
     "Ages",
     "Chain",
+    "Correct",
     "Entry",
     "Evicted",
     "Fault",
@@ -41,6 +42,8 @@ __all__ = [
     "Pins",
     "Progress",
     "Pruned",
+    "ReadOut",
+    "Scores",
     "Stage",
     "StageRecord",
     "StageStore",
@@ -49,6 +52,7 @@ __all__ = [
     "accuracy_row",
     "backbone_of",
     "bytes_text",
+    "computing_threads",
     "correct_per_image",
     "device_of",
     "forecast",
@@ -56,6 +60,7 @@ __all__ = [
     "phase_data",
     "planned_keys",
     "read_named_backbone",
+    "scores",
     "stage_ingredients",
     "stage_key",
     "verify",

@@ -18,7 +18,7 @@ from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import Lease
 from tune_cl.chain._phase_data import phase_data
 from tune_cl.chain._planned import planned_keys
-from tune_cl.chain._scoring import accuracy_row, correct_per_image, metrics
+from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, scores
 from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
@@ -113,6 +113,8 @@ class Chain:
     def advance(self) -> Increment:
         """Run the next increment: each of its phases, then the score on validation data of all classes seen.
 
+        On a merged stream there are no validation data, and a row has no accuracies.
+
         An exception on the way (an interrupt, divergence) leaves the chain where it was: `advance` can be called again.
         """
         if self.done:
@@ -121,7 +123,7 @@ class Chain:
         state, key = dict(self._state), self._key
         stages: list[tuple[Phase, Stage]] = []
         self._used = []
-        with _threads(self._run.threads):
+        with computing_threads(self._run.threads):
             for phase in self._method.phases(self._config, t, self._run.horizon):
                 stage, use = self._stage(phase, t, state, key)
                 state.update(stage.changed)
@@ -141,6 +143,10 @@ class Chain:
     def classifier(self) -> Classifier:
         """The classifier as it stands after the increments run so far."""
         return build_classifier(self._state[CLASSIFIER])
+
+    def read_out_state(self) -> dict[str, Component]:
+        """The part of `state` that classifies images: the classifier, and class means where the method has them."""
+        return {name: part for name, part in self._state.items() if name in (CLASSIFIER, CLASS_MEANS)}
 
     def state(self) -> dict[str, Component]:
         """All components as they stand after the increments run so far."""
@@ -246,37 +252,27 @@ class Chain:
         return stage_ingredients(parent, self._stream.identity(t), self._run.train_seed, phase, subtree, self._numerics)
 
     def _row(self, t: int, stages: list[tuple[Phase, Stage]], state: Mapping[str, Component]) -> IncrementRow:
-        classifier = build_classifier(state[CLASSIFIER]).to(self._device)
-        pixels = Pixels(self._stream.preprocessing, self._device)
-        validation = [self._stream.validation(i) for i in range(t + 1)]
-        means = state[CLASS_MEANS].tensors["means"].to(self._device) if self._method.nearest_mean else None
-        linear, nearest = [], []
-        for part in validation:
-            correct = correct_per_image(classifier, part, pixels, means, self._loader_workers)
-            linear.append(correct.linear)
-            nearest.append(correct.nearest_mean)
-        counts = [len(part) for part in validation]
-        rows = [row.accuracy_row for row in self._rows] + [accuracy_row(linear)]
-        measured = {f"val/{name}": value for name, value in metrics(rows, counts).items()}
-        nearest_mean_row = None
-        if means is not None:
-            nearest_mean_row = accuracy_row([part for part in nearest if part is not None])
-            before = [row.nearest_mean_row for row in self._rows if row.nearest_mean_row is not None]
-            scores = metrics([*before, nearest_mean_row], counts)
-            measured |= {f"val/nme/{name}": value for name, value in scores.items()}
-        measured["replay_accuracy"] = next(
-            (s.record.metrics["replay_accuracy"] for _, s in stages if "replay_accuracy" in s.record.metrics), None
-        )
+        replayed = (s.record.metrics["replay_accuracy"] for _, s in stages if "replay_accuracy" in s.record.metrics)
+        measured = Scores({}, [], None) if self._stream.merged else self._validate(t, state)
         return IncrementRow(
             trial=self._trial,
             increment=t,
-            metrics={**measured, **self._costs()},
-            accuracy_row=rows[-1],
-            nearest_mean_row=nearest_mean_row,
+            metrics={**measured.metrics, "replay_accuracy": next(replayed, None), **self._costs()},
+            accuracy_row=measured.accuracy_row,
+            nearest_mean_row=measured.nearest_mean_row,
             losses={f"{phase.name}/{term}": v for phase, s in stages for term, v in s.record.losses.items()},
             stages=list(self._used),
             node=self._node,
         )
+
+    def _validate(self, t: int, state: Mapping[str, Component]) -> Scores:
+        """Score the state after increment t on validation images of all classes seen."""
+        read_out = ReadOut.of(state, self._method.nearest_mean, self._device)
+        pixels = Pixels(self._stream.preprocessing, self._device)
+        parts = [self._stream.validation(i) for i in range(t + 1)]
+        correct = [correct_per_image([read_out], part, pixels, self._loader_workers)[0] for part in parts]
+        before = [Scores(row.metrics, row.accuracy_row, row.nearest_mean_row) for row in self._rows]
+        return scores(correct, before, "val/")
 
     def _costs(self) -> dict[str, float | None]:
         """Cost of the chain so far as if trained alone, and what was paid for it here."""
@@ -292,7 +288,7 @@ class Chain:
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
+def computing_threads(n: int) -> Iterator[None]:
     """Compute with the threads that the stage key names, whatever this process was set to."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)

@@ -1,12 +1,13 @@
 """Scoring: accuracies per increment on raw logits, and the metrics of class-incremental learning made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tune_cl.nets import POOLED, Classifier
+from tune_cl.methods import CLASS_MEANS, CLASSIFIER
+from tune_cl.nets import POOLED, Classifier, Component, build_classifier
 from tune_cl.replay import nearest_mean
 from tune_cl.streams import ImageSource, Pixels, in_turn
 
@@ -21,28 +22,77 @@ class Correct:
     nearest_mean: Tensor | None  # by the nearest class mean
 
 
+@dataclass(frozen=True, eq=False)
+class ReadOut:
+    """What classifies after an increment."""
+
+    classifier: Classifier
+    means: Tensor | None = None  # (classes, D) for the nearest-mean read-out, where the method has it
+
+    @classmethod
+    def of(cls, state: Mapping[str, Component], nearest_mean: bool, device: torch.device) -> "ReadOut":
+        """The read-out of a chain's state, on a device."""
+        means = state[CLASS_MEANS].tensors["means"].to(device) if nearest_mean else None
+        return cls(build_classifier(state[CLASSIFIER]).to(device), means)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an increment's read-out achieves on the images of increments 0 to its own."""
+
+    metrics: dict[str, float | None]
+    accuracy_row: list[float]
+    nearest_mean_row: list[float] | None
+
+
 @torch.no_grad()
 def correct_per_image(
-    classifier: Classifier, images: ImageSource, pixels: Pixels, means: Tensor | None = None, workers: int = 0
-) -> Correct:
+    read_outs: Sequence[ReadOut], images: ImageSource, pixels: Pixels, workers: int = 0
+) -> list[Correct]:
     """Classify images without augmentation: their central square, where they are stored larger than networks see them.
 
     Args:
-        classifier: put in eval mode.
+        read_outs: each classifies every image, in eval mode; an image is fetched once for all of them.
         images: with labels as stream class indices.
-        pixels: their pixel space on the classifier's device.
-        means: (classes, D) class means for the nearest-mean read-out, or None for none.
+        pixels: their pixel space on the read-outs' device.
         workers: processes that decode image files ahead.
     """
-    classifier.eval()
-    linear, nearest = [], []
+    for read_out in read_outs:
+        read_out.classifier.eval()
+    linear: list[list[Tensor]] = [[] for _ in read_outs]
+    nearest: list[list[Tensor]] = [[] for _ in read_outs]
     batch = max(1, min(_MOST_IMAGES, _MOST_PIXELS // (pixels.preprocessing.stored_size or 1) ** 2))
     for stored, labels in in_turn(images, batch, pixels.black.device, workers):
         seen = pixels.see(stored)
-        linear.append((classifier.predict(seen).argmax(1) == labels).cpu())
-        if means is not None:
-            nearest.append((nearest_mean(classifier.features(seen, POOLED), means) == labels).cpu())
-    return Correct(torch.cat(linear), torch.cat(nearest) if means is not None else None)
+        for i, read_out in enumerate(read_outs):
+            linear[i].append((read_out.classifier.predict(seen).argmax(1) == labels).cpu())
+            if read_out.means is not None:
+                features = read_out.classifier.features(seen, POOLED)
+                nearest[i].append((nearest_mean(features, read_out.means) == labels).cpu())
+    return [Correct(torch.cat(a), torch.cat(b) if b else None) for a, b in zip(linear, nearest, strict=True)]
+
+
+def scores(correct: Sequence[Correct], before: Sequence[Scores], prefix: str) -> Scores:
+    """An increment's accuracies and metrics.
+
+    Args:
+        correct: of the images of increments 0..t.
+        before: the scores after increments 0..t-1.
+        prefix: of the metrics' names: `val/` in a search, `test/` in an evaluation.
+    """
+    counts = [len(part.linear) for part in correct]
+    row = accuracy_row([part.linear for part in correct])
+    measured = {
+        f"{prefix}{name}": value for name, value in metrics([*(s.accuracy_row for s in before), row], counts).items()
+    }
+    nearest = [part.nearest_mean for part in correct if part.nearest_mean is not None]
+    if not nearest:
+        return Scores(measured, row, None)
+    nearest_row = accuracy_row(nearest)
+    earlier = [s.nearest_mean_row for s in before if s.nearest_mean_row is not None]
+    by_means = metrics([*earlier, nearest_row], counts)
+    measured |= {f"{prefix}nme/{name}": value for name, value in by_means.items()}
+    return Scores(measured, row, nearest_row)
 
 
 def accuracy_row(correct: Sequence[Tensor]) -> list[float]:

@@ -1,6 +1,6 @@
 """Thin adapters from Ray Tune's Searcher, Scheduler and Callback to the conductor."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,14 +8,14 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune_cl.engine._conductor import Conductor
+from tune_cl.engine._driver import Driver
 from tune_cl.engine._failures import describe_failure
 from tune_cl.records import Failure, IncrementRow
 from tune_cl.search import Deferred
 
 
 @contextmanager
-def _remembered(conductor: Conductor) -> Iterator[None]:
+def _remembered(conductor: Driver) -> Iterator[None]:
     """Keep an exception for who started the search: Ray turns it into text."""
     try:
         yield
@@ -34,7 +34,7 @@ class _NeverRestored:
 class StudySearcher(_NeverRestored, Searcher):
     """Hands the study's proposals to Ray; results reach the study through the scheduler, which sees every row."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Driver) -> None:
         super().__init__(metric="increment", mode="max")
         self._conductor = conductor
 
@@ -62,9 +62,10 @@ class StudySearcher(_NeverRestored, Searcher):
 class StudyScheduler(_NeverRestored, FIFOScheduler):
     """Stops a trial where the study says so; the end is decided here, because Ray hides a last row elsewhere."""
 
-    def __init__(self, conductor: Conductor, horizon: int) -> None:
+    def __init__(self, conductor: Driver, horizon: int, on_examined: Callable[[int, str], None] | None = None) -> None:
+        """Take over a search, or an evaluation: there a trial ends with its examination, a step after the horizon."""
         super().__init__()
-        self._conductor, self._horizon = conductor, horizon
+        self._conductor, self._horizon, self._on_examined = conductor, horizon, on_examined
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Pass a row on and turn the study's decision into Ray's."""
@@ -73,25 +74,29 @@ class StudyScheduler(_NeverRestored, FIFOScheduler):
 
     def _take(self, trial: Any, result: dict[str, Any]) -> str:
         number = trial.config["trial"]
+        if self._on_examined and "examined" in result:
+            self._on_examined(number, result["examined"])
+            return TrialScheduler.STOP
         if "failure" in result:
             self._conductor.on_failure(number, Failure.model_validate_json(result["failure"]))
             return TrialScheduler.STOP
         row = IncrementRow.model_validate_json(result["row"])
         decision = self._conductor.on_increment(row, result.get("preview"))
-        ended = decision != "continue" or row.increment == self._horizon
+        at_the_end = row.increment == self._horizon and self._on_examined is None
+        ended = decision != "continue" or at_the_end
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
 
 
 class LossOfWorkers(_NeverRestored, Callback):
     """Tells the conductor of trials whose worker died more often than Ray may start it again."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Driver) -> None:
         self._conductor = conductor
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record the failure, unless the trial has ended already."""
         number = trial.config["trial"]
-        if self._conductor.is_running(number):
+        if number in self._conductor.in_flight:
             error = trial.get_error()
             reason = describe_failure(error) if error else "its worker died"
             increment = self._conductor.next_increment(number)

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tune_cl.engine._budget import StageBudget
+from tune_cl.engine._driver import Ending, InFlight
 from tune_cl.engine._idle import IdleClock
 from tune_cl.engine._summary import summarise, summary_of
 from tune_cl.records import (
@@ -33,8 +34,6 @@ from tune_cl.tracking import (
     TrialEnded,
     TrialStarted,
 )
-
-Ending = Literal["done", "interrupted", "out of time"]
 
 
 class Conductor:
@@ -67,9 +66,8 @@ class Conductor:
         self._study, self._space, self._record = study, space, record
         self._folder, self._trackers = folder, trackers
         self._lock = threading.RLock()
-        self._running: dict[int, PhaseProgress | None] = {}
+        self.in_flight = InFlight()
         self._slots = slots
-        self._saved: set[int] = set()
         self._bases: dict[int, str] = {}  # of the running trials
         self._ready: set[str] = set()  # bases that a trial of this search has reported: their stages are stored
         self._deferred: Deferred | None = None  # the study's answer, until a trial reports or ends
@@ -103,7 +101,7 @@ class Conductor:
             folder = self._folder.trial(proposal.number)
             write_run(folder.config, run)
             folder.add_log(_stamped("taken up again" if proposal.resumed else "started"))
-            self._running[proposal.number] = None
+            self.in_flight.between_phases(proposal.number)
             self._bases[proposal.number] = proposal.base
             self.look_after_stages()
             self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder))
@@ -112,8 +110,7 @@ class Conductor:
     def on_progress(self, progress: PhaseProgress) -> None:
         """Take in a sign of life from inside a phase."""
         with self._lock:
-            if progress.trial in self._running:
-                self._running[progress.trial] = progress
+            if self.in_flight.note(progress):
                 self._trackers.handle(progress)
 
     def on_increment(self, row: IncrementRow, preview: np.ndarray | None) -> Decision:
@@ -125,7 +122,7 @@ class Conductor:
             if folder.add_row(row):
                 folder.add_log(_stamped(_in_words(row)))
             value = row.metrics[self._record.objective]
-            self._running[row.trial] = None
+            self.in_flight.between_phases(row.trial)
             self._deferred = None
             if row.trial in self._bases:
                 self._ready.add(self._bases[row.trial])
@@ -157,34 +154,11 @@ class Conductor:
         """Pin what running trials and the best one need, and hold the stage store within its budget."""
         if self._keeper is not None:
             best = self._study.best()
-            self._keeper.update(self._running, best.number if best else None, at_once=at_once)
-
-    def is_running(self, trial: int) -> bool:
-        """Whether a trial has begun here and not ended."""
-        with self._lock:
-            return trial in self._running
+            self._keeper.update(self.in_flight.trials(), best.number if best else None, at_once=at_once)
 
     def next_increment(self, trial: int) -> int:
         """The increment that a trial has not reported yet."""
         return len(self._folder.trial(trial).rows())
-
-    def on_saved(self, trials: Collection[int]) -> None:
-        """Take note of the trials whose phase in flight has saved its state."""
-        with self._lock:
-            self._saved.update(trials)
-
-    def unsaved(self) -> list[int]:
-        """Running trials that are inside a phase whose state has not been saved."""
-        with self._lock:
-            return [trial for trial, progress in self._running.items() if progress and trial not in self._saved]
-
-    def in_flight(self) -> list[str]:
-        """The phases that an interrupt now would end, in words."""
-        with self._lock:
-            return [
-                _where(trial, progress) + (", saved" if progress and trial in self._saved else "")
-                for trial, progress in sorted(self._running.items())
-            ]
 
     def conclude(self) -> Summary:
         """Write `best.yaml` and `summary.json` for the search as it stands."""
@@ -198,9 +172,9 @@ class Conductor:
             write_json(self._folder.summary, summary)
             return summary
 
-    def announce_end(self, summary: Summary, ending: Ending, in_flight: list[str]) -> None:
+    def announce_end(self, summary: Summary, ending: Ending, lost: list[str]) -> None:
         """Tell the trackers that the search is over, interrupted or out of time."""
-        ended = SearchEnded(summary, ending != "done", in_flight, out_of_time=ending == "out of time")
+        ended = SearchEnded(summary, ending != "done", lost, out_of_time=ending == "out of time")
         self._trackers.handle(ended)
 
     def _busy(self) -> dict[int, str]:
@@ -209,13 +183,13 @@ class Conductor:
 
     def _defer(self, deferred: Deferred) -> None:
         self._deferred = deferred
-        self._idle.waiting(min(self._slots - len(self._running), deferred.left))
+        self._idle.waiting(min(self._slots - len(self.in_flight), deferred.left))
         if not self._said_so:
             self._said_so = True
             self._trackers.handle(SlotDeferred(tuple(sorted(self._busy()))))
 
     def _end(self, trial: int, state: Any, reason: str | None) -> None:
-        self._running.pop(trial, None)
+        self.in_flight.end(trial)
         self._bases.pop(trial, None)
         self._deferred = None
         self._folder.trial(trial).add_log(_stamped(f"{state}: {reason}" if reason else state))
@@ -252,13 +226,6 @@ def write_grid(path: Any, preview: np.ndarray) -> None:
 def _in_words(row: IncrementRow) -> str:
     stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages)
     return f"increment {row.increment}: accuracy {row.metrics['val/accuracy']:.4f}; {stages}; on {row.node}"
-
-
-def _where(trial: int, progress: PhaseProgress | None) -> str:
-    if progress is None:
-        return f"trial {trial:04d}, between two phases"
-    share = f"{100 * progress.step // max(1, progress.steps)} %"
-    return f"trial {trial:04d}, increment {progress.increment}, {progress.phase} phase at {share}"
 
 
 def _stamped(line: str) -> str:

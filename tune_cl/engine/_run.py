@@ -19,14 +19,14 @@ from ray import tune
 from tune_cl.chain import CHECKPOINT_SECONDS
 from tune_cl.engine._adapters import LossOfWorkers, StudyScheduler, StudySearcher
 from tune_cl.engine._cluster import Resources
-from tune_cl.engine._conductor import Conductor, Ending
+from tune_cl.engine._driver import Driver, Ending
 from tune_cl.engine._leases import start_office
 from tune_cl.engine._progress import start_board
-from tune_cl.engine._trainable import ChainTrainable
+from tune_cl.engine._trainable import ChainTrainable, Examiner
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
-from tune_cl.records import SearchFolder
+from tune_cl.records import EvaluationFolder, SearchFolder
 from tune_cl.streams import Stream
 
 _POLL = 0.5  # seconds between two looks at the progress board
@@ -43,7 +43,7 @@ class _Stop:
 
 
 def run_search(
-    conductor: Conductor,
+    conductor: Driver,
     stream: Stream,
     *,
     stages: Path,
@@ -56,6 +56,8 @@ def run_search(
     loader_workers: int | None = None,
     backbone: Backbone | None = None,
     plugins: tuple[Plugin, ...] = (),
+    examiner: Examiner | None = None,
+    on_examined: Callable[[int, str], None] | None = None,
 ) -> tuple[Ending, list[str]]:
     """Run the missing trials on the Ray cluster that this process is connected to.
 
@@ -72,6 +74,8 @@ def run_search(
         loader_workers: processes of each trial that decode image files ahead, see `Chain`.
         backbone: pretrained weights that configurations name; goes the same way as the stream.
         plugins: modules that the workers import, too.
+        examiner: of an evaluation, see `ChainTrainable`.
+        on_examined: called with a trial's number and what the examiner said of it.
 
     Returns:
         How it ended, and the phases in flight that were lost.
@@ -95,6 +99,7 @@ def run_search(
             loader_workers=loader_workers,
             backbone=backbone,
             plugins=plugins,
+            examiner=examiner,
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
@@ -103,7 +108,7 @@ def run_search(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=StudySearcher(conductor),
-                scheduler=StudyScheduler(conductor, horizon),
+                scheduler=StudyScheduler(conductor, horizon, on_examined),
                 num_samples=missing,
                 max_concurrent_trials=resources.concurrency,
                 reuse_actors=True,
@@ -124,24 +129,27 @@ def run_search(
                     raise
                 raise conductor.trouble from None
     # Asked now, not when the end was: a phase may have come through while Ray closed its trials.
-    return stop.ending, conductor.in_flight() if stop.ending != "done" else []
+    return stop.ending, conductor.in_flight.in_words() if stop.ending != "done" else []
 
 
 @contextmanager
-def held(folder: SearchFolder) -> Iterator[None]:
-    """Hold a search's folder against a second process.
+def held(folder: SearchFolder | EvaluationFolder, otherwise: str = "") -> Iterator[None]:
+    """Hold the folder of a search, or of its evaluation, against a second process.
+
+    Args:
+        folder: the folder; it is made.
+        otherwise: what a person may do about it, where it is held.
 
     Raises:
-        TuneCLError: another process runs this search.
+        TuneCLError: another process runs this search, or evaluates it.
     """
     make_folder(folder.path, "--results")
     with folder.lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TuneCLError(
-                f"{folder.path}: another process is running this search; wait for it, or give this one another --name"
-            ) from None
+            what = "running this search" if isinstance(folder, SearchFolder) else "evaluating this search"
+            raise TuneCLError(f"{folder.path}: another process is {what}; wait for it{otherwise}") from None
         yield
 
 
@@ -209,14 +217,14 @@ def _stoppable(time_budget: float | None, before_end: Callable[[], None]) -> Ite
             signal.signal(number, handler)
 
 
-def _save_phases(board: Any, conductor: Conductor) -> None:
+def _save_phases(board: Any, conductor: Driver) -> None:
     """Have the phases in flight save their state; wait a moment for those that are in the middle of one."""
     give_up = time.monotonic() + _SAVE
     try:
         ray.get(board.announce_end.remote(), timeout=_SAVE)
         while time.monotonic() < give_up:
-            conductor.on_saved(ray.get(board.saved.remote(), timeout=_SAVE))
-            if not conductor.unsaved():
+            conductor.in_flight.note_saved(ray.get(board.saved.remote(), timeout=_SAVE))
+            if not conductor.in_flight.unsaved():
                 return
             time.sleep(0.1)
     except ray.exceptions.RayError:
@@ -224,7 +232,7 @@ def _save_phases(board: Any, conductor: Conductor) -> None:
 
 
 @contextmanager
-def _polled(board: Any, conductor: Conductor) -> Iterator[None]:
+def _polled(board: Any, conductor: Driver) -> Iterator[None]:
     """Carry progress from the board to the conductor, in a thread of its own; losing some is no harm."""
     over = threading.Event()
 

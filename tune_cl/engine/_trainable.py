@@ -2,8 +2,9 @@
 
 import json
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import ray
@@ -16,11 +17,28 @@ from tune_cl.engine._failures import DISK_SECONDS, describe_failure
 from tune_cl.engine._leases import RayLeases
 from tune_cl.engine._progress import ProgressPost
 from tune_cl.methods import Plugin, load_again
-from tune_cl.nets import Backbone
+from tune_cl.nets import Backbone, Component
 from tune_cl.records import Failure, IncrementRow, RunConfig
 from tune_cl.streams import Stream
 
 _POINTER = "chain.json"
+
+
+class Examiner(Protocol):
+    """What an evaluation does to chains: another stream than the search's, and an examination after the last increment.
+
+    Pickled, it travels to the workers; the engine knows nothing of what it reads.
+    """
+
+    def stream(self, run: RunConfig, given: Stream) -> Stream:
+        """The stream of a run, from the training data that all runs share."""
+        ...
+
+    def examine(
+        self, run: RunConfig, stream: Stream, states: Sequence[Mapping[str, Component]], rows: Sequence[IncrementRow]
+    ) -> str:
+        """Examine the states after increments 0 to the last; returns text for the driver."""
+        ...
 
 
 class ChainTrainable(tune.Trainable):
@@ -45,6 +63,7 @@ class ChainTrainable(tune.Trainable):
         loader_workers: int | None = None,
         backbone: Backbone | None = None,
         plugins: tuple[Plugin, ...] = (),
+        examiner: Examiner | None = None,
     ) -> None:
         """Take over what is common to all trials.
 
@@ -61,6 +80,7 @@ class ChainTrainable(tune.Trainable):
             loader_workers: processes of each trial that decode image files ahead, see `Chain`.
             backbone: pretrained weights, for the trials whose configuration names them.
             plugins: modules with the methods that the driver knows from outside the package.
+            examiner: of an evaluation: one more `step()` after the last increment reports what it says.
         """
         assert stream is not None
         self._stream, self._board, self._search = stream, board, search
@@ -68,7 +88,7 @@ class ChainTrainable(tune.Trainable):
         folder = Path(stages)
         leases = RayLeases(office, folder / "leases", ray.get_runtime_context().get_job_id()) if office else None
         self._store = StageStore(folder, leases=leases, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
-        self._report_failures, self._base = report_failures, base
+        self._report_failures, self._base, self._examiner = report_failures, base, examiner
         context = ray.get_runtime_context()
         self._node = f"{ray.util.get_node_ip_address()}/{context.get_node_id()[:8]}"
         self._chain: Chain | None = None
@@ -87,6 +107,8 @@ class ChainTrainable(tune.Trainable):
         if not self._report_failures:
             return self._report(self._advance())
         try:
+            if self._examiner is not None and self._chain is not None and self._chain.done:
+                return self._examine(self._examiner)
             return self._report(self._advance())
         except Exception as error:
             failure = Failure(
@@ -118,16 +140,19 @@ class ChainTrainable(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._given = config
         self._chain = None
+        self._rows: list[IncrementRow] = []
+        self._states: list[dict[str, Component]] = []  # after each increment, where somebody examines them
 
     def _advance(self) -> Increment:
         if self._chain is None:
             load_again(self._plugins)
             run, trial = _run_of(self._given, self._base)
+            stream = self._stream if self._examiner is None else self._examiner.stream(run, self._stream)
             post = ProgressPost(self._board, trial, self._node) if self._board is not None else _ignore
             payer = f"{self._search}/{trial:04d}" if self._search else None
             self._chain = Chain(
                 run,
-                self._stream,
+                stream,
                 self._store,
                 post,
                 node=self._node,
@@ -136,7 +161,16 @@ class ChainTrainable(tune.Trainable):
                 loader_workers=self._loader_workers,
                 backbone=self._backbone,
             )
-        return self._chain.advance()
+        increment = self._chain.advance()
+        if self._examiner is not None:
+            self._rows.append(increment.row)
+            self._states.append(self._chain.read_out_state())
+        return increment
+
+    def _examine(self, examiner: Examiner) -> dict[str, Any]:
+        run, _ = _run_of(self._given, self._base)
+        stream = examiner.stream(run, self._stream)
+        return {"examined": examiner.examine(run, stream, self._states, self._rows)}
 
     def _report(self, increment: Increment) -> dict[str, Any]:
         assert self._chain is not None

@@ -53,12 +53,15 @@ class TestSet:
         images: in memory, or files that are decoded when they are asked for; the labels are the data set's own, not
             stream class indices.
         class_names: by label.
+        fingerprint: SHA-256 (hex) of images and labels as read; of a data set with a file per image, of the files'
+            relative paths, sizes in bytes, and labels.
     """
 
     __test__ = False  # no class of tests, whatever pytest makes of its name
 
     images: ImageSource
     class_names: tuple[str, ...]
+    fingerprint: str
 
 
 def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_data: bool = False) -> TestSet:
@@ -76,8 +79,9 @@ def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_d
     raw = _read(dataset, data_root, accept_modified_data)
     labels = torch.from_numpy(raw.labels)
     if isinstance(raw, RawFiles):
-        return TestSet(FileImages(raw.images, labels), raw.class_names)
-    return TestSet(LabelledImages(torch.from_numpy(np.array(raw.images)), labels), raw.class_names)
+        return TestSet(FileImages(raw.images, labels), raw.class_names, raw.fingerprint())
+    images = LabelledImages(torch.from_numpy(np.array(raw.images)), labels)
+    return TestSet(images, raw.class_names, raw.fingerprint())
 
 
 def read_test_set(

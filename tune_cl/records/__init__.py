@@ -1,5 +1,6 @@
 """What is on disk: typed records, their files and their folders."""
 
+from tune_cl.records._evaluation import EvaluatedConfiguration, EvaluationSummary, Reading, Statistic
 from tune_cl.records._files import (
     append_line,
     describe_validation,
@@ -11,7 +12,7 @@ from tune_cl.records._files import (
     write_run,
     write_yaml,
 )
-from tune_cl.records._folders import SearchFolder, TrialFolder, search_folder, search_id
+from tune_cl.records._folders import EvaluationFolder, SearchFolder, TrialFolder, search_folder, search_id
 from tune_cl.records._models import (
     SCHEMA_VERSION,
     BestSummary,
@@ -33,8 +34,12 @@ from tune_cl.records._recording import RecordedIncrement, RecordedStage, Recorde
 __all__ = [
     "SCHEMA_VERSION",
     "BestSummary",
+    "EvaluatedConfiguration",
+    "EvaluationFolder",
+    "EvaluationSummary",
     "Failure",
     "IncrementRow",
+    "Reading",
     "Record",
     "RecordedIncrement",
     "RecordedStage",
@@ -46,6 +51,7 @@ __all__ = [
     "SearchSeeds",
     "Sharing",
     "StageUse",
+    "Statistic",
     "StreamRecord",
     "Summary",
     "TrialFolder",

@@ -70,6 +70,42 @@ class TrialFolder:
 
 
 @dataclass(frozen=True)
+class EvaluationFolder:
+    """`evaluation/` of a search: nothing in it is read by a search."""
+
+    path: Path
+
+    @property
+    def summary(self) -> Path:
+        """Means, intervals and every value."""
+        return self.path / "summary.json"
+
+    @property
+    def readings(self) -> Path:
+        """Each reading of test data, in order."""
+        return self.path / "readings.jsonl"
+
+    @property
+    def stages(self) -> Path:
+        """The evaluation's own stage store."""
+        return self.path / "stages"
+
+    @property
+    def wandb(self) -> Path:
+        """Folder of W&B's local files."""
+        return self.path / "wandb"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that evaluates."""
+        return self.path / ".lock"
+
+    def run(self, name: str) -> TrialFolder:
+        """The folder of one run; its `increments.jsonl` is there when its test data have been scored."""
+        return TrialFolder(self.path / "runs" / name)
+
+
+@dataclass(frozen=True)
 class SearchFolder:
     """`<results>/<search>/`."""
 
@@ -109,6 +145,11 @@ class SearchFolder:
     def wandb(self) -> Path:
         """Folder of W&B's local files."""
         return self.path / "wandb"
+
+    @property
+    def evaluation(self) -> EvaluationFolder:
+        """What evaluations of the chosen configuration wrote."""
+        return EvaluationFolder(self.path / "evaluation")
 
     @property
     def lock(self) -> Path:

@@ -1,6 +1,6 @@
 """A stream: a data set's training images, cut into a base task and increments in a class order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Stream:
             image, of the files' relative paths, sizes in bytes, and labels.
         raw_images: all training images of the data set: uint8 (N, C, S, S), or the files to decode them from.
         raw_labels: int64 (N,), the data set's own labels.
+        merged: train on training and validation images together, as an evaluation does; nothing is left to validate on.
     """
 
     shape: StreamShape
@@ -49,6 +50,7 @@ class Stream:
     fingerprint: str
     raw_images: NDArray[np.uint8] | ImageFiles
     raw_labels: NDArray[np.int64]
+    merged: bool = False
 
     @property
     def name(self) -> str:
@@ -103,8 +105,19 @@ class Stream:
         return self._increment(t, part=0)
 
     def validation(self, t: int) -> ImageSource:
-        """Validation images of increment t's classes, class by class: a fresh copy, or the files."""
+        """Validation images of increment t's classes, class by class: a fresh copy, or the files.
+
+        Raises:
+            ValueError: the stream is merged.
+        """
+        if self.merged:
+            raise ValueError("a merged stream trains on its validation images")
         return self._increment(t, part=1)
+
+    def merge(self, order: tuple[int, ...]) -> "Stream":
+        """The same images in another class order, training and validation images together; nothing is copied."""
+        names = dict(zip(self.class_order, self.class_names, strict=True))
+        return replace(self, class_order=order, class_names=tuple(names[label] for label in order), merged=True)
 
     def n_training(self, t: int) -> int:
         """Number of training images of increment t's classes; no image is copied or read."""
@@ -131,12 +144,17 @@ class Stream:
         """
         return {
             "fingerprint": self.fingerprint,
-            "split": {"seed": self.split_seed, "fraction": self.shape.dataset.validation_fraction},
+            "split": self._split_identity(),
             "classes": [[self.class_order[c] for c in self.classes(i)] for i in range(t + 1)],
             "n_classes": self.n_classes,
             "image_shape": list(self.image_shape),
             "preprocessing": self.preprocessing.identity(),
         }
+
+    def _split_identity(self) -> dict[str, Any]:
+        if self.merged:
+            return {"fraction": 0.0}
+        return {"seed": self.split_seed, "fraction": self.shape.dataset.validation_fraction}
 
     def _increment(self, t: int, part: int) -> ImageSource:
         places = [self._split(self.class_order[c])[part] for c in self.classes(t)]
@@ -154,6 +172,8 @@ class Stream:
 
     def _split(self, label: int) -> tuple[NDArray, NDArray]:
         members = np.flatnonzero(self.raw_labels == label)
+        if self.merged:
+            return members, members[:0]
         return split_class(members, label, self.split_seed, self.shape.dataset.validation_fraction)
 
 

@@ -1,0 +1,61 @@
+"""A small search whose winner is evaluated, and that evaluation, undisturbed."""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from search_cli import CHEAP, LAUNCH, environment, run, search
+
+# A memory, and a nearest-mean read-out beside the linear one.
+SEARCH = (
+    "--space",
+    "icarl",
+    *CHEAP,
+    "--trials",
+    "2",
+    "--sampler",
+    "random",
+    "--search-seed",
+    "3",
+    "--scheduler",
+    "none",
+    "--name",
+    "s",
+)
+EVALUATION = ("--orders", "2", "--seeds", "1", "--with-default")
+WATCHER = Path(__file__).parent / "watcher_path"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A search and its evaluation, run by their scripts; `opened` names every test file that a process opened."""
+
+    folder: Path
+    output: str
+    opened: list[str]
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search, not evaluated; it is not to be changed (copy it)."""
+    results = tmp_path_factory.mktemp("searched")
+    done = search(*SEARCH, "--results", results, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return results / "s"
+
+
+@pytest.fixture(scope="session")
+def evaluated(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    """The same search, evaluated while every opening of a test file is watched from outside; not to be changed."""
+    folder = Path(shutil.copytree(searched, tmp_path_factory.mktemp("evaluated") / "s"))
+    log = folder.parent / "opened.txt"
+    log.touch()
+    watched = environment(PYTHONPATH=str(WATCHER), OPENED_TEST_FILES=str(log))
+    done = run([LAUNCH / "evaluate.py", folder, *EVALUATION], env=watched, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Evaluated(folder, done.stdout, log.read_text().splitlines())

@@ -1,0 +1,134 @@
+"""What is evaluated, refusals, merged streams, and statistics over runs that share a class order."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import EVALUATION
+from scipy import stats
+
+from tune_cl.cli.main import main
+from tune_cl.evaluation import class_orders, plan_evaluation
+from tune_cl.evaluation._examination import by_increment
+from tune_cl.heldout import open_test_set
+from tune_cl.records import SearchFolder, SearchRecord, StreamRecord, read_record
+from tune_cl.reports import statistic, within_noise
+from tune_cl.streams import class_order, open_stream
+
+
+def record_of(folder: Path) -> SearchRecord:
+    return read_record(SearchFolder(folder).search, SearchRecord)
+
+
+def test_held_out_class_orders_are_all_different_and_none_is_the_searches(searched: Path) -> None:
+    record = record_of(searched)
+    orders = [class_order("seed", 10, seed) for seed in class_orders(20, record)]
+    assert len(set(orders)) == 20 and class_order("seed", 10, record.stream.order_seed) not in orders
+    by_a_held_out_seed = record.model_copy(update={"stream": StreamRecord(name="fashion-b4-t3", order_seed=1001)})
+    assert 1001 not in class_orders(20, by_a_held_out_seed)
+
+
+def test_a_published_order_is_evaluated_as_such_and_told_when_the_search_has_seen_it(searched: Path) -> None:
+    folder = SearchFolder(searched)
+    settings = {"seeds": 2, "with_default": False, "threads": 1, "device": "cpu"}
+    plan = plan_evaluation(folder, record_of(searched), orders=("numpy-1993", 1001), **settings)  # type: ignore[arg-type]
+    assert plan.held_out and plan.orders == ("numpy-1993", "seed-1001") and len(plan.runs) == 4
+    searched_there = record_of(searched).model_copy(
+        update={"stream": StreamRecord(name="fashion-b4-t3", class_order="numpy-1993")}
+    )
+    seen = plan_evaluation(folder, searched_there, orders=("numpy-1993",), **settings)  # type: ignore[arg-type]
+    assert not seen.held_out
+
+
+def test_a_search_over_the_first_increments_is_evaluated_on_the_whole_stream(searched: Path) -> None:
+    record = record_of(searched).model_copy(update={"protocol": "first_1", "horizon": 1})
+    plan = plan_evaluation(
+        SearchFolder(searched), record, orders=(1001,), seeds=1, with_default=False, threads=1, device="cpu"
+    )
+    assert plan.runs[0].config.horizon == 3
+
+
+def test_a_merged_stream_trains_on_all_training_files_and_has_nothing_to_validate_on() -> None:
+    stream = open_stream(StreamRecord(name="fashion-b4-t3"))
+    order = tuple(reversed(stream.class_order))
+    merged = stream.merge(order)
+    assert merged.class_order == order and merged.class_names == tuple(reversed(stream.class_names))
+    for t in range(4):
+        whole = merged.training(t)
+        labels = np.array(order)[whole.labels.numpy()]
+        assert set(labels) == {order[c] for c in stream.classes(t)}
+        assert len(whole) == merged.n_training(t) == np.isin(stream.raw_labels, list(set(labels))).sum()
+    parts = [part(t) for t in range(4) for part in (stream.training, stream.validation)]
+    together = sorted(image.tobytes() for part in parts for image in part.gather(torch.arange(len(part))).numpy())
+    every = [merged.training(t) for t in range(4)]
+    assert together == sorted(i.tobytes() for part in every for i in part.gather(torch.arange(len(part))).numpy())
+    with pytest.raises(ValueError, match="merged"):
+        merged.validation(0)
+
+
+def test_stages_of_merged_streams_have_keys_of_their_own_and_depend_on_no_split() -> None:
+    stream = open_stream(StreamRecord(name="fashion-b4-t3"))
+    other_split = open_stream(StreamRecord(name="fashion-b4-t3", split_seed=5))
+    assert stream.identity(0) != stream.merge(stream.class_order).identity(0)
+    assert stream.merge(stream.class_order).identity(2) == other_split.merge(stream.class_order).identity(2)
+
+
+def test_test_images_are_cut_into_increments_by_the_class_order_of_the_run() -> None:
+    merged = open_stream(StreamRecord(name="fashion-b4-t3")).merge((9, 3, 1, 0, 2, 4, 5, 6, 7, 8))
+    test = open_test_set("fashion")
+    parts = by_increment(test, merged)
+    assert [sorted(set(part.labels.tolist())) for part in parts] == [[0, 1, 2, 3], [4, 5], [6, 7], [8, 9]]
+    assert sum(len(part) for part in parts) == len(test.images)
+    bags = test.images.gather(torch.nonzero(test.images.labels == 3).flatten())
+    ours = parts[0].gather(torch.nonzero(parts[0].labels == 1).flatten())
+    assert torch.equal(ours, bags), "label 3 is the second to arrive"
+
+
+def test_an_interval_is_over_class_orders_where_there_are_several() -> None:
+    values, orders = [0.50, 0.52, 0.60, 0.62, 0.70, 0.72], ["a", "a", "b", "b", "c", "c"]
+    found = statistic(values, orders)
+    interval = stats.ttest_1samp([0.51, 0.61, 0.71], 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.mean == pytest.approx(0.61) and found.std == pytest.approx(np.std(values, ddof=1))
+    too_narrow = stats.ttest_1samp(values, 0).confidence_interval()
+    assert found.high - found.low > too_narrow.high - too_narrow.low  # type: ignore[operator]
+
+
+def test_an_interval_over_one_class_order_is_over_its_seeds_and_one_run_has_none() -> None:
+    values = [0.5, 0.6, 0.55]
+    found, interval = statistic(values, ["a"] * 3), stats.ttest_1samp(values, 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    single = statistic([0.5], ["a"])
+    assert (single.mean, single.std, single.low, single.high) == (0.5, None, None, None)
+    assert within_noise(single) and within_noise(statistic([-0.1, 0.2], "ab")) and not within_noise(found)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+    assert main(["evaluate", *map(str, argv)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    beside = "--results", searched.parent
+    assert "no search of that name" in refused(capsys, "ss", *beside)
+    assert "not the folder of a search" in refused(capsys, tmp_path)
+    assert "--orders 0: must be at least 1" in refused(capsys, searched, "--orders", 0)
+    assert "did you mean numpy-1993" in refused(capsys, searched, "--class-order", "numpy-1994").replace("'", "")
+    assert "unknown option --order; did you mean '--orders'" in refused(capsys, searched, "--order", 3)
+    folder = Path(shutil.copytree(searched, tmp_path / "s"))
+    (folder / "summary.json").unlink()
+    assert "has chosen nothing yet" in refused(capsys, folder, *EVALUATION)
+    assert not (folder / "evaluation").exists()
+
+
+def test_a_search_that_still_runs_is_not_evaluated(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tune_cl.engine import held
+
+    folder = Path(shutil.copytree(searched, tmp_path / "s"))
+    with held(SearchFolder(folder)):
+        assert "another process is running this search" in refused(capsys, folder)

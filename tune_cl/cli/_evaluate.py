@@ -1,0 +1,243 @@
+"""`tune-cl evaluate`: the only command that can reach test data."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tune_cl.chain import CHECKPOINT_SECONDS, read_named_backbone
+from tune_cl.cli._data import open_named
+from tune_cl.cli._named_plugins import load_named
+from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, seconds
+from tune_cl.engine import (
+    Ending,
+    Resources,
+    check_writable,
+    cluster,
+    held,
+    local_resources,
+    make_folder,
+    run_search,
+    share_out,
+)
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.evaluation import (
+    EvaluationConductor,
+    EvaluationPlan,
+    EvaluationView,
+    Order,
+    TestExaminer,
+    class_orders,
+    plan_evaluation,
+    report,
+)
+from tune_cl.methods import Plugin
+from tune_cl.nets import Backbone
+from tune_cl.records import EvaluationSummary, SearchFolder, SearchRecord, read_record, search_id
+from tune_cl.streams import Stream, default_workers
+from tune_cl.tracking import WandbEvaluation, duration_text
+
+_PUBLISHED_ORDERS = ("numpy-1993", "podnet")
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """An evaluation that was asked for and found sound; nothing has been written yet."""
+
+    plan: EvaluationPlan
+    stream: Stream
+    resources: Resources
+    stages: Path
+    backbone: Backbone | None
+    plugins: tuple[Plugin, ...]
+
+
+def evaluate(argv: Sequence[str]) -> int:
+    """Run `tune-cl evaluate`; returns the exit code."""
+    args = evaluate_parser().parse_args(argv)
+    plugins = load_named(args)
+    _check_numbers(args)
+    folder = _search_folder(args)
+    time_budget = seconds(args.time_budget)
+    console = Console(highlight=False, soft_wrap=True)
+    if args.address is None:  # Ray is started when all is found sound and something is left to run
+        evaluation = _prepared(args, folder, plugins, local_resources(), "this machine")
+        if args.dry_run:
+            return _show(evaluation, console)
+        return _run(evaluation, args, time_budget, console, cluster(None))
+    with cluster(args.address) as nodes:
+        evaluation = _prepared(args, folder, plugins, nodes, "the cluster")
+        if args.dry_run:
+            return _show(evaluation, console)
+        return _run(evaluation, args, time_budget, console, nullcontext())
+
+
+def _search_folder(args: argparse.Namespace) -> SearchFolder:
+    path = Path(args.search)
+    below_results = Path(args.results) / args.search
+    if not path.is_dir() and below_results.is_dir():
+        path = below_results
+    if not path.is_dir():
+        results = Path(args.results)
+        known = [p.name for p in results.iterdir() if (p / "search.json").exists()] if results.is_dir() else []
+        raise TuneCLError(
+            f"{args.search}: no such folder, and no search of that name in {args.results}"
+            f"{near_matches(Path(args.search).name, known)}"
+        )
+    return SearchFolder(path)
+
+
+def _prepared(
+    args: argparse.Namespace,
+    folder: SearchFolder,
+    plugins: tuple[Plugin, ...],
+    nodes: Sequence[dict[str, float]],
+    where: str,
+) -> _Evaluation:
+    resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
+    if not folder.search.exists():
+        raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
+    with held(folder):  # not while the search may still choose another
+        record = read_record(folder.search, SearchRecord)
+        plan = plan_evaluation(
+            folder,
+            record,
+            orders=_orders(args, record),
+            seeds=args.seeds,
+            with_default=args.with_default,
+            threads=resources.cpus,
+            device=resources.device,
+        )
+    stream = open_named(record.stream, args)
+    if stream.fingerprint != record.data_fingerprint:
+        raise TuneCLError(
+            f"{record.stream.name}: the training data here are not those of the search (fingerprint "
+            f"{stream.fingerprint[:12]} here, {record.data_fingerprint[:12]} there); name the same --data-root"
+        )
+    weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
+    backbone = read_named_backbone(plan.runs[0].config, weights) if weights else None
+    stages = Path(args.stages) if args.stages else folder.evaluation.stages
+    return _Evaluation(plan, stream, resources, stages, backbone, plugins)
+
+
+def _orders(args: argparse.Namespace, record: SearchRecord) -> tuple[Order, ...]:
+    """Published class orders where they are named, and as many held-out ones as are asked for."""
+    named: list[Order] = []
+    for order in args.named_orders:
+        if order not in _PUBLISHED_ORDERS:
+            near = near_matches(order, _PUBLISHED_ORDERS)
+            raise TuneCLError(f"--class-order {order}: not one of {', '.join(_PUBLISHED_ORDERS)}{near}")
+        named.append(order)
+    n = args.orders if args.orders is not None else 0 if named else 3
+    return (*named, *class_orders(n, record))
+
+
+def _run(
+    evaluation: _Evaluation,
+    args: argparse.Namespace,
+    time_budget: float | None,
+    console: Console,
+    ray_up: AbstractContextManager[Any],
+) -> int:
+    plan = evaluation.plan
+    wandb = WandbEvaluation(
+        args.wandb_mode, args.wandb_project, args.wandb_entity, plan.record, plan.folder, report=console.print
+    )
+    make_folder(evaluation.stages, "--stages")
+    check_writable(evaluation.stages, "--stages")
+    ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
+    try:
+        with held(plan.folder.evaluation), EvaluationView(console) as view:
+            conductor = EvaluationConductor(plan, view, lambda run: wandb.show(run.name, run.trial, run.config))
+            console.print(_heading(evaluation, conductor.missing))
+            lost: list[str] = []
+            if conductor.missing:
+                with ray_up:
+                    ending, lost = _train(conductor, evaluation, args, time_budget)
+            else:
+                ending = "done"
+            summary = conductor.conclude()
+        _conclude(evaluation, summary, console, lost)
+        console.print(wandb.describe())
+    finally:
+        wandb.close(timeout=5 if ending == "interrupted" else 30)
+    if ending == "interrupted":
+        return 130
+    return 1 if summary.missing and ending == "done" else 0
+
+
+def _train(
+    conductor: EvaluationConductor, evaluation: _Evaluation, args: argparse.Namespace, time_budget: float | None
+) -> tuple[Ending, list[str]]:
+    plan = evaluation.plan
+    return run_search(
+        conductor,
+        evaluation.stream,
+        stages=evaluation.stages,
+        resources=evaluation.resources,
+        horizon=evaluation.stream.horizon,
+        missing=conductor.missing,
+        time_budget=time_budget,
+        payer=f"{search_id(plan.record, plan.folder)}/evaluation",
+        checkpoint_every=seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
+        loader_workers=loader_workers(args),
+        backbone=evaluation.backbone,
+        plugins=evaluation.plugins,
+        examiner=_examiner(evaluation, args),
+        on_examined=conductor.on_examined,
+    )
+
+
+def _examiner(evaluation: _Evaluation, args: argparse.Namespace) -> TestExaminer:
+    workers = loader_workers(args)
+    return TestExaminer(
+        Path(args.data_root).absolute() if args.data_root else None,
+        args.accept_modified_data,
+        default_workers() if workers is None else workers,
+    )
+
+
+def _heading(evaluation: _Evaluation, missing: int) -> str:
+    plan = evaluation.plan
+    done = len(plan.runs) - missing
+    before = f", {done} of them done before" if done else ""
+    return (
+        f"evaluation of {plan.record.name}: {len(plan.runs)} runs{before}, "
+        f"{evaluation.resources.concurrency} at a time; results in {plan.folder.evaluation.path}"
+    )
+
+
+def _conclude(evaluation: _Evaluation, summary: EvaluationSummary, console: Console, lost: list[str]) -> None:
+    if lost:
+        console.print("In the middle of:", *lost, sep="\n  ")
+    if summary.configurations:
+        for part in report(evaluation.plan, summary):
+            console.print(part)
+    if summary.missing:
+        console.print(f"{len(summary.missing)} runs have no result; the same command runs them.")
+    console.print(f"Summary: {evaluation.plan.folder.evaluation.summary}; stages: {evaluation.stages}")
+
+
+def _show(evaluation: _Evaluation, console: Console) -> int:
+    """Say what would be run and what it would cost."""
+    plan, total = evaluation.plan, 0.0
+    for run in plan.runs:
+        rows = plan.folder.trial(run.trial).rows()
+        cost = rows[-1].metrics["seconds"] or 0.0 if rows else 0.0
+        total += cost
+        console.print(f"{run.name}: about {duration_text(cost)} of training, as in the search")
+    console.print(
+        f"{len(plan.runs)} runs, {evaluation.resources.concurrency} at a time: about "
+        f"{duration_text(total / evaluation.resources.concurrency)}; test data would be opened once in each. "
+        "Nothing was written."
+    )
+    return 0
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    for name in ("orders", "seeds", "concurrency", "cpus_per_trial"):
+        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))

@@ -1,0 +1,24 @@
+"""Evaluation: the chosen configuration, retrained on held-out class orders and seeds, and read on test data.
+
+The only room that may import `tune_cl.heldout`.
+"""
+
+from tune_cl.evaluation._conductor import EvaluationConductor
+from tune_cl.evaluation._examination import TestExaminer
+from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun, Order, class_orders, plan_evaluation
+from tune_cl.evaluation._report import report
+from tune_cl.evaluation._summary import summarise
+from tune_cl.evaluation._view import EvaluationView
+
+__all__ = [
+    "EvaluationConductor",
+    "EvaluationPlan",
+    "EvaluationRun",
+    "EvaluationView",
+    "Order",
+    "TestExaminer",
+    "class_orders",
+    "plan_evaluation",
+    "report",
+    "summarise",
+]

@@ -1,0 +1,146 @@
+"""What is evaluated: configurations of a search x class orders x seeds."""
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal
+
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import flatten
+from tune_cl.records import RunConfig, SearchFolder, SearchRecord, StreamRecord, Summary, read_record
+from tune_cl.streams import class_order, parse_name
+
+_FIRST_SEED = 1001  # held-out seeds count from here: nobody starts a search with them by accident
+
+Role = Literal["chosen", "default"]
+Order = Literal["numpy-1993", "podnet"] | int
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """One configuration under one class order and one training seed.
+
+    Attributes:
+        name: its folder below `evaluation/runs`.
+        trial: number of the configuration's trial in the search.
+        order: name of the class order, e.g. `seed-1001`.
+        seed: training seed.
+        config: everything that the run does.
+    """
+
+    name: str
+    trial: int
+    order: str
+    seed: int
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Everything that an evaluation will have run."""
+
+    folder: SearchFolder
+    record: SearchRecord
+    summary: Summary
+    orders: tuple[str, ...]
+    seeds: tuple[int, ...]
+    held_out: bool  # whether the search saw none of the class orders
+    roles: dict[int, Role]  # by trial
+    runs: tuple[EvaluationRun, ...]
+
+    def parameters(self, trial: int) -> dict[str, Any]:
+        """The searched paths and their values in a trial."""
+        values = flatten(read_record(self.folder.trial(trial).config, RunConfig).parameters)
+        return {path: values.get(path) for path in self.record.ranges}
+
+
+def plan_evaluation(
+    folder: SearchFolder,
+    record: SearchRecord,
+    *,
+    orders: tuple[Order, ...],
+    seeds: int,
+    with_default: bool,
+    threads: int,
+    device: Literal["cpu", "cuda"],
+) -> EvaluationPlan:
+    """Plan the evaluation of a search's winner.
+
+    Args:
+        folder: the search's.
+        record: its definition.
+        orders: order seeds, or names of published class orders; see `class_orders`.
+        seeds: how many training seeds, none of them the search's own.
+        with_default: evaluate the default, trial 0, as well.
+        threads: CPU threads of a run.
+        device: where it trains.
+
+    Raises:
+        TuneCLError: the search has chosen nothing.
+    """
+    summary = read_record(folder.summary, Summary) if folder.summary.exists() else None
+    if summary is None or summary.best is None:
+        raise TuneCLError(
+            f"{folder.path}: the search has chosen nothing yet, since no trial has come to its end; run its command on"
+        )
+    roles: dict[int, Role] = {summary.best.trial: "chosen"}
+    if with_default and summary.best.trial != 0:
+        roles[0] = "default"
+    train_seeds = tuple(_held_out_seeds(seeds, record.seeds.train))
+    streams = {_name(order): _stream(record, order) for order in orders}
+    runs = []
+    for trial in roles:  # one configuration after the other: runs that share a base do not wait for each other
+        searched = read_record(folder.trial(trial).config, RunConfig)
+        for name, stream in streams.items():
+            for seed in train_seeds:
+                changes = {
+                    "stream": stream,
+                    "train_seed": seed,
+                    "horizon": parse_name(stream.name).increments,
+                    "threads": threads,
+                    "device": device,
+                }
+                config = searched.model_copy(update=changes)
+                runs.append(EvaluationRun(f"trial-{trial:04d}-{name}-train-{seed}", trial, name, seed, config))
+    return EvaluationPlan(
+        folder, record, summary, tuple(streams), train_seeds, _are_held_out(record, streams), roles, tuple(runs)
+    )
+
+
+def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
+    """Order seeds that give n class orders, all different and none of them the search's.
+
+    Raises:
+        TuneCLError: the data set has not so many class orders.
+    """
+    n_classes = parse_name(record.stream.name).dataset.n_classes
+    known = {class_order(record.stream.class_order, n_classes, record.stream.order_seed)}
+    found: list[int] = []
+    for seed in range(_FIRST_SEED, _FIRST_SEED + 100 * n):
+        order = class_order("seed", n_classes, seed)
+        if order not in known:
+            known.add(order)
+            found.append(seed)
+        if len(found) == n:
+            return tuple(found)
+    raise TuneCLError(f"--orders {n}: {n_classes} classes have fewer class orders that the search has not seen")
+
+
+def _held_out_seeds(n: int, of_the_search: int) -> list[int]:
+    seeds = (seed for seed in count(_FIRST_SEED) if seed != of_the_search)
+    return [next(seeds) for _ in range(n)]
+
+
+def _name(order: Order) -> str:
+    return f"seed-{order}" if isinstance(order, int) else order
+
+
+def _stream(record: SearchRecord, order: Order) -> StreamRecord:
+    if isinstance(order, int):
+        return StreamRecord(name=record.stream.name, class_order="seed", order_seed=order)
+    return StreamRecord(name=record.stream.name, class_order=order)
+
+
+def _are_held_out(record: SearchRecord, streams: dict[str, StreamRecord]) -> bool:
+    n_classes = parse_name(record.stream.name).dataset.n_classes
+    searched = class_order(record.stream.class_order, n_classes, record.stream.order_seed)
+    return all(class_order(s.class_order, n_classes, s.order_seed) != searched for s in streams.values())

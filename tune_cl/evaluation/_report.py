@@ -1,0 +1,142 @@
+"""What a person reads at the end of an evaluation."""
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tune_cl.evaluation._plan import EvaluationPlan
+from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
+from tune_cl.reports import within_noise
+
+_METRICS = (
+    ("test/accuracy", "accuracy after the last increment"),
+    ("test/average_incremental_accuracy", "average incremental accuracy"),
+    ("test/average_incremental_accuracy_excl_base", "the same without the base task"),
+    ("test/forgetting", "forgetting"),
+    ("test/backward_transfer", "backward transfer"),
+    ("test/accuracy_old", "accuracy on old classes"),
+    ("test/accuracy_new", "accuracy on the newest classes"),
+    ("test/nme/accuracy", "accuracy, nearest mean"),
+    ("test/nme/average_incremental_accuracy", "average incremental accuracy, nearest mean"),
+)
+
+
+def report(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[RenderableType]:
+    """The parts of the report, from top to bottom."""
+    yield Text(f"\nTest data: {summary.method} on {summary.stream}, budget {summary.budget}", style="bold")
+    yield Text(_setting(summary))
+    yield Text()
+    yield _table(summary)
+    for configuration in summary.configurations:
+        yield Text()
+        yield from _values(configuration)
+        yield Text(f"accuracy after increment (row) on the classes of increment (column), {_name(configuration)}")
+        yield _matrix(configuration.accuracy_matrix)
+    yield Text()
+    yield from _verdict(summary)
+    for run, why in summary.missing.items():
+        yield Text(f"No result of {run}: {why}", style="red")
+    yield from _looks(plan, summary)
+
+
+def _setting(summary: EvaluationSummary) -> str:
+    orders, seeds = len(summary.class_orders), len(summary.train_seeds)
+    kind = "held-out class orders" if summary.held_out else "class orders, not all held out"
+    kind = kind.replace("orders", "order", 1) if orders == 1 else kind
+    over = "class orders" if orders > 1 else "seeds"
+    return (
+        f"{orders} {kind} x {seeds} seed{'s' if seeds > 1 else ''}, trained on training and validation images; "
+        f"mean ± standard deviation, [95 % interval over {over}]"
+    )
+
+
+def _table(summary: EvaluationSummary) -> Table:
+    table = _plain()
+    table.add_column("metric")
+    for configuration in summary.configurations:
+        table.add_column(_name(configuration), justify="right", no_wrap=True)
+    if summary.difference is not None:
+        table.add_column("chosen - default", justify="right", no_wrap=True)
+    for name, words in _METRICS:
+        cells = [configuration.metrics.get(name) for configuration in summary.configurations]
+        if not any(cells):
+            continue
+        difference = [] if summary.difference is None else [_signed(summary.difference.get(name)).replace(" ", "\n", 1)]
+        table.add_row(words, *map(_spread, cells), *difference)
+    return table
+
+
+def _values(configuration: EvaluatedConfiguration) -> Iterator[Text]:
+    last, average = (configuration.metrics.get(name) for name, _ in _METRICS[:2])
+    yield Text(f"{_name(configuration)}: every value", style="bold")
+    for i, run in enumerate(configuration.runs):
+        order_and_seed = run.split("-", 2)[2]
+        yield Text(f"  {order_and_seed}: accuracy {_of(last, i)}, average incremental {_of(average, i)}")
+
+
+def _of(statistic: Statistic | None, i: int) -> str:
+    return "-" if statistic is None else f"{statistic.values[i]:.4f}"
+
+
+def _matrix(rows: Sequence[Sequence[float]]) -> Table:
+    table = _plain()
+    table.add_column("")
+    for i in range(len(rows)):
+        table.add_column(str(i), justify="right")
+    for t, row in enumerate(rows):
+        table.add_row(str(t), *(f"{value:.3f}" for value in row))
+    return table
+
+
+def _verdict(summary: EvaluationSummary) -> Iterator[Text]:
+    difference = (summary.difference or {}).get(summary.objective)
+    if difference is None:
+        return
+    better = difference.mean > 0 if summary.direction == "max" else difference.mean < 0
+    if difference.low is None:
+        word = "cannot be told from noise with a single run of each"
+    elif within_noise(difference):
+        word = "within noise"
+    else:
+        word = "a real gain" if better else "a real loss"
+    yield Text(f"Chosen against default, {summary.objective}: {_signed(difference)}: {word}.", style="bold")
+
+
+def _looks(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Text]:
+    others = [trial for trial in summary.trials_read if trial not in plan.roles]
+    if others:
+        named = ", ".join(f"{trial:04d}" for trial in others)
+        yield Text(
+            f"Test data were read before for what this search had chosen then (trial {named}): a choice between the "
+            "two results would be a choice on test data.",
+            style="bold",
+        )
+    yield Text(f"Test data were opened {summary.readings} times; each is in {plan.folder.evaluation.readings}")
+
+
+def _name(configuration: EvaluatedConfiguration) -> str:
+    return f"{configuration.role} (trial {configuration.trial:04d})"
+
+
+def _spread(statistic: Statistic | None) -> str:
+    if statistic is None:
+        return "-"
+    std = "" if statistic.std is None else f" ± {statistic.std:.4f}"
+    return f"{statistic.mean:.4f}{std}\n{_interval(statistic)}".rstrip()
+
+
+def _signed(statistic: Statistic | None) -> str:
+    return "-" if statistic is None else f"{statistic.mean:+.4f} {_interval(statistic, '+')}".rstrip()
+
+
+def _interval(statistic: Statistic, sign: str = "") -> str:
+    if statistic.low is None or statistic.high is None:
+        return ""
+    return f"[{statistic.low:{sign}.4f}, {statistic.high:{sign}.4f}]"
+
+
+def _plain() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)

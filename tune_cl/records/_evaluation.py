@@ -1,0 +1,70 @@
+"""What an evaluation writes: each reading of test data, and the numbers that came of them."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tune_cl.records._models import SCHEMA_VERSION, Record
+
+
+class Reading(Record):
+    """A line of `readings.jsonl`: test data are about to be read by a run, or were scored by it."""
+
+    schema_version: int = SCHEMA_VERSION
+    event: Literal["opened", "scored"] = Field(description="'opened' is on disk before any test file is opened")
+    run: str = Field(description="folder of the run below evaluation/runs")
+    trial: int = Field(description="number of the configuration's trial in the search")
+    time: str = Field(description="ISO 8601, UTC")
+    dataset: str
+    fingerprint: str | None = Field(None, description="SHA-256 of the test data as read; known when they are scored")
+    images: int | None = Field(None, description="test images that were scored")
+
+
+class Statistic(Record):
+    """A metric over the runs of one configuration, or of a paired difference of two."""
+
+    mean: float = Field(description="mean over the class orders of the mean over their seeds")
+    std: float | None = Field(description="standard deviation of the values (n - 1); None for one value")
+    low: float | None = Field(description="lower end of the 95 % interval of the mean; None where there is none")
+    high: float | None = Field(description="upper end")
+    values: list[float] = Field(description="every value, in the order of the runs")
+
+
+class EvaluatedConfiguration(Record):
+    """One configuration's test results over class orders and seeds."""
+
+    role: Literal["chosen", "default"]
+    trial: int
+    parameters: dict[str, Any] = Field(description="the searched paths and their values")
+    runs: list[str] = Field(description="finished runs, folders below evaluation/runs; the order of every `values`")
+    metrics: dict[str, Statistic] = Field(description="test/… at the last increment")
+    by_increment: list[dict[str, Statistic]] = Field(description="test/… after increments 0, 1, …")
+    accuracy_matrix: list[list[float]] = Field(description="R[t, 0..t], mean over the runs")
+    images_trained: float = Field(description="mean over the runs, each as if trained alone")
+    seconds: float = Field(description="the same, wall time of training")
+
+
+class EvaluationSummary(Record):
+    """`evaluation/summary.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    search: str
+    method: str
+    stream: str
+    budget: str
+    horizon: int
+    objective: str = Field(description="of the search, under its name on test data")
+    direction: Literal["max", "min"] = "max"
+    class_orders: list[str] = Field(description="e.g. seed-1001")
+    held_out: bool = Field(description="whether the search saw none of these class orders")
+    train_seeds: list[int]
+    configurations: list[EvaluatedConfiguration]
+    difference: dict[str, Statistic] | None = Field(
+        None, description="chosen minus default, paired by class order and seed, at the last increment"
+    )
+    test_fingerprint: str | None = Field(None, description="SHA-256 of the test data; None before the first reading")
+    readings: int = Field(description="times that test data were opened by evaluations of this search")
+    trials_read: list[int] = Field(
+        description="trials whose runs opened test data; more than the chosen one and the default's are second looks"
+    )
+    missing: dict[str, str] = Field(description="runs that have no result, and why")
