@@ -1,0 +1,65 @@
+"""What tracking sends to a W&B server is read back as the same search; a comparison is published there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_searches import write_search
+from test_comparison_page import PLOTS, evaluated
+from test_wandb_search import comparable
+from wandb_server import WandbServer
+
+from tune_cl.errors import TuneCLError
+from tune_cl.records import SearchFolder, SearchRecord, Summary, read_record
+from tune_cl.reports import publish, read_remote, read_search
+from tune_cl.tracking import SearchStarted, WandbTracker
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, own_wandb: None) -> Iterator[WandbServer]:
+    with WandbServer() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def send(folder: SearchFolder) -> None:
+    """Have tracking make a run of each trial."""
+    record, summary = read_record(folder.search, SearchRecord), read_record(folder.summary, Summary)
+    complaints: list[str] = []
+    tracker = WandbTracker(project="p", report=complaints.append)
+    tracker.handle(SearchStarted(record, folder, planned=record.trials, resumed=0, earlier=tuple(summary.table)))
+    tracker.close(timeout=120)
+    assert complaints == []
+
+
+def test_search_of_the_server_is_that_of_the_folder(server: WandbServer, tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {0: 0.5, 1: 0.7}, stopped={2: 0.9})
+    send(folder)
+    assert comparable(read_remote("wandb://tester/p/s")) == comparable(read_search(folder))
+    server.runs["e"] = replace(server.run_named("s-0000"), name="e", job_type="evaluation")  # of the same group
+    assert len(read_remote("wandb://tester/p/s").trials) == 3
+    for run in server.runs.values():
+        run.group, run.sweep = None, "abc123"
+    assert comparable(read_remote("wandb://tester/p/abc123")) | {"name": "s"} == comparable(read_search(folder))
+    with pytest.raises(TuneCLError, match="no group and no sweep 'other'"):
+        read_remote("wandb://tester/p/other")
+    assert server.unknown == []
+
+
+def test_a_key_that_is_not_accepted_is_said_in_a_sentence(server: WandbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    with pytest.raises(TuneCLError, match="does not accept the credentials"):
+        read_remote("wandb://tester/p/s")
+
+
+def test_comparison_is_published_as_one_run(server: WandbServer, tmp_path: Path) -> None:
+    line = publish(evaluated(tmp_path), None, "p", None, tmp_path / "comparisons")
+    [run] = server.runs.values()
+    assert run.job_type == "comparison" and run.state == "finished"
+    assert run.summary["lwf/value"] == pytest.approx(0.6)
+    [row] = run.history
+    assert {f"plots/{name}" for name in PLOTS} | {"tables/best", "page"} <= set(row)
+    assert any(name.endswith(".html") for name in run.files)
+    assert line.startswith("W&B: published as ")

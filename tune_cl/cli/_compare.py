@@ -1,0 +1,83 @@
+"""`tune-cl compare`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tune_cl.cli._compare_parser import compare_parser
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.records import SearchFolder, write_atomically
+from tune_cl.reports import Comparison, SearchData, compare, console_parts, page, publish, read_remote, read_search
+from tune_cl.tracking import WANDB_SCHEME, check_wandb_mode
+
+_WANDB_OPTIONS = ("wandb_project", "wandb_entity", "wandb_mode")
+# What a path may be that cannot be written to; a full disk is another matter.
+_NO_SUCH_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+def compare_searches(argv: Sequence[str]) -> int:
+    """Run `tune-cl compare`; returns the exit code."""
+    args = compare_parser().parse_args(argv)
+    _check_outputs(args)
+    comparison = compare(_read(args))
+    if args.html is not None:
+        _write_page(comparison, Path(args.html))
+    if args.json:
+        print(comparison.model_dump_json(indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for part in console_parts(comparison):
+            console.print(part)
+    notices = sys.stderr if args.json else sys.stdout
+    if args.html is not None:
+        print(f"Page: {args.html}", file=notices)
+    if args.wandb:  # last, since a server may not answer
+        folder = Path(args.results) / "comparisons"
+        print(publish(comparison, args.wandb_mode, args.wandb_project, args.wandb_entity, folder), file=notices)
+    return 0
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse what could not be written before anything is read."""
+    if args.html is not None and Path(args.html).is_dir():
+        raise TuneCLError(f"--html {args.html}: a folder; name a file, such as {Path(args.html) / 'comparison.html'}")
+    if args.wandb:
+        check_wandb_mode(args.wandb_mode)
+        return
+    for name in _WANDB_OPTIONS:
+        if getattr(args, name) is not None:
+            raise TuneCLError(
+                f"--{name.replace('_', '-')} {getattr(args, name)}: add --wandb to publish the comparison"
+            )
+
+
+def _read(args: argparse.Namespace) -> list[SearchData]:
+    sources = [name if name.startswith(WANDB_SCHEME) else _folder(name, Path(args.results)) for name in args.searches]
+    seen: set[str | Path] = set()
+    for named, source in zip(args.searches, sources, strict=True):
+        place = source if isinstance(source, str) else source.path.resolve()
+        if place in seen:
+            raise TuneCLError(f"{named}: given twice; name each search once")
+        seen.add(place)
+    return [read_remote(source) if isinstance(source, str) else read_search(source) for source in sources]
+
+
+def _folder(name: str, results: Path) -> SearchFolder:
+    below = results / name
+    path = below if not Path(name).is_dir() and below.is_dir() else Path(name)
+    if not path.is_dir():
+        known = [p.name for p in results.iterdir() if (p / "search.json").exists()] if results.is_dir() else []
+        raise TuneCLError(
+            f"{name}: no such folder, and no search of that name in {results}{near_matches(Path(name).name, known)}"
+        )
+    return SearchFolder(path)
+
+
+def _write_page(comparison: Comparison, path: Path) -> None:
+    try:
+        write_atomically(path, page(comparison))
+    except _NO_SUCH_PLACE as error:
+        raise TuneCLError(f"--html {path}: cannot be written ({error.strerror}); name another file") from None

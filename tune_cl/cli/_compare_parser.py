@@ -1,0 +1,34 @@
+"""Options of `tune-cl compare`."""
+
+from tune_cl.cli._parser import Parser
+
+
+def compare_parser() -> Parser:
+    """Options of `compare`."""
+    parser = Parser(
+        prog="tune-cl compare",
+        description="Compare searches on one stream by one objective: best configurations, accuracy per increment,\n"
+        "cost, best value over budget, evaluations, and whether a difference is more than noise. Trains nothing.",
+        epilog="Example: python launch/compare.py genifer-fashion-b4-t3-quick lwf-fashion-b4-t3-quick "
+        "--html compare.html",
+    )
+    parser.add_argument(
+        "searches",
+        nargs="+",
+        metavar="SEARCH",
+        help="folder of a search, its name below --results, or wandb://entity/project/group (or a sweep's id)",
+    )
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
+    out = parser.add_argument_group("what to make of it")
+    out.add_argument("--json", action="store_true", help="print JSON for a program, in place of tables")
+    out.add_argument("--html", metavar="FILE", help="write a page with plots, complete in one file")
+    wandb = parser.add_argument_group("Weights & Biases")
+    wandb.add_argument("--wandb", action="store_true", help="publish the comparison as a W&B run")
+    wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
+    wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
+    wandb.add_argument(
+        "--wandb-mode",
+        metavar="MODE",
+        help="online, offline or disabled (default: WANDB_MODE, else online with credentials)",
+    )
+    return parser

@@ -1,0 +1,42 @@
+"""What several runs or searches say together: statistics, comparison, plots, pages."""
+
+from tune_cl.reports._budget import expected_maximum
+from tune_cl.reports._compare import compare
+from tune_cl.reports._console import console_parts
+from tune_cl.reports._folder import read_search
+from tune_cl.reports._models import (
+    BudgetPoint,
+    ComparedSearch,
+    Comparison,
+    Cost,
+    Difference,
+    ExpectedBest,
+    ParameterRow,
+    SearchData,
+    TrialData,
+)
+from tune_cl.reports._page import page
+from tune_cl.reports._publish import publish
+from tune_cl.reports._remote import read_remote
+from tune_cl.reports._statistics import statistic, within_noise
+
+__all__ = [
+    "BudgetPoint",
+    "ComparedSearch",
+    "Comparison",
+    "Cost",
+    "Difference",
+    "ExpectedBest",
+    "ParameterRow",
+    "SearchData",
+    "TrialData",
+    "compare",
+    "console_parts",
+    "expected_maximum",
+    "page",
+    "publish",
+    "read_remote",
+    "read_search",
+    "statistic",
+    "within_noise",
+]

@@ -1,0 +1,176 @@
+"""Whether one search's choice is better than another's, said plainly."""
+
+import math
+import shlex
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from scipy.stats import t
+
+from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
+from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
+from tune_cl.reports._statistics import statistic, within_noise
+from tune_cl.tracking import gain_text
+
+_TAIL = 0.975  # of the two-sided 95 % interval
+
+
+def differences(searches: Sequence[SearchData], labels: Sequence[str]) -> list[Difference]:
+    """Each search's choice against its default, then each pair of searches, in the order given."""
+    named = list(zip(labels, searches, strict=True))
+    own = (found for label, search in named if (found := _against_default(label, search)) is not None)
+    return [*own, *(_between(*a, *b) for a, b in combinations(named, 2))]
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of the difference of two means by Welch's t; none with a single value on a side."""
+    if len(first) < 2 or len(second) < 2:
+        return None, None
+    parts = [statistics.variance(values) / len(values) for values in (first, second)]
+    mean, error = statistics.fmean(first) - statistics.fmean(second), math.sqrt(sum(parts))
+    if not error:
+        return mean, mean
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
+    )
+    half = float(t.ppf(_TAIL, freedom)) * error
+    return mean - half, mean + half
+
+
+def chosen(evaluation: EvaluationSummary) -> EvaluatedConfiguration | None:
+    """The test results of the configuration that the search chose."""
+    return next((found for found in evaluation.configurations if found.role == "chosen"), None)
+
+
+def _against_default(label: str, search: SearchData) -> Difference | None:
+    evaluation = search.evaluation
+    if evaluation is None or not evaluation.difference or evaluation.objective not in evaluation.difference:
+        return None
+    found = evaluation.difference[evaluation.objective]
+    over = _over(evaluation.class_orders)
+    return _told(label, "default", evaluation.objective, search.direction, "paired", over, found)
+
+
+def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Difference:
+    ours, theirs = _values(a.evaluation), _values(b.evaluation)
+    without = [label for label, values in ((a_label, ours), (b_label, theirs)) if not values]
+    if a.evaluation is None or b.evaluation is None or without:
+        return _not_evaluated(a_label, a, b_label, b, without)
+    metric = a.evaluation.objective
+    fingerprints = {a.evaluation.test_fingerprint, b.evaluation.test_fingerprint} - {None}
+    if len(fingerprints) > 1:
+        why = "evaluated on different test data: not comparable"
+        return _unknown(a_label, b_label, metric, None, why)
+    if set(ours) == set(theirs):
+        values = [ours[place] - theirs[place] for place in ours]
+        orders = [_order(place) for place in ours]
+        return _told(a_label, b_label, metric, a.direction, "paired", _over(orders), statistic(values, orders))
+    found, over = _unpaired(ours, theirs)
+    return _told(a_label, b_label, metric, a.direction, "welch", over, found)
+
+
+def _values(evaluation: EvaluationSummary | None) -> dict[str, float]:
+    """Class order and seed of each run of the choice -> its test objective."""
+    configuration = None if evaluation is None else chosen(evaluation)
+    if evaluation is None or configuration is None or evaluation.objective not in configuration.metrics:
+        return {}
+    places = [_place(run) for run in configuration.runs]
+    return dict(zip(places, configuration.metrics[evaluation.objective].values, strict=True))
+
+
+def _place(run: str) -> str:
+    """'trial-0007-seed-1001-train-1002' -> 'seed-1001-train-1002'."""
+    return run.split("-", 2)[2]
+
+
+def _order(place: str) -> str:
+    return place.rpartition("-train-")[0]
+
+
+def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[Statistic, str]:
+    """The difference of two means over class orders; over the seeds, where each side has a single class order."""
+    sides = [_by_order(values) for values in (ours, theirs)]
+    over = "class orders" if all(len(side) > 1 for side in sides) else "seeds"
+    first, second = (
+        [statistics.fmean(values) for values in side.values()]
+        if over == "class orders"
+        else [value for values in side.values() for value in values]
+        for side in sides
+    )
+    low, high = welch(first, second)
+    mean = statistics.fmean(first) - statistics.fmean(second)
+    return Statistic(mean=mean, std=None, low=low, high=high, values=[]), over
+
+
+def _by_order(values: Mapping[str, float]) -> dict[str, list[float]]:
+    grouped: dict[str, list[float]] = {}
+    for place, value in values.items():
+        grouped.setdefault(_order(place), []).append(value)
+    return grouped
+
+
+def _over(orders: Sequence[str]) -> str:
+    return "class orders" if len(set(orders)) > 1 else "seeds"
+
+
+def _told(
+    first: str, second: str, metric: str, direction: str, basis: Basis, over: str, found: Statistic
+) -> Difference:
+    if found.low is None or found.high is None:
+        verdict: Verdict = "unknown"
+        words = "cannot be told from noise with a single run"
+    elif within_noise(found):
+        verdict, words = "within noise", "within noise"
+    else:
+        better = (found.mean > 0) == (direction == "max")
+        verdict = "real"
+        words = f"{first if better else second} is better" if second != "default" else "a gain" if better else "a loss"
+    interval = "" if found.low is None else f" [{found.low:+.4f}, {found.high:+.4f}]"
+    how = "paired by class order and seed" if basis == "paired" else "Welch, since they were evaluated on unequal runs"
+    return Difference(
+        first=first,
+        second=second,
+        metric=metric,
+        basis=basis,
+        over=over,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        verdict=verdict,
+        sentence=f"{_pair(first, second)}, {metric}: {gain_text(found.mean)}{interval}: {words}"
+        + (f" ({how}; interval over {over})." if interval else "."),
+    )
+
+
+def _not_evaluated(a_label: str, a: SearchData, b_label: str, b: SearchData, without: Sequence[str]) -> Difference:
+    mean = None
+    if a.best is not None and b.best is not None and a.best.value is not None and b.best.value is not None:
+        mean = a.best.value - b.best.value
+    verb = "is" if len(without) == 1 else "are"
+    why = f"{' and '.join(without)} {verb} not evaluated, so it cannot be told from noise"
+    return _unknown(a_label, b_label, a.objective, mean, why)
+
+
+def _unknown(first: str, second: str, metric: str, mean: float | None, why: str) -> Difference:
+    number = "nothing to state" if mean is None else f"{gain_text(mean)} on validation data, one run each"
+    return Difference(
+        first=first,
+        second=second,
+        metric=metric,
+        basis="none",
+        mean=mean,
+        verdict="unknown",
+        sentence=f"{_pair(first, second)}, {metric}: {number}: {why}.",
+    )
+
+
+def _pair(first: str, second: str) -> str:
+    return f"{first}, chosen against default" if second == "default" else f"{first} against {second}"
+
+
+def evaluate_commands(searches: Sequence[SearchData]) -> Iterator[str]:
+    """What to type so that a difference can be told from noise."""
+    for search in searches:
+        if search.evaluation is None and search.best is not None and not search.source.startswith("wandb://"):
+            yield f"python launch/evaluate.py {shlex.quote(search.source)} --with-default"

@@ -1,0 +1,144 @@
+"""A search as its folder tells it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune_cl.errors import TuneCLError
+from tune_cl.records import (
+    EvaluationSummary,
+    IncrementRow,
+    RunConfig,
+    SearchFolder,
+    SearchRecord,
+    StageUse,
+    Summary,
+    TrialFolder,
+    TrialState,
+    TrialSummary,
+    describe_validation,
+    read_record,
+)
+from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
+from tune_cl.tracking import trial_counts_text
+
+
+def read_search(folder: SearchFolder) -> SearchData:
+    """Read a search from its folder; it may still be running.
+
+    Raises:
+        TuneCLError: it is not the folder of a search, has no trial yet, or a file in it is damaged.
+    """
+    if not folder.search.exists():
+        raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
+    record = read_record(folder.search, SearchRecord)
+    summary = read_record(folder.summary, Summary) if folder.summary.exists() else None
+    rows = {number: _rows(trial) for number, trial in folder.trials().items() if trial.config.exists()}
+    if not rows:
+        raise TuneCLError(f"{folder.path}: the search has no trial yet; run its command first")
+    told = {line.trial: line for line in summary.table} if summary else {}
+    trials = [_trial(folder.trial(number), number, record, rows[number], told.get(number)) for number in rows]
+    return SearchData(
+        source=str(folder.path),
+        name=record.name,
+        method=record.method,
+        stream=record.stream,
+        scale=record.scale,
+        budget=record.budget,
+        objective=record.objective,
+        direction=record.direction,
+        protocol=record.protocol,
+        horizon=record.horizon,
+        seeds=record.seeds,
+        numerics=_numerics(record),
+        data_fingerprint=record.data_fingerprint,
+        planned=record.trials,
+        unfinished=_unfinished(record, summary, trials),
+        searched=list(record.ranges),
+        trials=trials,
+        found=_found(rows, [use for number in rows for use in folder.trial(number).failed_stages()]),
+        evaluation=_evaluation(folder.evaluation.summary),
+    )
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a configuration under their dotted paths."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _rows(trial: TrialFolder) -> list[IncrementRow]:
+    try:
+        return trial.rows()
+    except ValidationError as error:
+        raise TuneCLError(f"{trial.increments}: {describe_validation(error)}") from None
+
+
+def _trial(
+    folder: TrialFolder, number: int, record: SearchRecord, rows: Sequence[IncrementRow], told: TrialSummary | None
+) -> TrialData:
+    failed = folder.failed_stages()
+    return TrialData(
+        trial=number,
+        state=_state(folder, record, rows, told),
+        value=rows[-1].metrics.get(record.objective) if rows else None,
+        parameters=dict(leaves(read_record(folder.config, RunConfig).parameters)),
+        by_increment=[row.metrics for row in rows],
+        accuracy_matrix=[_accuracy_row(row, record.objective) for row in rows],
+        alone=_cost([*(use for row in rows for use in row.stages), *failed]),
+        paid=_cost([use for use in (*(u for row in rows for u in row.stages), *failed) if use.origin == "trained"]),
+    )
+
+
+def _accuracy_row(row: IncrementRow, objective: str) -> list[float]:
+    """By the read-out that the search is for."""
+    by_means = row.nearest_mean_row if objective.startswith(NEAREST_MEAN) else None
+    return row.accuracy_row if by_means is None else by_means
+
+
+def _state(
+    folder: TrialFolder, record: SearchRecord, rows: Sequence[IncrementRow], told: TrialSummary | None
+) -> TrialState:
+    """The state that the search has told at its end; of a later one, what its rows prove."""
+    if told is not None and told.state != "running":
+        return told.state
+    if rows and rows[-1].increment == record.horizon:
+        return "finished"  # no trial is stopped at the horizon
+    return "failed" if folder.failure.exists() else "running"
+
+
+def _unfinished(record: SearchRecord, summary: Summary | None, trials: Sequence[TrialData]) -> str | None:
+    ended = sum(trial.state != "running" for trial in trials)
+    known = sum(summary.trials.values()) if summary is not None else 0
+    if ended == len(trials) == known and (ended >= record.trials or not record.ranges):
+        return None
+    counts = {"finished": 0, "stopped": 0, "failed": 0, "running": 0}
+    for trial in trials:
+        counts[trial.state] += 1
+    told = trial_counts_text(counts).replace("running", "running, interrupted or stopped since")
+    return f"unfinished: {told}, of {record.trials} trials asked for"
+
+
+def _numerics(record: SearchRecord) -> dict[str, str]:
+    torch = record.versions.get("torch")
+    return {"device": record.device, "threads": str(record.threads)} | ({"torch": torch} if torch else {})
+
+
+def _found(rows: Mapping[int, Sequence[IncrementRow]], failed: Sequence[StageUse]) -> Cost:
+    """Each stage once that the search used and no trial of it trained."""
+    uses = [*(use for of_trial in rows.values() for row in of_trial for use in row.stages), *failed]
+    trained = {use.key for use in uses if use.origin == "trained"}
+    return _cost(list({use.key: use for use in uses if use.key not in trained}.values()))
+
+
+def _cost(uses: Sequence[StageUse]) -> Cost:
+    return Cost(images_trained=sum(use.images_trained for use in uses), seconds=sum(use.seconds for use in uses))
+
+
+def _evaluation(path: Path) -> EvaluationSummary | None:
+    return read_record(path, EvaluationSummary) if path.exists() else None

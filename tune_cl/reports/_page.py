@@ -1,0 +1,246 @@
+"""A comparison as one self-contained HTML file: nothing in it is fetched, and nothing from a search is executed."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+from tune_cl.reports._differences import chosen, evaluate_commands
+from tune_cl.reports._figures import Plot, colour, plots
+from tune_cl.reports._models import ComparedSearch, Comparison, Difference
+from tune_cl.reports._page_parts import SCRIPT, STYLE
+from tune_cl.reports._setting import class_order_text
+from tune_cl.reports._tables import DataTable, configurations, tables, trials_of
+from tune_cl.tracking import gain_text, value_text
+
+_MANY = 6  # differences that are not known, beyond which they are folded away
+_BADGES = {"real": "a difference", "within noise": "within noise", "unknown": "not known"}
+
+
+def page(comparison: Comparison) -> str:
+    """The page: style, plots and the library that draws them in one file, for light and for dark screens."""
+    # Imported here, since it takes a second that only plots are worth.
+    from plotly.offline import get_plotlyjs
+
+    drawn = list(plots(comparison))
+    scripts = [get_plotlyjs(), SCRIPT]
+    figures = {plot.name: json.loads(plot.figure.to_json()) for plot in drawn}
+    title = f"{', '.join(entry.label for entry in comparison.searches)} on {comparison.stream.name}"
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<link rel="icon" href="data:,">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{STYLE}</style>",
+            "</head>",
+            "<body>",
+            *_header(comparison),
+            "<main>",
+            *_main(comparison, drawn),
+            "</main>",
+            *_footer(),
+            f'<script type="application/json" id="figures">{_json(figures)}</script>',
+            *(f"<script>{script}</script>" for script in scripts),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """What a browser may do with the page: run these very scripts, fetch nothing."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def _json(value: Any) -> str:
+    """JSON that ends no script element, whatever its texts hold."""
+    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _header(comparison: Comparison) -> Iterator[str]:
+    labels = [entry.label for entry in comparison.searches]
+    names = labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
+    way = "more" if comparison.direction == "max" else "less"
+    facts = {
+        "stream": comparison.stream.name,
+        "objective": f"{comparison.objective} ({way} is better)",
+        "after increment": str(comparison.horizon),
+        "protocol": comparison.protocol,
+        "class order": class_order_text(comparison.stream),
+        "split seed": str(comparison.stream.split_seed),
+    }
+    yield "<header>"
+    yield f"<h1>{escape(names)}</h1>"
+    yield '<dl class="facts">'
+    yield from (f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+    yield "</dl>"
+    yield '<ul class="cards">'
+    yield from (_card(comparison, entry) for entry in comparison.searches)
+    yield "</ul>"
+    yield "</header>"
+
+
+def _card(comparison: Comparison, entry: ComparedSearch) -> str:
+    search = entry.search
+    trials = f"{len(search.trials)} trial{'s' if len(search.trials) != 1 else ''}"
+    method = "" if entry.label == search.method else f"{search.method}, "
+    return (
+        f'<li class="card" style="--chip: {colour(comparison, entry.label)}"><h3>{escape(entry.label)}</h3>'
+        f'<p class="value">{value_text(entry.value)}</p><p class="soft">{escape(_chosen_text(entry))}</p>'
+        f'<p class="soft">{escape(_tested(entry))}</p>'
+        f'<p class="soft">{escape(method)}budget {escape(search.budget)}, {trials}</p></li>'
+    )
+
+
+def _chosen_text(entry: ComparedSearch) -> str:
+    if entry.best is None:
+        return "no trial has finished"
+    if entry.best == 0:
+        return "on validation data, its default (trial 0000)"
+    gain = "no default to compare with" if entry.gain is None else f"{gain_text(entry.gain)} against its default"
+    return f"on validation data, trial {entry.best:04d}, {gain}"
+
+
+def _tested(entry: ComparedSearch) -> str:
+    evaluation = entry.search.evaluation
+    found = None if evaluation is None else chosen(evaluation)
+    told = None if found is None or evaluation is None else found.metrics.get(evaluation.objective)
+    if told is None:
+        return "not evaluated: validation only"
+    interval = "" if told.low is None else f" [{told.low:.4f}, {told.high:.4f}]"
+    return f"on test data {told.mean:.4f}{interval}"
+
+
+def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
+    found = {table.name: table for table in tables(comparison)}
+    by_name = {plot.name: plot for plot in drawn}
+    yield from _notes(comparison)
+    yield from _verdicts(comparison)
+    if "test" in found:
+        yield "<h2>On test data</h2>"
+        yield from _grid(by_name, "differences", "test")
+        yield _table(found["test"])
+    yield "<h2>Along the stream</h2>"
+    yield from _grid(by_name, "increments", "classes")
+    yield _table(found["increments"])
+    yield _table(found["averages"])
+    yield "<h2>Value for budget</h2>"
+    yield from _grid(by_name, "paid-images", "paid-seconds", "expected")
+    yield from (_table(found[name]) for name in ("expected", "best", "cost"))
+    yield "<h2>What was chosen</h2>"
+    yield _table(configurations(comparison))
+    yield "<h2>Every trial</h2>"
+    for entry in comparison.searches:
+        yield f"<details><summary>{escape(entry.label)}: {escape(entry.search.source)}</summary>"
+        yield _table(trials_of(entry))
+        yield "</details>"
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    if comparison.notes:
+        yield '<section class="bear"><h2>To bear in mind</h2><ul>'
+        yield from (f"<li>{escape(note)}</li>" for note in comparison.notes)
+        yield "</ul></section>"
+
+
+def _verdicts(comparison: Comparison) -> Iterator[str]:
+    if not comparison.differences:
+        return
+    yield "<h2>Is it better, or is it noise?</h2>"
+    known = [difference for difference in comparison.differences if difference.verdict != "unknown"]
+    unknown = [difference for difference in comparison.differences if difference.verdict == "unknown"]
+    yield from _list_of(known)
+    if len(unknown) > _MANY:
+        yield f"<details><summary>{len(unknown)} differences that are not known</summary>"
+        yield from _list_of(unknown)
+        yield "</details>"
+    else:
+        yield from _list_of(unknown)
+    pairs = sum(difference.low is not None for difference in comparison.differences)
+    if pairs > 1:
+        yield (
+            '<p class="note">Each is a 95 % interval by itself: of several, one misses by chance more often than '
+            "a single one would.</p>"
+        )
+    commands = list(evaluate_commands([entry.search for entry in comparison.searches]))
+    if commands:
+        yield "<p>To know, evaluate on test data:</p>"
+        yield f"<pre><code>{escape(chr(10).join(commands))}</code></pre>"
+
+
+def _list_of(differences: Sequence[Difference]) -> Iterator[str]:
+    if differences:
+        yield '<ul class="verdicts">'
+        yield from map(_verdict, differences)
+        yield "</ul>"
+
+
+def _verdict(difference: Difference) -> str:
+    kind = difference.verdict.replace(" ", "-")
+    return (
+        f'<li><span class="badge {kind}">{_BADGES[difference.verdict]}</span>'
+        f"<span>{escape(difference.sentence)}</span></li>"
+    )
+
+
+def _grid(by_name: dict[str, Plot], *names: str) -> Iterator[str]:
+    shown = [by_name[name] for name in names if name in by_name]
+    if shown:
+        yield '<div class="plots">'
+        yield from map(_plot, shown)
+        yield "</div>"
+
+
+def _plot(plot: Plot) -> str:
+    wide = ' class="wide"' if plot.wide else ""
+    return (
+        f"<figure{wide}><h3>{escape(plot.title)}</h3>"
+        f'<div id="plot-{plot.name}" class="plot" role="img" aria-label="{escape(plot.title)}" '
+        f'style="height: {plot.height}px"></div><figcaption>{escape(plot.caption)}</figcaption></figure>'
+    )
+
+
+def _table(table: DataTable) -> str:
+    heads = (f'<th scope="col"{_words(table, i)}>{escape(column)}</th>' for i, column in enumerate(table.columns))
+    return (
+        f'<div class="sheet" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f'<table class="table-{table.name}">'
+        f"<caption>{escape(table.title)}</caption><thead><tr>{''.join(heads)}</tr></thead>"
+        f"<tbody>{''.join(_row(table, i) for i in range(len(table.rows)))}</tbody></table>"
+        + (f'<p class="note">{escape(table.note)}</p>' if table.note else "")
+        + "</div>"
+    )
+
+
+def _row(table: DataTable, i: int) -> str:
+    name, *cells = table.rows[i]
+    dim = ' class="dim"' if i in table.dim else ""
+    rest = "".join(f"<td{_words(table, place)}>{_cell(cell)}</td>" for place, cell in enumerate(cells, start=1))
+    return f'<tr{dim}><th scope="row" class="words">{escape(name)}</th>{rest}</tr>'
+
+
+def _words(table: DataTable, column: int) -> str:
+    return ' class="words"' if column < table.words else ""
+
+
+def _cell(cell: str) -> str:
+    """A cell, its interval on a line of its own."""
+    value, bracket, interval = cell.partition(" [")
+    return f'{escape(value)}<span class="interval">[{escape(interval)}</span>' if bracket else escape(cell)
+
+
+def _footer() -> Iterator[str]:
+    yield (
+        "<footer><p class='soft'>Written by <code>tune-cl compare</code>. Values are of validation data unless they "
+        "say test. How to read it: docs/comparing.md.</p></footer>"
+    )

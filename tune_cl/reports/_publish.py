@@ -1,0 +1,49 @@
+"""A comparison in W&B."""
+
+from pathlib import Path
+from typing import Any
+
+from tune_cl.reports._figures import plots
+from tune_cl.reports._models import Comparison
+from tune_cl.reports._page import page
+from tune_cl.reports._tables import DataTable, tables
+from tune_cl.tracking import ComparisonRun, publish_comparison
+
+_CONFIG = {"objective", "direction", "protocol", "horizon"}
+_VERDICTS = ("first", "second", "metric", "basis", "mean", "low", "high", "verdict", "sentence")
+
+
+def publish(comparison: Comparison, mode: str | None, project: str | None, entity: str | None, folder: Path) -> str:
+    """Publish a comparison as a W&B run with its tables, plots and page; returns a line that says where.
+
+    Raises:
+        TuneCLError: an unknown mode, 'online' without credentials, or W&B did not take it.
+    """
+    labels = [entry.label for entry in comparison.searches]
+    run = ComparisonRun(
+        name=f"{comparison.stream.name}: {', '.join(labels)}",
+        config={
+            **comparison.model_dump(mode="json", include=_CONFIG),
+            "stream": comparison.stream.model_dump(mode="json"),
+            "searches": {entry.label: entry.search.source for entry in comparison.searches},
+        },
+        summary=_summary(comparison),
+        tables={table.name: (table.columns, table.rows) for table in (*tables(comparison), _verdicts(comparison))},
+        figures={plot.name: plot.figure for plot in plots(comparison)},
+        page=page(comparison),
+    )
+    return publish_comparison(run, mode, project, entity, folder)
+
+
+def _summary(comparison: Comparison) -> dict[str, Any]:
+    numbers = ("value", "default_value", "gain")
+    found = {f"{e.label}/{name}": getattr(e, name) for e in comparison.searches for name in numbers}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _verdicts(comparison: Comparison) -> DataTable:
+    rows = (
+        tuple("" if (value := getattr(found, name)) is None else str(value) for name in _VERDICTS)
+        for found in comparison.differences
+    )
+    return DataTable("differences", "Differences", _VERDICTS, tuple(rows))
