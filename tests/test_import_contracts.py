@@ -20,7 +20,7 @@ def test_linter_finds_a_way_from_the_search_to_the_test_data(tmp_path: Path) -> 
     shutil.copytree(ROOT / "tune_cl", tmp_path / "tune_cl", ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "tune_cl" / "streams" / "__init__.py").open("a") as file:
-        file.write("\nfrom tune_cl.heldout import read_test_set as read_test_set\n")
+        file.write("\nfrom tune_cl.heldout import open_test_set as open_test_set\n")
     done = lint_imports(tmp_path)
     assert done.returncode == 1
     assert "No way to the test data from what a search runs BROKEN" in done.stdout

@@ -1,5 +1,5 @@
 """Test data. Only `tune_cl.evaluation` may import this room; an import linter sees to it."""
 
-from tune_cl.heldout._test_sets import TestSet, open_test_set, read_test_set
+from tune_cl.heldout._test_sets import TestSet, open_test_set
 
-__all__ = ["TestSet", "open_test_set", "read_test_set"]
+__all__ = ["TestSet", "open_test_set"]

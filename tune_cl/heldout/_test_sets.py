@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.streams import (
@@ -82,23 +81,6 @@ def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_d
         return TestSet(FileImages(raw.images, labels), raw.class_names, raw.fingerprint())
     images = LabelledImages(torch.from_numpy(np.array(raw.images)), labels)
     return TestSet(images, raw.class_names, raw.fingerprint())
-
-
-def read_test_set(
-    dataset: str, data_root: Path | None = None, accept_modified_data: bool = False
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """Read the test images of an embedded data set or of CIFAR. Only `tune_cl.evaluation` may call this.
-
-    Returns:
-        Images uint8 (N, C, H, W); the data set's own labels int64 (N,), not stream class indices; class names by label.
-
-    Raises:
-        TuneCLError: as for `open_test_set`, and for a data set with a file per image.
-    """
-    raw = _read(dataset, data_root, accept_modified_data)
-    if isinstance(raw, RawFiles):
-        raise TuneCLError(f"{dataset}: its test images lie in one file each; open them with open_test_set")
-    return raw.images, raw.labels, raw.class_names
 
 
 def _read(dataset: str, data_root: Path | None, accept_modified_data: bool) -> RawImages | RawFiles:
