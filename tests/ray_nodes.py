@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,12 @@ class TwoNodes:
     address: str
     environment: dict[str, str]  # of a process that connects
     second: int  # process id of the second node's `ray start --block`
+    server: str | None = None  # URL of the job server, where there is one
+
+    @property
+    def place(self) -> Path:
+        """Where both nodes keep their logs, and the home with the token."""
+        return Path(self.environment["HOME"])
 
     def second_raylet(self) -> int:
         """Process id of the second node's raylet."""
@@ -30,28 +36,44 @@ class TwoNodes:
 
 
 @contextmanager
-def two_nodes(cpus: int, changes: Mapping[str, str], on_second: Mapping[str, str] | None = None) -> Iterator[TwoNodes]:
+def two_nodes(
+    cpus: int,
+    changes: Mapping[str, str],
+    on_second: Mapping[str, str] | None = None,
+    *,
+    job_server: bool = False,
+    second_by: Sequence[str | Path] = (),
+) -> Iterator[TwoNodes]:
     """Start them; end both and all their processes at last.
 
     Args:
         cpus: of each node.
         changes: to the environment of both nodes and of who connects.
         on_second: further changes on the second node alone.
+        job_server: whether the head takes jobs.
+        second_by: a Python script, and its arguments, that starts the second node.
     """
     place = Path(tempfile.mkdtemp(prefix="ray-"))  # short, for Ray's socket names
     env = environment(HOME=str(place), RAY_AUTH_MODE="token", RAY_USAGE_STATS_ENABLED="0", **changes)
     subprocess.run([RAY, "get-auth-token", "--generate"], env=env, check=True, capture_output=True, timeout=120)
     address = f"127.0.0.1:{_free_port()}"
     shared = [f"--num-cpus={cpus}", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000", "--block"]
-    head = ["--head", f"--port={address.split(':')[1]}", "--include-dashboard=false"]
+    head = ["--head", f"--port={address.split(':')[1]}", f"--include-dashboard={str(job_server).lower()}"]
+    server = f"127.0.0.1:{_free_port()}" if job_server else None
+    if server:
+        head += ["--dashboard-host=127.0.0.1", f"--dashboard-port={server.split(':')[1]}"]
+        head += [f"--dashboard-agent-listen-port={_free_port()}"]  # Ray's own choice is one per machine
     nodes: list[subprocess.Popen[bytes]] = []
     try:
         nodes.append(start([RAY, "start", *head, f"--temp-dir={place}/head", *shared], place / "head.log", env=env))
         wait_until(lambda: _answers(address), 90, f"the head answers ({place}/head.log)")
-        second = [RAY, "start", f"--address={address}", f"--temp-dir={place}/second", *shared]
+        second = [*second_by, RAY, "start", f"--address={address}", f"--temp-dir={place}/second", *shared]
+        second += [f"--dashboard-agent-listen-port={_free_port()}"] if job_server else []
         nodes.append(start(second, place / "second.log", env={**env, **(on_second or {})}))
         wait_until(lambda: _n_alive(address, env) == 2, 120, "two nodes are there")
-        yield TwoNodes(address, env, nodes[1].pid)
+        if server:
+            wait_until(lambda: _answers(server), 90, f"the job server answers ({place}/head.log)")
+        yield TwoNodes(address, env, nodes[1].pid, server and f"http://{server}")
     finally:
         for node in reversed(nodes):
             end_group(node)

@@ -17,7 +17,10 @@ import yaml
 import tune_cl.methods as methods_room
 from tune_cl import configure
 from tune_cl.chain import Chain, StageRecord, StageStore
-from tune_cl.cli._parser import Parser, search_parser, stages_parser, train_parser
+from tune_cl.cli._compare_parser import compare_parser
+from tune_cl.cli._parser import Parser, evaluate_parser, search_parser, stages_parser, train_parser
+from tune_cl.cli._submit_parser import jobs_parser, submit_parser, verbs
+from tune_cl.cli._sync_parser import sync_parser
 from tune_cl.methods import get_method, leaves, load_plugins, method_names
 from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, StreamRecord, Summary
 from tune_cl.streams import DATASETS, open_stream
@@ -33,7 +36,15 @@ RECORDS = {  # heading in the architecture's "On disk" -> the record whose examp
     "stage.json and state.pt": StageRecord,
 }
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-PARSERS = {"search": search_parser, "train": train_parser, "stages": stages_parser}
+PARSERS = {
+    "search": search_parser,
+    "train": train_parser,
+    "stages": stages_parser,
+    "evaluate": evaluate_parser,
+    "compare": compare_parser,
+    "sync": sync_parser,
+    "submit": submit_parser,
+}
 
 _FENCE = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=[\"']([^\"']+)[\"']")
@@ -104,6 +115,8 @@ def code_block(text: str, language: str, number: int = 0) -> str:
 def parse(verb: str, arguments: list[str]) -> None:
     """Parse with the command's own parser; `--help` is fine, what the parser does not know raises."""
     parser: Parser = PARSERS[verb]()
+    if verb == "submit" and arguments and arguments[0] in verbs():
+        parser, arguments = jobs_parser(arguments[0]), arguments[1:]
     if "--help" not in arguments:
         parser.parse_args(arguments)
 

@@ -1,7 +1,9 @@
 """The command line's options, in groups that a person can read."""
 
 import argparse
+import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -10,6 +12,7 @@ from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import StreamRecord
 
 _NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
+_SUBMITTED = "TUNE_CL_COMMAND"  # set by `submit`
 _PASSWORD = re.compile(r"(://[^/@:]*:)[^@]*@")
 
 
@@ -72,16 +75,7 @@ def search_parser() -> Parser:
     _seeds(parser)
     _data(parser)
     _outside(parser)
-    where = parser.add_argument_group("where to run")
-    where.add_argument("--concurrency", type=int, metavar="N", help="trials at a time (default: as many as fit)")
-    where.add_argument("--cpus-per-trial", type=int, metavar="N", help="CPU threads of a trial (default: 1)")
-    where.add_argument(
-        "--gpus-per-trial",
-        type=float,
-        metavar="G",
-        help="GPUs of a trial, a fraction shares one (default: 1 where there are any)",
-    )
-    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto (default: start Ray here)")
+    _where(parser)
     out = parser.add_argument_group("where to write")
     out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
@@ -95,13 +89,8 @@ def search_parser() -> Parser:
     out.add_argument(
         "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"
     )
-    wandb = parser.add_argument_group("Weights & Biases")
-    wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
-    wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
-    wandb.add_argument(
-        "--wandb-mode",
-        metavar="MODE",
-        help="online, offline or disabled (default: WANDB_MODE, else online with credentials)",
+    _wandb(parser).add_argument(
+        "--wandb-sweep", action="store_true", help="show the search as a W&B sweep too, its trials attached"
     )
     look = parser.add_argument_group("look before you run")
     look.add_argument("--list", action="store_true", help="list spaces, methods and data sets, and end")
@@ -140,6 +129,48 @@ def train_parser() -> Parser:
     return parser
 
 
+def evaluate_parser() -> Parser:
+    """Options of `evaluate`."""
+    parser = Parser(
+        prog="tune-cl evaluate",
+        description="Retrain the configuration that a search has chosen, on class orders and seeds that the search\n"
+        "has not seen, on training and validation images together; then read the test data, once per run.\n"
+        "Nothing of the search is reused. The same command goes on where it was.",
+        epilog="Example: python launch/evaluate.py results/genifer-fashion-b4-t3-quick --with-default",
+    )
+    what = parser.add_argument_group("what to evaluate")
+    what.add_argument("search", metavar="SEARCH", help="folder of a search, or its name below --results")
+    what.add_argument("--orders", type=int, metavar="N", help="held-out class orders (default: 3)")
+    what.add_argument(
+        "--class-order",
+        action="append",
+        default=[],
+        metavar="ORDER",
+        dest="named_orders",
+        help="a published class order in place of held-out ones: numpy-1993, podnet (cifar100); repeatable",
+    )
+    what.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="training seeds for each class order (default: 3)"
+    )
+    what.add_argument("--with-default", action="store_true", help="evaluate the method's default, trial 0, beside it")
+    what.add_argument(
+        "--time-budget", metavar="TIME", help="end after this time, e.g. 90s, 45m, 2h; the same command goes on"
+    )
+    _data(parser)
+    _outside(parser)
+    _where(parser)
+    out = parser.add_argument_group("where to write")
+    out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
+    out.add_argument(
+        "--stages", metavar="DIR", help="folder of the stages trained here (default: <search>/evaluation/stages)"
+    )
+    _checkpoints(out)
+    _wandb(parser)
+    look = parser.add_argument_group("look before you run")
+    look.add_argument("--dry-run", action="store_true", help="show the runs and what they would cost, and end")
+    return parser
+
+
 def stages_parser() -> Parser:
     """Options of `stages`."""
     parser = Parser(
@@ -162,6 +193,31 @@ def stages_parser() -> Parser:
     )
     room.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     return parser
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("where to run")
+    where.add_argument("--concurrency", type=int, metavar="N", help="trials at a time (default: as many as fit)")
+    where.add_argument("--cpus-per-trial", type=int, metavar="N", help="CPU threads of a trial (default: 1)")
+    where.add_argument(
+        "--gpus-per-trial",
+        type=float,
+        metavar="G",
+        help="GPUs of a trial, a fraction shares one (default: 1 where there are any)",
+    )
+    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto (default: start Ray here)")
+
+
+def _wandb(parser: argparse.ArgumentParser) -> Any:
+    wandb = parser.add_argument_group("Weights & Biases")
+    wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
+    wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
+    wandb.add_argument(
+        "--wandb-mode",
+        metavar="MODE",
+        help="online, offline or disabled (default: WANDB_MODE, else online with credentials)",
+    )
+    return wandb
 
 
 def _checkpoints(parser: Any) -> None:
@@ -276,5 +332,7 @@ def at_least_one(value: float | None, option: str) -> None:
 
 
 def command_line(argv: Sequence[str]) -> list[str]:
-    """The command as it was typed, but for the password of a URL."""
+    """The command as it was typed, but for the password of a URL; in a job, the command that submitted it."""
+    if _SUBMITTED in os.environ:
+        return shlex.split(os.environ[_SUBMITTED])
     return [sys.argv[0], *(_PASSWORD.sub(r"\1***@", word) for word in argv)]

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.chain import CHECKPOINT_SECONDS
+from tune_cl.cli._asked import check_numbers, what_is_asked
 from tune_cl.cli._continued import continued
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
-from tune_cl.cli._parser import at_least_one, command_line, loader_workers, search_parser, seconds, stream_record
+from tune_cl.cli._parser import command_line, loader_workers, search_parser, seconds
 from tune_cl.cli._provenance import git_commit, versions
 from tune_cl.cli._show import show_catalogue, show_plan
 from tune_cl.cli._sizes import size
@@ -22,6 +23,7 @@ from tune_cl.engine import (
     Ending,
     Resources,
     StageBudget,
+    check_shared,
     check_writable,
     cluster,
     held,
@@ -30,17 +32,15 @@ from tune_cl.engine import (
     run_search,
     save_winner,
     share_out,
-    with_backbone,
 )
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Plugin, get_method
+from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone, check_backbone, read_backbone
 from tune_cl.records import (
     SearchFolder,
     SearchRecord,
     SearchSeeds,
     Summary,
-    search_folder,
     search_id,
     write_json,
 )
@@ -48,29 +48,10 @@ from tune_cl.search import (
     SearchSpace,
     Study,
     StudySettings,
-    check_base_configurations,
-    check_objective,
-    check_option,
     default_direction,
-    load_space,
-    parse_override,
-    protocol_horizon,
-    resolve,
 )
-from tune_cl.streams import Stream, parse_name, stream_scale
+from tune_cl.streams import Stream
 from tune_cl.tracking import ConsoleTracker, Trackers, WandbTracker
-
-# What the command line may say in place of the space file.
-_OPTIONS = (
-    "stream",
-    "budget",
-    "trials",
-    "base_configurations",
-    "sampler",
-    "scheduler",
-    "objective",
-    "protocol",
-)
 
 
 @dataclass(frozen=True)
@@ -100,7 +81,7 @@ def search(argv: Sequence[str]) -> int:
         return 0
     if args.space is None:
         raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
-    _check_numbers(args)
+    check_numbers(args)
     time_budget = seconds(args.time_budget)
     if args.dry_run:
         if args.address is None:
@@ -110,7 +91,11 @@ def search(argv: Sequence[str]) -> int:
                 show_plan(_plan(args, argv, plugins, nodes, "the cluster"))
         return 0
     wandb = WandbTracker(
-        args.wandb_mode, args.wandb_project, args.wandb_entity, report=lambda line: console.notice(line)
+        args.wandb_mode,
+        args.wandb_project,
+        args.wandb_entity,
+        report=lambda line: console.notice(line),
+        sweep=args.wandb_sweep,
     )
     console = ConsoleTracker(wandb_line=wandb.describe)
     trackers = Trackers([console, wandb], report=console.notice)
@@ -142,8 +127,9 @@ def _run(
     new = [path for path in (folder.path, plan.stages, folder.path.parent) if not path.exists()]
     make_folder(plan.stages, "--stages")
     check_writable(plan.stages, "--stages")
-    with held(folder):
+    with held(folder, ", or give this one another --name"):
         try:
+            check_shared({"--results": folder.path, "--stages": plan.stages})
             study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record))
         except TuneCLError:
             if folder.path in new:
@@ -196,48 +182,23 @@ def _plan(
     Raises:
         TuneCLError: something is wrong.
     """
-    file = load_space(args.space)
-    method = get_method(file.method)
-    option = {
-        name: check_option(name, getattr(args, name), f"--{name.replace('_', '-')}")
-        if getattr(args, name) is not None
-        else getattr(file, name)
-        for name in _OPTIONS
-    }
-    asked = "--objective" if args.objective else f"{args.space}: objective"
-    check_objective(option["objective"], method.name, method.nearest_mean, asked)
-    if args.storage is not None and "://" not in args.storage:
-        raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
-    overrides = dict(parse_override(text) for text in args.overrides)
-    scale = stream_scale(option["stream"])
     backbone = read_backbone(Path(args.backbone_weights)) if args.backbone_weights is not None else None
-    space = with_backbone(
-        lambda changes: resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=changes),
-        overrides,
-        backbone,
-    )
-    check_base_configurations(space, option["base_configurations"])
-    record = stream_record(option["stream"], args)
-    horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
-    name = args.name if args.name is not None else f"{method.name}-{option['stream']}-{option['budget']}"
-    folder = search_folder(Path(args.results), name)
-    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
-    if folder.path.absolute() == stages.absolute():
-        raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
+    asked = what_is_asked(args, backbone)
+    method, option, space, folder = asked.method, asked.option, asked.space, asked.folder
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
-    stream = open_named(record, args, may_download=not args.dry_run)
+    stream = open_named(asked.stream, args, may_download=not args.dry_run)
     method.check_fit(method.config.model_validate(space.configuration({})), stream.image_shape)
     if backbone is not None:
         check_backbone(backbone, stream.image_shape[0])
-    direction = default_direction(option["objective"]) if args.objective else file.direction
+    direction = default_direction(option["objective"]) if args.objective else asked.file.direction
     search_record = SearchRecord(
-        name=name,
+        name=asked.name,
         method=method.name,
-        stream=record,
-        scale=scale,
+        stream=asked.stream,
+        scale=asked.scale,
         budget=option["budget"],
         protocol=option["protocol"],
-        horizon=horizon,
+        horizon=asked.horizon,
         objective=option["objective"],
         direction=direction,
         seeds=SearchSeeds(search=args.search_seed, order=args.order_seed, split=args.split_seed, train=args.train_seed),
@@ -263,7 +224,7 @@ def _plan(
         continued(folder, search_record),
         resources,
         folder,
-        stages,
+        asked.stages,
         args.storage or folder.study,
         seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
         None if args.stage_budget is None else size(args.stage_budget, "--stage-budget"),
@@ -271,11 +232,3 @@ def _plan(
         backbone,
         plugins,
     )
-
-
-def _check_numbers(args: argparse.Namespace) -> None:
-    for name in ("trials", "base_configurations", "concurrency", "cpus_per_trial"):
-        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
-    gpus = args.gpus_per_trial
-    if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
-        raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")

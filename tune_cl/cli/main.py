@@ -12,7 +12,7 @@ from tune_cl.errors import TuneCLError, near_matches
 # What a disk may say at any time, which is no fault of ours.
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
-_COMMANDS = ("search", "train", "stages")
+_COMMANDS = ("search", "submit", "train", "stages", "evaluate", "compare", "sync")
 
 _USAGE = """usage: tune-cl COMMAND [options]
 
@@ -20,7 +20,11 @@ Honest hyperparameter search for class-incremental learning.
 
 commands:
   search    search a method's hyperparameters on a stream
+  submit    run a search as a job on a Ray cluster; status, logs and stop of such jobs
   train     run one configuration without a search
+  evaluate  retrain what a search has chosen, and read test data
+  compare   compare searches: configurations, curves, cost, and what is noise
+  sync      upload to W&B what was kept offline
   stages    list, verify and prune the store of trained stages
 
 `tune-cl COMMAND --help` explains a command. `python launch/search.py` is `tune-cl search`, and so on.
@@ -57,10 +61,26 @@ def _run(command: str, argv: Sequence[str]) -> int:
         from tune_cl.cli._search import search
 
         return search(argv)
+    if command == "submit":
+        from tune_cl.cli._submit import submit
+
+        return submit(argv)
+    if command == "evaluate":
+        from tune_cl.cli._evaluate import evaluate
+
+        return evaluate(argv)
+    if command == "compare":
+        from tune_cl.cli._compare import compare_searches
+
+        return compare_searches(argv)
     if command == "stages":
         from tune_cl.cli._stages import stages
 
         return stages(argv)
+    if command == "sync":
+        from tune_cl.cli._sync import sync
+
+        return sync(argv)
     from tune_cl.cli._train import train
 
     return train(argv)

@@ -3,28 +3,39 @@
 from tune_cl.engine._backbone import with_backbone
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
-from tune_cl.engine._conductor import Conductor, Ending, run_config, write_grid
+from tune_cl.engine._conductor import Conductor, run_config, write_grid
 from tune_cl.engine._configure import configure, override
+from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure
+from tune_cl.engine._job_package import pack
 from tune_cl.engine._recording import NearestTrial, record_search, recorded_space
 from tune_cl.engine._run import check_writable, held, make_folder, run_search
 from tune_cl.engine._simulated import SimulatedSearch, SimulatedTrial
 from tune_cl.engine._simulator import Cost, Simulation, simulate
-from tune_cl.engine._trainable import ChainTrainable, result_of
+from tune_cl.engine._storage_probe import check_shared
+from tune_cl.engine._submission import DEFAULT_SERVER, Job, JobServer
+from tune_cl.engine._trainable import ChainTrainable, Examiner, result_of
 from tune_cl.engine._winner import load_weights, save_weights, save_winner
 
 __all__ = [
+    "DEFAULT_SERVER",
     "DISK_SECONDS",
     "ChainTrainable",
     "Conductor",
     "Cost",
+    "Driver",
     "Ending",
+    "Examiner",
+    "InFlight",
+    "Job",
+    "JobServer",
     "NearestTrial",
     "Resources",
     "SimulatedSearch",
     "SimulatedTrial",
     "Simulation",
     "StageBudget",
+    "check_shared",
     "check_writable",
     "cluster",
     "configure",
@@ -34,6 +45,7 @@ __all__ = [
     "local_resources",
     "make_folder",
     "override",
+    "pack",
     "record_search",
     "recorded_space",
     "result_of",

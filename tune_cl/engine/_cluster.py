@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -68,16 +69,42 @@ def _connected(address: str | None) -> Iterator[list[dict[str, float]]]:
     else:
         try:
             _knock(address)
+        except OSError as error:
+            raise _no_cluster(address, error) from None
+        try:
             ray.init(address=address, **quiet)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise TuneCLError(
-                f"--address {address}: no Ray cluster can be reached there ({reason}); start one: `ray start --head`"
-            ) from None
+        except (OSError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
+            raise _not_joined(address, error) from None
     try:
         yield [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+def _no_cluster(address: str, error: Exception) -> TuneCLError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return TuneCLError(
+        f"--address {address}: no Ray cluster can be reached there ({reason}); start one: `ray start --head`"
+    )
+
+
+def _not_joined(address: str, error: Exception) -> TuneCLError:
+    """Why Ray does not take this process in, though somebody may listen at the address."""
+    if "ersion mismatch" in str(error):
+        found = [f"{name} {version}" for name, version in re.findall(r"\b(Ray|Python): (\S+)", str(error))]
+        there, here = " on ".join(found[:2]), " on ".join(found[2:])
+        return TuneCLError(
+            f"--address {address}: the cluster runs {there}, and this process {here}; have the same on all"
+        )
+    token = "have the cluster's token in ~/.ray/auth_token, or name another file of it by RAY_AUTH_TOKEN_PATH"
+    if isinstance(error, ray.exceptions.AuthenticationError):
+        return TuneCLError(f"--address {address}: RAY_AUTH_MODE is token, but there is no token here; {token}")
+    if isinstance(error, ConnectionError) and _is_host_and_port(address):  # it answered the knock
+        return TuneCLError(
+            f"--address {address}: what listens there does not take this process in; if the cluster asks for a token, "
+            f"set RAY_AUTH_MODE=token and {token}; see also that it is a Ray cluster's port, 6379 unless told otherwise"
+        )
+    return _no_cluster(address, error)
 
 
 @contextmanager
@@ -95,9 +122,14 @@ def _environment() -> Iterator[None]:
 
 def _knock(address: str) -> None:
     """Raise OSError where nobody listens at host:port: Ray would try for minutes and then end the process."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "://" not in address:
+    if _is_host_and_port(address):
+        host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def _is_host_and_port(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isdigit() and "://" not in address
 
 
 def local_resources() -> list[dict[str, float]]:

@@ -1,0 +1,125 @@
+"""`submit` before it reaches a cluster: what it refuses at once, and how it writes a search's options down."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tune_cl.cli._parser import search_parser
+from tune_cl.cli._submit import _entrypoint, _load_plugins, _space
+from tune_cl.cli._submit_parser import search_arguments, submit_parser
+from tune_cl.cli.main import main
+from tune_cl.engine import Job
+
+RESULTS = "--results=/shared/results"
+NOBODY = "--address=http://127.0.0.1:9"  # nothing listens at this port
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--space=finetun", RESULTS], "did you mean 'finetune.yaml'"),
+        (["--space=finetune", RESULTS, "--trails=3"], "did you mean '--trials'"),
+        (["--space=finetune", RESULTS, "--set=increment.classifier.epoch=3"], "did you mean 'increment.classifier.epo"),
+        (["--space=finetune", RESULTS, "--stream=fashio-b4-t3"], "did you mean 'fashion'"),
+        (["--space=finetune", RESULTS, "--time-budget=2x"], "write a time above 0"),
+        (["--space=finetune"], "--results results: relative, but a job's folder is temporary; name an absolute path"),
+        (["--space=finetune", RESULTS, "--stages=s"], "--stages s: relative"),
+        (["--space=finetune", RESULTS, "--data-root=data"], "--data-root data: relative"),
+        (["--space=finetune", RESULTS, "--backbone-weights=r.pt"], "--backbone-weights r.pt: relative"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2@db/x"], "give it to the head by PGPASSWORD"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me@db/x?password=hunter2"], "the URL holds a password"),
+        (["--space=finetune", RESULTS, "--storage=sqlite:///s.db"], "write sqlite:////absolute/path/study.db"),
+        (["--space=finetune", RESULTS, "--plugin=no_such_module"], "no module 'no_such_module'"),
+        (["--space=finetune", RESULTS, "--address=auto"], "not the URL of a job server"),
+        (["--space=finetune", RESULTS, "--address=10.0.0.1:6379"], "write http://10.0.0.1:8265"),
+        (["--space=finetune", RESULTS, NOBODY], "no job server answers there"),
+        ([RESULTS], "--space FILE is missing"),
+        (["stats"], "did you mean 'status'"),
+        (["status"], "required: JOB"),
+        (["logs", "s-1", NOBODY], "no job server answers there"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence_before_anything_travels(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert complaint in told and told.count("\n") == 1 and "hunter2" not in told
+
+
+def test_weights_need_not_be_seen_by_who_submits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", "--space=finetune", RESULTS, "--backbone-weights=/shared/r18.pt", NOBODY]) == 2
+    assert "no job server answers there" in capsys.readouterr().err
+
+
+def test_submit_takes_every_option_of_search() -> None:
+    """Each option of `search`, with a value of its own, is what the job's `search` reads."""
+    given = []
+    for action in search_parser()._actions:
+        if action.dest in ("help", "address"):
+            continue
+        value = {int: "7", float: "0.5"}.get(action.type, "it's a $value")  # type: ignore[call-overload]
+        option = action.option_strings[-1]
+        given += [option] if action.nargs == 0 else [f"{option}={value}"]
+        given += [f"{option}=another"] if isinstance(action.default, list) else []
+    args = submit_parser().parse_args([*given, "--no-wait", "--address=http://head:8265"])
+    assert vars(search_parser().parse_args(search_arguments(args))) == vars(search_parser().parse_args(given))
+
+
+def test_a_users_space_travels_and_a_shipped_one_does_not(tmp_path: Path) -> None:
+    mine = tmp_path / "my space.yaml"
+    mine.write_text("method: finetune\n")
+    args = submit_parser().parse_args(["--space", str(mine), RESULTS, "--python=/opt/my python"])
+    assert _space(args) == {"spaces/my space.yaml": mine}
+    assert _entrypoint(args) == (
+        "exec '/opt/my python' job.py search '--space=spaces/my space.yaml' --results=/shared/results --address=auto"
+    )
+    args = submit_parser().parse_args(["--space=genifer.yaml", RESULTS])
+    assert _space(args) == {}
+    assert "--space=genifer.yaml" in _entrypoint(args)
+
+
+def test_a_plugin_travels_with_what_it_imports_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/__init__.py").touch()
+    (tmp_path / "own/helper.py").write_text("import json.tool\n")
+    (tmp_path / "own/method.py").write_text("from own import helper\nMETHODS = []\n")
+    (tmp_path / "unused.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr("tune_cl.cli._submit.load_named", _import_own)
+    args = submit_parser().parse_args(["--plugin=own.method"])
+    assert set(_load_plugins(args)) == {"own/__init__.py", "own/helper.py", "own/method.py"}
+
+
+def _import_own(args: object) -> tuple[str, ...]:
+    import importlib
+
+    sys.path.insert(0, "")
+    importlib.import_module("own.method")
+    return ("own.method",)
+
+
+@pytest.mark.parametrize(
+    ("status", "driver", "message", "code", "trouble"),
+    [
+        ("SUCCEEDED", 0, "", 0, None),
+        ("FAILED", 2, "", 2, None),
+        ("FAILED", 130, "", 130, None),
+        ("STOPPED", None, "", 130, None),
+        ("FAILED", 127, "", 1, "no such Python"),
+        ("FAILED", -9, "", 1, "ended by signal 9"),
+        ("FAILED", None, "the runtime environment could not be set up", 1, "could not be set up"),
+    ],
+)
+def test_a_jobs_exit_code_is_that_of_its_search(
+    status: str, driver: int | None, message: str, code: int, trouble: str | None
+) -> None:
+    job = Job("s-1", status, {}, None, None, driver, message)
+    assert job.exit_code == code
+    assert (job.trouble is None) == (trouble is None)
+    assert re.search(trouble or "", job.trouble or "")

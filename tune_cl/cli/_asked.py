@@ -1,0 +1,118 @@
+"""What the options of a search ask for, checked as far as that goes without a look at data or machines."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune_cl.cli._parser import at_least_one, loader_workers, seconds, stream_record
+from tune_cl.cli._sizes import size
+from tune_cl.engine import with_backbone
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import Method, get_method
+from tune_cl.nets import Backbone
+from tune_cl.records import SearchFolder, StreamRecord, search_folder
+from tune_cl.search import (
+    SearchSpace,
+    SpaceFile,
+    check_base_configurations,
+    check_objective,
+    check_option,
+    load_space,
+    parse_override,
+    protocol_horizon,
+    resolve,
+)
+from tune_cl.streams import parse_name, stream_scale
+
+# What the command line may say in place of the space file.
+_OPTIONS = (
+    "stream",
+    "budget",
+    "trials",
+    "base_configurations",
+    "sampler",
+    "scheduler",
+    "objective",
+    "protocol",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search as its options and its space file name it."""
+
+    file: SpaceFile
+    method: Method
+    option: Mapping[str, Any]  # what the command line says, else the space file
+    space: SearchSpace
+    scale: str
+    stream: StreamRecord
+    horizon: int
+    folder: SearchFolder
+    stages: Path
+
+    @property
+    def name(self) -> str:
+        """The search's name."""
+        return self.folder.path.name
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Check counts, times and sizes.
+
+    Raises:
+        TuneCLError: one of them is none, or out of bounds.
+    """
+    for name in ("trials", "base_configurations", "concurrency", "cpus_per_trial"):
+        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
+    gpus = args.gpus_per_trial
+    if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
+        raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
+    seconds(args.time_budget)
+    seconds(args.checkpoint_every, "--checkpoint-every")
+    if args.stage_budget is not None:
+        size(args.stage_budget, "--stage-budget")
+    loader_workers(args)
+
+
+def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbone_elsewhere: bool = False) -> Asked:
+    """Read and check the options of a search, and its space file.
+
+    Args:
+        args: as `search_parser` reads them.
+        backbone: the pretrained weights that they name.
+        backbone_elsewhere: those weights are on another machine, where what depends on them will be checked.
+
+    Raises:
+        TuneCLError: something is wrong.
+    """
+    file = load_space(args.space)
+    method = get_method(file.method)
+    option = {
+        name: check_option(name, getattr(args, name), f"--{name.replace('_', '-')}")
+        if getattr(args, name) is not None
+        else getattr(file, name)
+        for name in _OPTIONS
+    }
+    asked = "--objective" if args.objective else f"{args.space}: objective"
+    check_objective(option["objective"], method.name, method.nearest_mean, asked)
+    if args.storage is not None and "://" not in args.storage:
+        raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
+    overrides = dict(parse_override(text) for text in args.overrides)
+    scale = stream_scale(option["stream"])
+
+    def resolved(changes: Mapping[str, Any]) -> SearchSpace:
+        return resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=changes)
+
+    space = resolved(overrides) if backbone_elsewhere else with_backbone(resolved, overrides, backbone)
+    check_base_configurations(space, option["base_configurations"])
+    record = stream_record(option["stream"], args)
+    horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
+    name = args.name if args.name is not None else f"{method.name}-{option['stream']}-{option['budget']}"
+    folder = search_folder(Path(args.results), name)
+    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
+    if folder.path.absolute() == stages.absolute():
+        raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
+    return Asked(file, method, option, space, scale, record, horizon, folder, stages)

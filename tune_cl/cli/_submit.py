@@ -1,0 +1,136 @@
+"""`tune-cl submit`."""
+
+import argparse
+import re
+import secrets
+import shlex
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from tune_cl.cli import _job
+from tune_cl.cli._asked import Asked, check_numbers, what_is_asked
+from tune_cl.cli._named_plugins import load_named
+from tune_cl.cli._provenance import git_commit
+from tune_cl.cli._show import show_catalogue
+from tune_cl.cli._submit_jobs import SEARCH, about_jobs, followed, server_address, what_now
+from tune_cl.cli._submit_parser import search_arguments, submit_parser
+from tune_cl.engine import JobServer, pack
+from tune_cl.errors import TuneCLError
+from tune_cl.nets import read_backbone
+
+_SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
+_SPACES = "spaces"  # where a user's space file lies in the job's folder
+
+
+def submit(argv: Sequence[str]) -> int:
+    """Run `tune-cl submit`; returns the exit code."""
+    if argv and not argv[0].startswith("-"):
+        return about_jobs(argv[0], argv[1:])
+    args = submit_parser().parse_args(argv)
+    brought = _load_plugins(args)
+    if args.list:
+        show_catalogue()
+        return 0
+    if args.space is None:
+        raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
+    asked = _checked(args)
+    server = JobServer(server_address(args))
+    metadata = {"tune_cl.version": version("tune_cl"), "tune_cl.commit": git_commit() or "none"}
+    if not args.dry_run:
+        _check_idle(server, asked)
+        metadata[SEARCH] = str(asked.folder.path)
+    job = f"{asked.name}-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory(prefix="tune_cl-job-") as scratch:
+        package = Path(scratch, "job.zip")
+        pack(package, {**brought, "job.py": Path(_job.__file__), **_space(args)})
+        server.submit(package, _entrypoint(args), job, metadata, {"TUNE_CL_COMMAND": shlex.join([sys.argv[0], *argv])})
+    print(f"Job {job} is submitted to {server.address}.", flush=True)
+    if args.no_wait:
+        print(what_now(server, job))
+        return 0
+    return followed(server, job)
+
+
+def _checked(args: argparse.Namespace) -> Asked:
+    """Find what is wrong with a search before it travels: all but data and machines.
+
+    Raises:
+        TuneCLError: something is wrong, or would not be found on the cluster.
+    """
+    check_numbers(args)
+    _check_paths(args)
+    _check_storage(args.storage)
+    weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
+    elsewhere = weights is not None and not weights.is_file()
+    backbone = read_backbone(weights) if weights is not None and not elsewhere else None
+    return what_is_asked(args, backbone, backbone_elsewhere=elsewhere)
+
+
+def _check_paths(args: argparse.Namespace) -> None:
+    shared = "a job's folder is temporary; name an absolute path that every node of the cluster sees"
+    for option in ("results", "stages", "data_root", "backbone_weights"):
+        path = getattr(args, option)
+        if path is not None and not Path(path).is_absolute():
+            raise TuneCLError(f"--{option.replace('_', '-')} {path}: relative, but {shared}")
+
+
+def _check_storage(url: str | None) -> None:
+    if url is None:
+        return
+    parts = urlsplit(url)
+    if parts.password is not None or any(_SECRET.search(key) for key, _ in parse_qsl(parts.query)):
+        raise TuneCLError(
+            "--storage: the URL holds a password, which all who see the cluster could read in the job's command; "
+            "leave it out, and give it to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
+        )
+    if parts.scheme.startswith("sqlite") and not parts.path.startswith("//"):
+        raise TuneCLError(
+            f"--storage {url}: relative, but a job's folder is temporary; write sqlite:////absolute/path/study.db"
+        )
+
+
+def _check_idle(server: JobServer, asked: Asked) -> None:
+    """Refuse a second job for one search: a file lock alone is not to be relied on between machines."""
+    folder = str(asked.folder.path)
+    for job in server.jobs():
+        if job.runs and job.metadata.get(SEARCH) == folder:
+            raise TuneCLError(
+                f"job {job.id} runs this search already ({folder}); follow it with `submit logs {job.id} --follow`, "
+                f"end it with `submit stop {job.id}`, or give this one another --name"
+            )
+
+
+def _entrypoint(args: argparse.Namespace) -> str:
+    """The job's command line; `exec`, so that the signal of a stop reaches the search and no shell before it."""
+    space = [f"--space={name}" for name in _space(args)] or [f"--space={args.space}"]
+    others = [word for word in search_arguments(args) if not word.startswith("--space=")]
+    return f"exec {shlex.join([args.python, 'job.py', 'search', *space, *others, '--address=auto'])}"
+
+
+def _space(args: argparse.Namespace) -> Mapping[str, Path]:
+    """The user's own space file, if it is one: path in the job's folder -> file."""
+    file = Path(args.space)
+    return {f"{_SPACES}/{file.name}": file} if file.is_file() else {}
+
+
+def _load_plugins(args: argparse.Namespace) -> dict[str, Path]:
+    """Import the plugins; returns the files of the current folder that they were imported from, which travel.
+
+    What is installed does not: the cluster's nodes have it, or say so.
+    """
+    before = set(sys.modules)
+    if not load_named(args):
+        return {}
+    here, library = Path.cwd(), Path(sysconfig.get_path("stdlib"))
+    files = (getattr(module, "__file__", None) for name, module in sys.modules.items() if name not in before)
+    found = [Path(file).absolute() for file in files if file and file.endswith(".py")]
+    return {
+        file.relative_to(here).as_posix(): file
+        for file in found
+        if file.is_relative_to(here) and not file.is_relative_to(library) and "site-packages" not in file.parts
+    }
