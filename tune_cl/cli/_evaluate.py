@@ -16,6 +16,7 @@ from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, s
 from tune_cl.engine import (
     Ending,
     Resources,
+    check_shared,
     check_writable,
     cluster,
     held,
@@ -149,6 +150,7 @@ def _run(
     )
     make_folder(evaluation.stages, "--stages")
     check_writable(evaluation.stages, "--stages")
+    check_shared({"--stages": evaluation.stages})
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
         with held(plan.folder.evaluation), EvaluationView(console) as view:
