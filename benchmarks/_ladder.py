@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from _chains import Job
 from ladder import classifier_budget, core_minutes, generator_steps, last, mean_and_error, verdict
@@ -11,12 +12,24 @@ import tune_cl
 from tune_cl.records import IncrementRow, RunConfig
 
 RELAXED = "genifer, relaxed"
-RUNGS: dict[str, tuple[str, dict[str, str]]] = {  # rung -> method, and what differs from its space's default
+MANY = "genifer, for many classes"
+RUNGS: dict[str, tuple[str, dict[str, Any]]] = {  # rung -> method, and what differs from its space's default
     "finetune": ("finetune", {}),
     "lwf": ("lwf", {}),
     "image_replay": ("image_replay", {}),
     "genifer": ("genifer", {}),
     RELAXED: ("genifer", {"increment.classifier.loss": "relaxed"}),
+    MANY: (
+        "genifer",
+        {
+            "base.generator.label_scale": "unit",
+            "base.generator.latent_dim": 16,
+            "base.generator.embedding_dim": 64,
+            "base.generator.steps": 3000,
+            "increment.generator.steps": 1000,
+            "increment.classifier.weight_ce": 0.1,
+        },
+    ),
     "oracle": ("oracle", {}),
     "joint": ("joint", {}),
 }
@@ -83,7 +96,7 @@ class Ladder:
             lines.append("| " + " | ".join(map(str, cells)) + " |")
         fine, oracle = scores["finetune"], scores["oracle"]
         lines += ["", "Binding:", "", verdict("fine-tune < LwF", fine, scores["lwf"])]
-        for rung in ("genifer", RELAXED):
+        for rung in (rung for rung in self.rungs if "genifer" in rung):
             lines += [
                 verdict(f"fine-tune < {rung}", fine, scores[rung]),
                 verdict(f"{rung} < oracle", scores[rung], oracle),

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from _chains import run_all
 from _hosts import Comparison
-from _ladder import Ladder
+from _ladder import MANY, Ladder
 
 HERE = Path(__file__).parent
 SEEDS = 3
 LADDERS = (
-    Ladder("fashion-b4-t3", "quick", SEEDS),
+    Ladder("fashion-b4-t3", "quick", SEEDS, without=(MANY,)),
     Ladder("quickdraw-b50-t5", "quick", SEEDS, without=("image_replay",)),
 )
 COMPARISONS = (
@@ -34,12 +34,18 @@ FINDINGS = """\
 ### What does not come out as expected, and why
 
 - **fine-tune < Genifer does not hold on quickdraw.** The classifier's accuracy on replayed images is 0.02,
-  chance among 50 classes: at this budget (25,600 images, 512 of a class) the generator does not yet obey its
-  label, so that there is nothing to distil. The classifier phase is not the cause: the oracle, the same with
-  real images, is far ahead. Tried on the base generator alone, one seed, 1,500 steps: as it is 0.021, learning
-  rate 1e-3 0.023, a label embedding of 512 beside a latent of 32 0.039. The label enters the mapping as one-hot
-  over the classes of the whole stream, scaled by 1/√100, and is weak beside z. The published 250,000 steps are
-  far beyond this page.
+  chance among 50 classes: with the space's defaults the generator does not obey its label, so that there is
+  nothing to distil. The classifier phase is not the cause: the oracle, the same with real images, is far ahead.
+  The label enters the mapping as one-hot over the classes of the whole stream, through a layer that makes its
+  variance 1/100, and is faint beside z. With `label_scale: unit` and a latent of 16 beside an embedding of 64
+  the base generator learns its labels, and the longer the better: accuracy on replay after 1,500 steps 0.05,
+  after 2,500 steps 0.13 (without these two: 0.02 after 1,500, and 0.04 after 5,000 with an embedding of 512).
+  What a generator learns in 3,000 steps differs between seeds, though: in the rung *for many classes* it is
+  0.12 in two of them and 0.05 in the third, and so is the rung's accuracy, 0.096, 0.082 and 0.070. Its mean is
+  ahead of fine-tuning and LwF by less than two standard errors. A learning rate of 1e-3 (0.02) and matching at
+  stage 5 (0.02) did not learn the labels in 2,500 steps; a label four times as strong learnt them slower (0.06),
+  one three times as strong, nearly without augmentation, about as fast (0.15). One seed each. The published 250,000
+  steps are far beyond this page.
 - **Image replay is ahead of Genifer on fashion** at this budget, against the paper's claim, though the
   classifier recognises Genifer's images better (0.82 to 0.69): they are made through that very classifier. With
   `loss: relaxed` Genifer is ahead of image replay with `ce`, and with the budget `full` it is at 0.73
