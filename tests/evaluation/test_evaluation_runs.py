@@ -176,6 +176,7 @@ def test_a_disturbed_evaluation_goes_on_to_the_same_rows(
     assert set(opened) == set(rows_of(folder)) and 4 <= len(opened) <= 5, "a second reading is in the record, too"
 
 
+@pytest.mark.slow
 def test_missing_test_files_end_in_a_sentence_and_lose_no_training(searched: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
     package = tmp_path / "site"
