@@ -2,42 +2,14 @@
 
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from search_cli import CHEAP, LAUNCH, environment, run, search
-
-# A memory, and a nearest-mean read-out beside the linear one.
-SEARCH = (
-    "--space",
-    "icarl",
-    *CHEAP,
-    "--trials",
-    "2",
-    "--sampler",
-    "random",
-    "--search-seed",
-    "3",
-    "--scheduler",
-    "none",
-    "--name",
-    "s",
-)
-EVALUATION = ("--orders", "2", "--seeds", "1", "--with-default")
-WATCHER = Path(__file__).parent / "watcher_path"
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A search and its evaluation, run by their scripts; `opened` names every test file that a process opened."""
-
-    folder: Path
-    output: str
-    opened: list[str]
+from evaluations import EVALUATION, SEARCH, WATCHER, Evaluated
+from search_cli import LAUNCH, environment, run, search
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import EVALUATION
+from evaluations import EVALUATION
 from scipy import stats
 
 from tune_cl.cli.main import main

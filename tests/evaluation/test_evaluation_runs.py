@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import EVALUATION, Evaluated
+from evaluations import EVALUATION, Evaluated
 from scipy import stats
 from search_cli import LAUNCH, end_group, environment, run, start, wait_until
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from conftest import EVALUATION, Evaluated
+from evaluations import EVALUATION, Evaluated
 from search_cli import LAUNCH, environment, run
 
 from tune_cl.records import SearchFolder
