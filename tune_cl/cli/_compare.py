@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from tune_cl.cli._compare_parser import compare_parser
-from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.records import SearchFolder, write_atomically
+from tune_cl.cli._named_search import named_search
+from tune_cl.errors import TuneCLError
+from tune_cl.records import write_atomically
 from tune_cl.reports import Comparison, SearchData, compare, console_parts, page, publish, read_remote, read_search
 from tune_cl.tracking import WANDB_SCHEME, check_wandb_mode
 
@@ -55,7 +56,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _read(args: argparse.Namespace) -> list[SearchData]:
-    sources = [name if name.startswith(WANDB_SCHEME) else _folder(name, Path(args.results)) for name in args.searches]
+    sources = [
+        name if name.startswith(WANDB_SCHEME) else named_search(name, Path(args.results)) for name in args.searches
+    ]
     seen: set[str | Path] = set()
     for named, source in zip(args.searches, sources, strict=True):
         place = source if isinstance(source, str) else source.path.resolve()
@@ -63,17 +66,6 @@ def _read(args: argparse.Namespace) -> list[SearchData]:
             raise TuneCLError(f"{named}: given twice; name each search once")
         seen.add(place)
     return [read_remote(source) if isinstance(source, str) else read_search(source) for source in sources]
-
-
-def _folder(name: str, results: Path) -> SearchFolder:
-    below = results / name
-    path = below if not Path(name).is_dir() and below.is_dir() else Path(name)
-    if not path.is_dir():
-        known = [p.name for p in results.iterdir() if (p / "search.json").exists()] if results.is_dir() else []
-        raise TuneCLError(
-            f"{name}: no such folder, and no search of that name in {results}{near_matches(Path(name).name, known)}"
-        )
-    return SearchFolder(path)
 
 
 def _write_page(comparison: Comparison, path: Path) -> None:

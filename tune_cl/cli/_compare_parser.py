@@ -1,6 +1,6 @@
 """Options of `tune-cl compare`."""
 
-from tune_cl.cli._parser import Parser
+from tune_cl.cli._parser import Parser, wandb_options
 
 
 def compare_parser() -> Parser:
@@ -22,13 +22,5 @@ def compare_parser() -> Parser:
     out = parser.add_argument_group("what to make of it")
     out.add_argument("--json", action="store_true", help="print JSON for a program, in place of tables")
     out.add_argument("--html", metavar="FILE", help="write a page with plots, complete in one file")
-    wandb = parser.add_argument_group("Weights & Biases")
-    wandb.add_argument("--wandb", action="store_true", help="publish the comparison as a W&B run")
-    wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
-    wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
-    wandb.add_argument(
-        "--wandb-mode",
-        metavar="MODE",
-        help="online, offline or disabled (default: WANDB_MODE, else online with credentials)",
-    )
+    wandb_options(parser).add_argument("--wandb", action="store_true", help="publish the comparison as a W&B run")
     return parser

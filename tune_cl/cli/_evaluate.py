@@ -12,6 +12,7 @@ from rich.console import Console
 from tune_cl.chain import CHECKPOINT_SECONDS, read_named_backbone
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
+from tune_cl.cli._named_search import named_search
 from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, seconds
 from tune_cl.engine import (
     Ending,
@@ -55,6 +56,8 @@ class _Evaluation:
     stages: Path
     backbone: Backbone | None
     plugins: tuple[Plugin, ...]
+    checkpoint_every: float  # seconds
+    loader_workers: int | None
 
 
 def evaluate(argv: Sequence[str]) -> int:
@@ -62,7 +65,7 @@ def evaluate(argv: Sequence[str]) -> int:
     args = evaluate_parser().parse_args(argv)
     plugins = load_named(args)
     _check_numbers(args)
-    folder = _search_folder(args)
+    folder = named_search(args.search, Path(args.results))
     time_budget = seconds(args.time_budget)
     console = Console(highlight=False, soft_wrap=True)
     if args.address is None:  # Ray is started when all is found sound and something is left to run
@@ -75,21 +78,6 @@ def evaluate(argv: Sequence[str]) -> int:
         if args.dry_run:
             return _show(evaluation, console)
         return _run(evaluation, args, time_budget, console, nullcontext())
-
-
-def _search_folder(args: argparse.Namespace) -> SearchFolder:
-    path = Path(args.search)
-    below_results = Path(args.results) / args.search
-    if not path.is_dir() and below_results.is_dir():
-        path = below_results
-    if not path.is_dir():
-        results = Path(args.results)
-        known = [p.name for p in results.iterdir() if (p / "search.json").exists()] if results.is_dir() else []
-        raise TuneCLError(
-            f"{args.search}: no such folder, and no search of that name in {args.results}"
-            f"{near_matches(Path(args.search).name, known)}"
-        )
-    return SearchFolder(path)
 
 
 def _prepared(
@@ -122,7 +110,8 @@ def _prepared(
     weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
     backbone = read_named_backbone(plan.runs[0].config, weights) if weights else None
     stages = Path(args.stages) if args.stages else folder.evaluation.stages
-    return _Evaluation(plan, stream, resources, stages, backbone, plugins)
+    checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
+    return _Evaluation(plan, stream, resources, stages, backbone, plugins, checkpoint_every, loader_workers(args))
 
 
 def _orders(args: argparse.Namespace, record: SearchRecord) -> tuple[Order, ...]:
@@ -185,8 +174,8 @@ def _train(
         missing=conductor.missing,
         time_budget=time_budget,
         payer=f"{search_id(plan.record, plan.folder)}/evaluation",
-        checkpoint_every=seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
-        loader_workers=loader_workers(args),
+        checkpoint_every=evaluation.checkpoint_every,
+        loader_workers=evaluation.loader_workers,
         backbone=evaluation.backbone,
         plugins=evaluation.plugins,
         examiner=_examiner(evaluation, args),
@@ -195,7 +184,7 @@ def _train(
 
 
 def _examiner(evaluation: _Evaluation, args: argparse.Namespace) -> TestExaminer:
-    workers = loader_workers(args)
+    workers = evaluation.loader_workers
     return TestExaminer(
         Path(args.data_root).absolute() if args.data_root else None,
         args.accept_modified_data,

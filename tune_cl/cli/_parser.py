@@ -89,7 +89,7 @@ def search_parser() -> Parser:
     out.add_argument(
         "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"
     )
-    _wandb(parser).add_argument(
+    wandb_options(parser).add_argument(
         "--wandb-sweep", action="store_true", help="show the search as a W&B sweep too, its trials attached"
     )
     look = parser.add_argument_group("look before you run")
@@ -165,7 +165,7 @@ def evaluate_parser() -> Parser:
         "--stages", metavar="DIR", help="folder of the stages trained here (default: <search>/evaluation/stages)"
     )
     _checkpoints(out)
-    _wandb(parser)
+    wandb_options(parser)
     look = parser.add_argument_group("look before you run")
     look.add_argument("--dry-run", action="store_true", help="show the runs and what they would cost, and end")
     return parser
@@ -208,7 +208,8 @@ def _where(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto (default: start Ray here)")
 
 
-def _wandb(parser: argparse.ArgumentParser) -> Any:
+def wandb_options(parser: argparse.ArgumentParser) -> Any:
+    """Add the options of Weights & Biases; returns their group, for more."""
     wandb = parser.add_argument_group("Weights & Biases")
     wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
     wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")

@@ -24,7 +24,8 @@ from tune_cl.methods._phase import (
 )
 from tune_cl.methods._plugins import Plugin, check_method, import_plugin, make_findable
 from tune_cl.methods._sizes import stage_bytes
-from tune_cl.methods._tree import Leaf, Settings, flatten, keyed, leaves, parameter, unflatten
+from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unflatten
+from tune_cl.records import flatten
 
 _METHODS = {
     module.METHOD.name: module.METHOD

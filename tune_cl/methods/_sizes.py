@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._tree import Settings, flatten
+from tune_cl.methods._tree import Settings
 from tune_cl.nets import (
     Classifier,
     ClassifierShape,
@@ -14,6 +14,7 @@ from tune_cl.nets import (
     GeneratorShape,
     blank_classifier,
 )
+from tune_cl.records import flatten
 
 
 def stage_bytes(

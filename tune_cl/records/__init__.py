@@ -29,6 +29,7 @@ from tune_cl.records._models import (
     TrialState,
     TrialSummary,
 )
+from tune_cl.records._paths import flatten
 from tune_cl.records._recording import RecordedIncrement, RecordedStage, RecordedTrial, Recording
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "TrialSummary",
     "append_line",
     "describe_validation",
+    "flatten",
     "read_lines",
     "read_record",
     "read_yaml",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from tune_cl.errors import TuneCLError
+from tune_cl.reports._differences import chosen
 from tune_cl.reports._models import SearchData
 from tune_cl.reports._setting import class_order_text
 from tune_cl.tracking import count_text
@@ -59,10 +60,10 @@ def _of_one(label: str, search: SearchData) -> Iterator[str]:
     evaluation = search.evaluation
     if evaluation is None:
         return
-    chosen = next((c.trial for c in evaluation.configurations if c.role == "chosen"), None)
-    if search.best is not None and chosen is not None and chosen != search.best.trial:
+    choice = chosen(evaluation)
+    if search.best is not None and choice is not None and choice.trial != search.best.trial:
         yield (
-            f"{label}: the evaluation is of trial {chosen:04d}, which was the best then; by now it is trial "
+            f"{label}: the evaluation is of trial {choice.trial:04d}, which was the best then; by now it is trial "
             f"{search.best.trial:04d}. Evaluating that as well would be a second look at test data."
         )
     if evaluation.missing:

@@ -1,8 +1,7 @@
 """A search as its folder tells it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from tune_cl.records import (
     TrialState,
     TrialSummary,
     describe_validation,
+    flatten,
     read_record,
 )
 from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
@@ -63,15 +63,6 @@ def read_search(folder: SearchFolder) -> SearchData:
     )
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a configuration under their dotted paths."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
 def _rows(trial: TrialFolder) -> list[IncrementRow]:
     try:
         return trial.rows()
@@ -87,7 +78,7 @@ def _trial(
         trial=number,
         state=_state(folder, record, rows, told),
         value=rows[-1].metrics.get(record.objective) if rows else None,
-        parameters=dict(leaves(read_record(folder.config, RunConfig).parameters)),
+        parameters=flatten(read_record(folder.config, RunConfig).parameters),
         by_increment=[row.metrics for row in rows],
         accuracy_matrix=[_accuracy_row(row, record.objective) for row in rows],
         alone=_cost([*(use for row in rows for use in row.stages), *failed]),

@@ -1,6 +1,5 @@
 """Weights & Biases: one run per trial, written by a thread of its own."""
 
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -17,7 +16,14 @@ from tune_cl.tracking._events import (
     TrialStarted,
 )
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
-from tune_cl.tracking._wandb_mode import ResolvedMode, abandon_service, quiet_wandb, resolve_mode, sync_command
+from tune_cl.tracking._wandb_mode import (
+    ResolvedMode,
+    abandon_service,
+    project_name,
+    quiet_wandb,
+    resolve_mode,
+    sync_command,
+)
 from tune_cl.tracking._wandb_run import SearchOfRuns, TrialRun, up_to_date
 from tune_cl.tracking._wandb_sweep import SweepMark, make_sweep, read_sweep, sweep_at, sweep_path
 
@@ -111,7 +117,7 @@ class _Writer:
         self.mode = mode
         self.unfinished = False  # W&B's service holds something that the server did not take in time
         self._sweep = sweep
-        self._project = project or os.environ.get("WANDB_PROJECT") or "tune_cl"
+        self._project = project_name(project)
         self._entity = entity
         self._report = report
         self._search: SearchOfRuns | None = None

@@ -1,6 +1,5 @@
 """A comparison of searches as one W&B run: tables, plots and the page."""
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError
 from tune_cl.tracking._trackers import in_one_line
-from tune_cl.tracking._wandb_mode import quiet_wandb, resolve_mode
+from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode
 from tune_cl.tracking._wandb_run import _settings
 
 
@@ -60,7 +59,7 @@ def publish_comparison(
     try:
         opened = wandb.init(
             mode=resolved.mode,
-            project=project or os.environ.get("WANDB_PROJECT") or "tune_cl",
+            project=project_name(project),
             entity=entity,
             job_type="comparison",
             name=run.name,

@@ -1,6 +1,5 @@
 """Evaluation runs in Weights & Biases: one run of job type 'evaluation' each, written by a thread of its own."""
 
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -8,7 +7,14 @@ from dataclasses import dataclass
 
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
-from tune_cl.tracking._wandb_mode import ResolvedMode, abandon_service, quiet_wandb, resolve_mode, sync_command
+from tune_cl.tracking._wandb_mode import (
+    ResolvedMode,
+    abandon_service,
+    project_name,
+    quiet_wandb,
+    resolve_mode,
+    sync_command,
+)
 from tune_cl.tracking._wandb_run import SearchOfRuns, ShownRun, TrialRun, up_to_date
 
 
@@ -48,7 +54,7 @@ class WandbEvaluation:
         report: Callable[[str], None] = write_to_stderr,
     ) -> None:
         self._mode = resolve_mode(mode)
-        self._search = SearchOfRuns(record, folder, project or os.environ.get("WANDB_PROJECT") or "tune_cl", entity)
+        self._search = SearchOfRuns(record, folder, project_name(project), entity)
         self._report = report
         self._runs: queue.SimpleQueue[_Finished | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="wandb", daemon=True)

@@ -45,6 +45,11 @@ def sync_command(folder: SearchFolder) -> str:
     return f"{start} {shlex.quote(str(folder.path))}"
 
 
+def project_name(asked: str | None) -> str:
+    """The W&B project: what was asked for, else WANDB_PROJECT, else tune_cl."""
+    return asked or os.environ.get("WANDB_PROJECT") or "tune_cl"
+
+
 def resolve_mode(asked: str | None) -> ResolvedMode:
     """Choose the mode: what was asked for, else WANDB_MODE, else online where there are credentials, else offline.
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tune_cl.records import (
     SearchRecord,
     TrialFolder,
     TrialState,
+    flatten,
     read_record,
     write_json,
 )
@@ -218,7 +218,7 @@ def row_values(row: IncrementRow, matrix: list[list[float]]) -> dict[str, Any]:
 def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str, Any]:
     """The run's configuration: the method's parameters under their paths, and what defines the run beside them."""
     return {
-        **dict(_leaves(config.parameters)),
+        **flatten(config.parameters),
         "trial": trial,
         "method": config.method,
         "stream": config.stream.name,
@@ -259,14 +259,6 @@ def _open(wandb: Any, mode: WandbMode, shown: ShownRun, local: Path) -> Any:
         dir=str(local.parent),  # W&B appends 'wandb'
         settings=wandb.Settings(**_settings(wandb), sweep_id=shown.sweep_id),
     )
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _settings(wandb: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Uploads what W&B's server has not got of a search: its runs in order, each from the rows on disk."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from tune_cl.records import (
 )
 from tune_cl.tracking._trackers import in_one_line
 from tune_cl.tracking._wandb_kept import KeptRun, kept_runs, mark_uploaded, upload_kept
-from tune_cl.tracking._wandb_mode import abandon_service, credentials_found, quiet_wandb
+from tune_cl.tracking._wandb_mode import abandon_service, credentials_found, project_name, quiet_wandb
 from tune_cl.tracking._wandb_run import SearchOfRuns, ShownRun, TrialRun, read_mark, up_to_date
 from tune_cl.tracking._wandb_sweep import make_sweep, read_sweep, sweep_at
 
@@ -179,7 +178,7 @@ def _sweep_made(search: SearchOfRuns, report: Callable[[str], None]) -> str | No
 def _search(folder: SearchFolder, project: str | None, entity: str | None) -> SearchOfRuns:
     """The search, and where its runs are, or shall be."""
     marks = [mark for mark in map(read_mark, folder.trials().values()) if mark is not None]
-    kept_for = marks[0].shown.project if marks else os.environ.get("WANDB_PROJECT") or "tune_cl"
+    kept_for = marks[0].shown.project if marks else project_name(None)
     project = project or kept_for
     entity = entity or (marks[0].shown.entity if marks else None)
     sweep_id = sweep_at(folder, project, entity).sweep_id
