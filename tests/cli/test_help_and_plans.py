@@ -1,10 +1,13 @@
 """What can be asked before anything runs: `--help`, `--list`, `--dry-run`. None of them writes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from search_cli import search
+from search_cli import LAUNCH, search
 
 from tune_cl.cli._parser import search_parser, train_parser
 from tune_cl.cli.main import main
@@ -54,6 +57,16 @@ def test_help_names_all_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -
 def test_general_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "--help")
     assert "search" in text and "train" in text
+
+
+def test_output_that_nobody_reads_any_more_ends_a_command_without_a_word() -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `head` does once it has its lines
+    try:
+        done = subprocess.run([sys.executable, LAUNCH / "search.py", "--list"], stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_list_names_spaces_methods_and_data_sets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,6 +116,7 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
     assert "no search of that name" in refused(capsys, "ss", *beside)
     assert "not the folder of a search" in refused(capsys, tmp_path)
     assert "--orders 0: must be at least 1" in refused(capsys, searched, "--orders", 0)
+    assert "--gpus-per-trial 1.5: must be" in refused(capsys, searched, "--gpus-per-trial", 1.5)
     assert "did you mean numpy-1993" in refused(capsys, searched, "--class-order", "numpy-1994").replace("'", "")
     assert "unknown option --order; did you mean '--orders'" in refused(capsys, searched, "--order", 3)
     folder = Path(shutil.copytree(searched, tmp_path / "s"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_cl.cli._parser import at_least_one, loader_workers, seconds, stream_record
+from tune_cl.cli._parser import at_least_one, loader_workers, seconds, stream_record, trial_resources
 from tune_cl.cli._sizes import size
 from tune_cl.engine import with_backbone
 from tune_cl.errors import TuneCLError
@@ -65,11 +65,9 @@ def check_numbers(args: argparse.Namespace) -> None:
     Raises:
         TuneCLError: one of them is none, or out of bounds.
     """
-    for name in ("trials", "base_configurations", "concurrency", "cpus_per_trial"):
+    for name in ("trials", "base_configurations"):
         at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
-    gpus = args.gpus_per_trial
-    if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
-        raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
+    trial_resources(args)
     seconds(args.time_budget)
     seconds(args.checkpoint_every, "--checkpoint-every")
     if args.stage_budget is not None:

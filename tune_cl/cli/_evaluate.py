@@ -13,7 +13,7 @@ from tune_cl.chain import CHECKPOINT_SECONDS, read_named_backbone
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._named_search import named_search
-from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, seconds
+from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, seconds, trial_resources
 from tune_cl.engine import (
     Ending,
     Resources,
@@ -230,5 +230,6 @@ def _show(evaluation: _Evaluation, console: Console) -> int:
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    for name in ("orders", "seeds", "concurrency", "cpus_per_trial"):
-        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
+    at_least_one(args.orders, "--orders")
+    at_least_one(args.seeds, "--seeds")
+    trial_resources(args)

@@ -332,6 +332,19 @@ def at_least_one(value: float | None, option: str) -> None:
         raise TuneCLError(f"{option} {value:g}: must be at least 1")
 
 
+def trial_resources(args: argparse.Namespace) -> None:
+    """Check how many trials run at a time, and what each of them gets.
+
+    Raises:
+        TuneCLError: a number is out of bounds.
+    """
+    for name in ("concurrency", "cpus_per_trial"):
+        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
+    gpus = args.gpus_per_trial
+    if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
+        raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
+
+
 def command_line(argv: Sequence[str]) -> list[str]:
     """The command as it was typed, but for the password of a URL; in a job, the command that submitted it."""
     if _SUBMITTED in os.environ:

@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 bad input (one sentence, no traceback); 130 interrupted (r
 """
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -35,12 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        if not argv or argv[0] in ("-h", "--help"):
-            print(_USAGE)
-            return 0 if argv else 2
-        if argv[0] not in _COMMANDS:
-            raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], _COMMANDS)}; see tune-cl --help")
-        return _run(argv[0], argv[1:])
+        code = _answer(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 1
     except TuneCLError as error:
         print(f"tune-cl: {error}", file=sys.stderr)
         return 2
@@ -53,6 +55,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tune-cl: interrupted; the same command goes on where it was", file=sys.stderr)
         return 130
+
+
+def _answer(argv: Sequence[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0 if argv else 2
+    if argv[0] not in _COMMANDS:
+        raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], _COMMANDS)}; see tune-cl --help")
+    return _run(argv[0], argv[1:])
+
+
+def _nobody_reads() -> bool:
+    """Whether who read our output has gone, as `head` does; then no more is written, and nothing is said at the end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _run(command: str, argv: Sequence[str]) -> int:
