@@ -28,9 +28,8 @@ from search_cli import (
 
 import tune_cl
 from tune_cl.chain import PhaseCheckpoint
-from tune_cl.engine import held
 from tune_cl.errors import TuneCLError
-from tune_cl.records import IncrementRow, SearchFolder, read_lines
+from tune_cl.records import IncrementRow, SearchFolder, held, read_lines
 
 GRACE = 40  # seconds within which an interrupted search must be gone, on a busy machine
 

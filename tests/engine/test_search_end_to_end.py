@@ -24,8 +24,16 @@ from search_cli import (
 import tune_cl
 from tune_cl.cli._parser import command_line
 from tune_cl.cli.main import main
-from tune_cl.engine import held
-from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, TrialFolder, read_lines, read_record
+from tune_cl.records import (
+    IncrementRow,
+    RunConfig,
+    SearchFolder,
+    SearchRecord,
+    TrialFolder,
+    held,
+    read_lines,
+    read_record,
+)
 from tune_cl.streams import Pixels, open_stream
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))

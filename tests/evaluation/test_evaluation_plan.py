@@ -13,7 +13,7 @@ from tune_cl.cli.main import main
 from tune_cl.evaluation import class_orders, plan_evaluation
 from tune_cl.evaluation._examination import by_increment
 from tune_cl.heldout import open_test_set
-from tune_cl.records import SearchFolder, SearchRecord, StreamRecord, read_record
+from tune_cl.records import SearchFolder, SearchRecord, StreamRecord, held, read_record
 from tune_cl.reports import statistic, within_noise
 from tune_cl.streams import class_order, open_stream
 
@@ -128,8 +128,6 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
 def test_a_search_that_still_runs_is_not_evaluated(
     searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tune_cl.engine import held
-
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
     with held(SearchFolder(folder)):
         assert "another process is running this search" in refused(capsys, folder)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracking_fixtures import HORIZON, OBJECTIVE, STREAM, search_record
+
 from tune_cl.records import (
     EvaluatedConfiguration,
     EvaluationSummary,
@@ -12,9 +14,7 @@ from tune_cl.records import (
     RunConfig,
     SearchFolder,
     SearchRecord,
-    SearchSeeds,
     StageUse,
-    StreamRecord,
     Summary,
     TrialSummary,
     append_line,
@@ -23,9 +23,6 @@ from tune_cl.records import (
 )
 from tune_cl.reports import SearchData, read_search, statistic
 
-STREAM = StreamRecord(name="fashion-b4-t3")
-OBJECTIVE = "val/average_incremental_accuracy"
-HORIZON = 3
 RATE = "increment.classifier.learning_rate"
 WEIGHT = "increment.classifier.weight_kd"
 IMAGES, SECONDS = 1000, 10.0  # of a stage
@@ -35,27 +32,14 @@ def record(**changes: Any) -> SearchRecord:
     values: dict[str, Any] = {
         "name": "lwf-fashion-b4-t3-quick",
         "method": "lwf",
-        "stream": STREAM,
-        "scale": "small28",
-        "budget": "quick",
-        "protocol": "stream",
-        "horizon": HORIZON,
-        "objective": OBJECTIVE,
-        "seeds": SearchSeeds(),
-        "sampler": "tpe",
-        "scheduler": "halving",
-        "threads": 1,
-        "device": "cpu",
         "fixed": {WEIGHT: 1.0, "base.classifier.epochs": 8},
         "ranges": {RATE: {"log": [1e-4, 1e-2]}},
         "default": {RATE: 1e-3, WEIGHT: 1.0, "base.classifier.epochs": 8},
-        "data_fingerprint": "0" * 64,
         "trials": 3,
         "versions": {"torch": "2.9.0"},
         "command": ["launch/search.py", "--space", "lwf.yaml"],
-        "created": "2026-11-25T06:00:00",
     }
-    return SearchRecord.model_validate(values | changes)
+    return search_record(**values | changes)
 
 
 def row(trial: int, increment: int, value: float, *, trained: bool = True, key: str | None = None) -> IncrementRow:

@@ -1,28 +1,13 @@
 """Each test gets a W&B that knows nothing of the machine it runs on."""
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from own_wandb import own_wandb as own_wandb
 from wandb_server import WandbServer
 
 from tune_cl.records import SearchFolder
-
-
-@pytest.fixture(autouse=True)
-def own_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No credentials, no settings of the user's, and W&B's service gone after the test."""
-    home = tmp_path / "home"
-    home.mkdir()
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("NETRC", str(home / ".netrc"))
-    yield
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_interrupted_sync_goes_on_where_it_was(
     two_sessions: SearchFolder, server: WandbServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server goes away when the second run is opened."""
-    monkeypatch.setattr("tune_cl.tracking._wandb_run._INIT_SECONDS", 2.0)
+    monkeypatch.setattr("tune_cl.tracking._wandb_settings._INIT_SECONDS", 2.0)
 
     def go_away(request: Request) -> None:
         if request.operation == "RunResumeStatus" and on_server(server)[f"{NAME}-0000"] == [0, 1, 2, 3]:
@@ -263,6 +263,17 @@ def test_what_cannot_be_uploaded_is_said_in_a_sentence(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_name_is_a_search_before_it_is_a_folder_that_is_called_alike(
+    folder: SearchFolder, server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(folder, 0)
+    keep_offline(folder, *whole_trial(folder, 0), search_ended())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / NAME).mkdir()
+    assert main(["sync", NAME]) == 0
+    assert on_server(server) == {f"{NAME}-0000": [0, 1, 2, 3]}
+
+
 def test_search_that_runs_is_left_alone(two_sessions: SearchFolder, capsys: pytest.CaptureFixture[str]) -> None:
     holder = f"""
 import fcntl, sys
@@ -277,7 +288,7 @@ with open({str(two_sessions.lock)!r}, "a") as lock:
         process.stdout.readline()
         assert sync(two_sessions) == 2
         process.stdin.close()
-    assert "another process runs this search now" in capsys.readouterr().err
+    assert "another process is running this search" in capsys.readouterr().err
 
 
 def test_records_are_written_as_they_were_read(two_sessions: SearchFolder, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """W&B may fail in any way; the search must not notice."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -60,8 +61,8 @@ def driver_that_meets_a_silent_server(
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from tracking_fixtures import *
         from tune_cl.records import SearchFolder
-        from tune_cl.tracking import WandbTracker, _wandb_run
-        _wandb_run._INIT_SECONDS = {init_seconds}
+        from tune_cl.tracking import WandbTracker, _wandb_settings
+        _wandb_settings._INIT_SECONDS = {init_seconds}
         folder = SearchFolder(Path({str(folder.path)!r}))
         tracker = WandbTracker("online", report=lambda line: print("said:", line))
         begin = time.monotonic()
@@ -122,10 +123,8 @@ def test_without_credentials_runs_are_kept_offline_and_one_line_says_so(folder: 
     assert "\n" not in line
 
 
-def test_credentials_in_the_environment_or_in_netrc_mean_online(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    netrc = tmp_path / "home" / ".netrc"
+def test_credentials_in_the_environment_or_in_netrc_mean_online(monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = Path(os.environ["NETRC"])
     netrc.write_text(f"machine api.wandb.ai login user password {KEY}\n")
     netrc.chmod(0o600)
     assert resolve_mode(None).mode == "online"

@@ -10,7 +10,7 @@ from tracking_fixtures import reported, row, search_ended, search_record, starte
 from wandb_server import Fault, WandbServer
 
 from tune_cl.records import SearchFolder, TrialSummary
-from tune_cl.tracking import SearchStarted, TrialEnded, WandbTracker, _wandb_run, _wandb_sweep, plan_upload, upload
+from tune_cl.tracking import SearchStarted, TrialEnded, WandbTracker, _wandb_settings, _wandb_sweep, plan_upload, upload
 from tune_cl.tracking._wandb_sweep import read_sweep, sweep_config
 
 NAME = "genifer-fashion-b4-t3-quick"
@@ -161,7 +161,7 @@ def test_interrupted_trial_goes_on_in_the_same_run_without_a_doubled_row(
 def test_server_that_fails_while_a_run_is_open_delays_no_event_and_loses_nothing(
     fault: Fault, server: WandbServer, folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_wandb_run, "_FINISH_SECONDS", 2.0)
+    monkeypatch.setattr(_wandb_settings, "_FINISH_SECONDS", 2.0)
     written(folder, 0, 1)
     said: list[str] = []
     tracker = WandbTracker("online", report=said.append)
@@ -190,7 +190,7 @@ def test_server_that_fails_while_a_run_is_open_delays_no_event_and_loses_nothing
 def test_server_that_does_not_answer_at_the_start_sends_the_runs_offline(
     server: WandbServer, folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_wandb_run, "_INIT_SECONDS", 2.0)
+    monkeypatch.setattr(_wandb_settings, "_INIT_SECONDS", 2.0)
     written(folder, 0)
     server.fault = 503
     said = track([started(folder), *whole_trial(folder, 0), search_ended()])

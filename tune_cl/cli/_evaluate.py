@@ -20,9 +20,7 @@ from tune_cl.engine import (
     check_shared,
     check_writable,
     cluster,
-    held,
     local_resources,
-    make_folder,
     run_search,
     share_out,
 )
@@ -39,7 +37,7 @@ from tune_cl.evaluation import (
 )
 from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
-from tune_cl.records import EvaluationSummary, SearchFolder, SearchRecord, read_record, search_id
+from tune_cl.records import EvaluationSummary, SearchFolder, SearchRecord, held, make_folder, read_record, search_id
 from tune_cl.streams import Stream, default_workers
 from tune_cl.tracking import WandbEvaluation, duration_text
 

@@ -12,11 +12,12 @@ def named_search(name: str, results: Path) -> SearchFolder:
     Raises:
         TuneCLError: there is no such folder.
     """
-    below = results / name
-    path = below if not Path(name).is_dir() and below.is_dir() else Path(name)
-    if not path.is_dir():
+    places = [SearchFolder(Path(name)), SearchFolder(results / name)]
+    searches = [place for place in places if place.search.exists()]  # before a folder here that is called alike
+    found = searches or [place for place in places if place.path.is_dir()]
+    if not found:
         known = [p.name for p in results.iterdir() if (p / "search.json").exists()] if results.is_dir() else []
         raise TuneCLError(
             f"{name}: no such folder, and no search of that name in {results}{near_matches(Path(name).name, known)}"
         )
-    return SearchFolder(path)
+    return found[0]

@@ -26,9 +26,7 @@ from tune_cl.engine import (
     check_shared,
     check_writable,
     cluster,
-    held,
     local_resources,
-    make_folder,
     run_search,
     save_winner,
     share_out,
@@ -41,6 +39,8 @@ from tune_cl.records import (
     SearchRecord,
     SearchSeeds,
     Summary,
+    held,
+    make_folder,
     search_id,
     write_json,
 )

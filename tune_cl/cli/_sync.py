@@ -1,21 +1,24 @@
 """`tune-cl sync`."""
 
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from tune_cl.cli._named_search import named_search
 from tune_cl.cli._sync_parser import sync_parser
-from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.records import SearchFolder
+from tune_cl.errors import TuneCLError
+from tune_cl.records import held
 from tune_cl.tracking import Upload, plan_upload, upload
 
 
 def sync(argv: Sequence[str]) -> int:
     """Run `tune-cl sync`; returns the exit code: 1 where the server did not take everything."""
     args = sync_parser().parse_args(argv)
-    folder = _search_folder(args.search, Path(args.results))
-    with _alone(folder.lock, "runs"), _alone(folder.evaluation.lock, "evaluates"):
+    folder = named_search(args.search, Path(args.results))
+    if not folder.search.exists():
+        raise TuneCLError(f"{args.search}: no search lies there (no search.json); name a folder below {args.results}")
+    evaluated = folder.evaluation.path.is_dir()
+    with held(folder), held(folder.evaluation) if evaluated else nullcontext():  # what runs now sends its rows itself
         plan = plan_upload(folder, args.wandb_project, args.wandb_entity)
         if plan.empty:
             print(f"{folder.path}: W&B has everything already")
@@ -26,41 +29,6 @@ def sync(argv: Sequence[str]) -> int:
         everything = upload(plan, report=lambda line: print(line, flush=True))
     print(f"{folder.path}: {'W&B has everything' if everything else 'not everything is uploaded'}")
     return 0 if everything else 1
-
-
-def _search_folder(search: str, results: Path) -> SearchFolder:
-    """The folder of a search, by its path or its name.
-
-    Raises:
-        TuneCLError: there is none.
-    """
-    for path in (Path(search), results / search):
-        if (path / "search.json").exists():
-            return SearchFolder(path)
-    if Path(search).is_dir():
-        raise TuneCLError(f"{search}: no search lies there (no search.json); name a folder below {results}")
-    known = [path.parent.name for path in results.glob("*/search.json")]
-    raise TuneCLError(f"{search}: no such folder, and no search of that name in {results}{near_matches(search, known)}")
-
-
-@contextmanager
-def _alone(lock: Path, does: str) -> Iterator[None]:
-    """Hold a lock that the search, or its evaluation, would hold: what runs now sends its rows itself.
-
-    (`engine.held` does the same, but brings Ray along, which takes longer to import than most uploads.)
-
-    Raises:
-        TuneCLError: another process holds it.
-    """
-    if not lock.parent.is_dir():
-        yield
-        return
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TuneCLError(f"{lock.parent}: another process {does} this search now; wait for it") from None
-        yield
 
 
 def _show(plan: Upload) -> None:

@@ -12,10 +12,10 @@ from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._parser import loader_workers, seconds, train_parser
-from tune_cl.engine import DISK_SECONDS, describe_failure, make_folder, override, save_weights, write_grid
+from tune_cl.engine import DISK_SECONDS, describe_failure, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
-from tune_cl.records import IncrementRow, RunConfig, TrialFolder, read_record, write_run
+from tune_cl.records import IncrementRow, RunConfig, TrialFolder, make_folder, read_record, write_run
 from tune_cl.search import parse_override
 
 

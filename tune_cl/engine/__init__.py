@@ -9,7 +9,7 @@ from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure
 from tune_cl.engine._job_package import pack
 from tune_cl.engine._recording import NearestTrial, record_search, recorded_space
-from tune_cl.engine._run import check_writable, held, make_folder, run_search
+from tune_cl.engine._run import check_writable, run_search
 from tune_cl.engine._simulated import SimulatedSearch, SimulatedTrial
 from tune_cl.engine._simulator import Cost, Simulation, simulate
 from tune_cl.engine._storage_probe import check_shared
@@ -40,10 +40,8 @@ __all__ = [
     "cluster",
     "configure",
     "describe_failure",
-    "held",
     "load_weights",
     "local_resources",
-    "make_folder",
     "override",
     "pack",
     "record_search",

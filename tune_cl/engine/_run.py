@@ -1,6 +1,5 @@
 """Running a search on Ray: one Tuner for the trials that are missing."""
 
-import fcntl
 import os
 import signal
 import tempfile
@@ -26,7 +25,6 @@ from tune_cl.engine._trainable import ChainTrainable, Examiner
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
-from tune_cl.records import EvaluationFolder, SearchFolder
 from tune_cl.streams import Stream
 
 _POLL = 0.5  # seconds between two looks at the progress board
@@ -130,39 +128,6 @@ def run_search(
                 raise conductor.trouble from None
     # Asked now, not when the end was: a phase may have come through while Ray closed its trials.
     return stop.ending, conductor.in_flight.in_words() if stop.ending != "done" else []
-
-
-@contextmanager
-def held(folder: SearchFolder | EvaluationFolder, otherwise: str = "") -> Iterator[None]:
-    """Hold the folder of a search, or of its evaluation, against a second process.
-
-    Args:
-        folder: the folder; it is made.
-        otherwise: what a person may do about it, where it is held.
-
-    Raises:
-        TuneCLError: another process runs this search, or evaluates it.
-    """
-    make_folder(folder.path, "--results")
-    with folder.lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            what = "running this search" if isinstance(folder, SearchFolder) else "evaluating this search"
-            raise TuneCLError(f"{folder.path}: another process is {what}; wait for it{otherwise}") from None
-        yield
-
-
-def make_folder(path: Path, option: str) -> None:
-    """Make a folder to write to.
-
-    Raises:
-        TuneCLError: it cannot be made; `option` is what names it.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TuneCLError(f"{option}: the folder {path} cannot be made ({error.strerror}); name another") from None
 
 
 def check_writable(path: Path, option: str) -> None:

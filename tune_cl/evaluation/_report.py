@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -10,6 +9,7 @@ from rich.text import Text
 from tune_cl.evaluation._plan import EvaluationPlan
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
 from tune_cl.reports import within_noise
+from tune_cl.tracking import plain_table
 
 _METRICS = (
     ("test/accuracy", "accuracy after the last increment"),
@@ -54,7 +54,7 @@ def _setting(summary: EvaluationSummary) -> str:
 
 
 def _table(summary: EvaluationSummary) -> Table:
-    table = _plain()
+    table = plain_table()
     table.add_column("metric")
     for configuration in summary.configurations:
         table.add_column(_name(configuration), justify="right", no_wrap=True)
@@ -82,7 +82,7 @@ def _of(statistic: Statistic | None, i: int) -> str:
 
 
 def _matrix(rows: Sequence[Sequence[float]]) -> Table:
-    table = _plain()
+    table = plain_table()
     table.add_column("")
     for i in range(len(rows)):
         table.add_column(str(i), justify="right")
@@ -136,7 +136,3 @@ def _interval(statistic: Statistic, sign: str = "") -> str:
     if statistic.low is None or statistic.high is None:
         return ""
     return f"[{statistic.low:{sign}.4f}, {statistic.high:{sign}.4f}]"
-
-
-def _plain() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)

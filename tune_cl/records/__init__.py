@@ -13,6 +13,7 @@ from tune_cl.records._files import (
     write_yaml,
 )
 from tune_cl.records._folders import EvaluationFolder, SearchFolder, TrialFolder, search_folder, search_id
+from tune_cl.records._held import held, make_folder
 from tune_cl.records._models import (
     SCHEMA_VERSION,
     BestSummary,
@@ -61,6 +62,8 @@ __all__ = [
     "append_line",
     "describe_validation",
     "flatten",
+    "held",
+    "make_folder",
     "read_lines",
     "read_record",
     "read_yaml",

@@ -3,6 +3,7 @@
 from tune_cl.reports._budget import expected_maximum
 from tune_cl.reports._compare import compare
 from tune_cl.reports._console import console_parts
+from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, paired_difference
 from tune_cl.reports._folder import read_search
 from tune_cl.reports._models import (
     BudgetPoint,
@@ -26,14 +27,17 @@ __all__ = [
     "Comparison",
     "Cost",
     "Difference",
+    "EvaluatedRun",
     "ExpectedBest",
     "ParameterRow",
     "SearchData",
     "TrialData",
     "compare",
     "console_parts",
+    "evaluated_configuration",
     "expected_maximum",
     "page",
+    "paired_difference",
     "publish",
     "read_remote",
     "read_search",

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
@@ -13,6 +12,7 @@ from tune_cl.reports._differences import evaluate_commands
 from tune_cl.reports._models import Comparison, Difference
 from tune_cl.reports._setting import setting_line
 from tune_cl.reports._tables import DataTable, tables
+from tune_cl.tracking import plain_table
 
 _HEADING = 10  # characters of a heading's line
 _STYLES = {"real": "bold green", "within noise": "bold", "unknown": "bold yellow"}
@@ -38,7 +38,7 @@ def _names(comparison: Comparison) -> str:
 
 
 def _rendered(table: DataTable) -> Table:
-    rendered = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    rendered = plain_table()
     for i, column in enumerate(table.columns):
         rendered.add_column(Text(_folded(column)), justify="left" if i < table.words else "right")
     for i, row in enumerate(table.rows):

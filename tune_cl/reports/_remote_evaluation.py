@@ -1,11 +1,11 @@
 """An evaluation as W&B tells it: summed up from its runs as `tune-cl evaluate` sums them up from its folders."""
 
 from collections.abc import Sequence
-from statistics import fmean
+from typing import Literal
 
-from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
+from tune_cl.records import EvaluatedConfiguration, EvaluationSummary
+from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, paired_difference
 from tune_cl.reports._models import SearchData
-from tune_cl.reports._statistics import statistic
 from tune_cl.tracking import RemoteTrial
 
 
@@ -15,9 +15,11 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
     done = [run for run in runs if run.rows and run.rows[-1].increment == last and len(run.rows) == last + 1]
     if last is None or not done:
         return None
-    chosen = _chosen(search, done)
-    roles = {chosen: "chosen"} | ({0: "default"} if chosen else {})
-    by_trial = {trial: [run for run in done if run.trial == trial] for trial in roles}
+    trial = _chosen(search, done)
+    by_role: dict[Literal["chosen", "default"], list[RemoteTrial]] = {
+        "chosen": [run for run in done if run.trial == trial],
+        "default": [run for run in done if run.trial == 0] if trial else [],
+    }
     orders = list(dict.fromkeys(map(_order, done)))
     return EvaluationSummary(
         search=search.name,
@@ -30,10 +32,8 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
         class_orders=orders,
         held_out=_order_name(search.stream.class_order, search.seeds.order) not in orders,
         train_seeds=sorted({_seed(run) for run in done}),
-        configurations=[
-            _configuration(search, roles[trial], trial, of_trial) for trial, of_trial in by_trial.items() if of_trial
-        ],
-        difference=_difference(by_trial[chosen], by_trial.get(0, [])) if chosen else None,
+        configurations=[_configuration(search, role, of_role) for role, of_role in by_role.items() if of_role],
+        difference=paired_difference(_evaluated(by_role["chosen"]), _evaluated(by_role["default"])),
         test_fingerprint=None,
         readings=len(runs),
         trials_read=sorted({run.trial for run in runs}),
@@ -47,49 +47,15 @@ def _chosen(search: SearchData, runs: Sequence[RemoteTrial]) -> int:
     return search.best.trial if search.best is not None and search.best.trial in evaluated else max(evaluated)
 
 
-def _configuration(search: SearchData, role: str, trial: int, runs: Sequence[RemoteTrial]) -> EvaluatedConfiguration:
-    increments = range(len(runs[0].rows))
-    last = [run.rows[-1] for run in runs]
-    return EvaluatedConfiguration(
-        role=role,
-        trial=trial,
-        parameters={path: runs[0].parameters.get(path) for path in search.searched},
-        runs=[f"trial-{trial:04d}-{_place(run)}" for run in runs],
-        metrics=_statistics(runs, -1),
-        by_increment=[_statistics(runs, t) for t in increments],
-        accuracy_matrix=[
-            [fmean(column) for column in zip(*(run.rows[t].accuracy_row for run in runs), strict=True)]
-            for t in increments
-        ],
-        images_trained=fmean(row.metrics.get("images_trained") or 0.0 for row in last),
-        seconds=fmean(row.metrics.get("seconds") or 0.0 for row in last),
-    )
+def _configuration(
+    search: SearchData, role: Literal["chosen", "default"], runs: Sequence[RemoteTrial]
+) -> EvaluatedConfiguration:
+    parameters = {path: runs[0].parameters.get(path) for path in search.searched}
+    return evaluated_configuration(role, runs[0].trial, parameters, _evaluated(runs))
 
 
-def _statistics(runs: Sequence[RemoteTrial], increment: int) -> dict[str, Statistic]:
-    """Each test metric that all runs have at an increment."""
-    metrics = [run.rows[increment].metrics for run in runs]
-    orders = [_order(run) for run in runs]
-    return {
-        name: statistic(values, orders)
-        for name in metrics[0]
-        if name.startswith("test/")
-        and len(values := [value for of in metrics if (value := of.get(name)) is not None]) == len(runs)
-    }
-
-
-def _difference(chosen: Sequence[RemoteTrial], default: Sequence[RemoteTrial]) -> dict[str, Statistic] | None:
-    """Chosen minus default, paired by class order and seed; None where there are no pairs."""
-    theirs = {_place(run): run.rows[-1].metrics for run in default}
-    pairs = [(run, run.rows[-1].metrics, theirs[_place(run)]) for run in chosen if _place(run) in theirs]
-    if not pairs:
-        return None
-    orders, found = [_order(run) for run, _, _ in pairs], {}
-    for name in (name for name in pairs[0][1] if name.startswith("test/")):
-        values = [a - b for _, ours, other in pairs if (a := ours[name]) is not None and (b := other[name]) is not None]
-        if len(values) == len(pairs):
-            found[name] = statistic(values, orders)
-    return found
+def _evaluated(runs: Sequence[RemoteTrial]) -> list[EvaluatedRun]:
+    return [EvaluatedRun(f"trial-{run.trial:04d}-{_place(run)}", _order(run), _seed(run), run.rows) for run in runs]
 
 
 def _place(run: RemoteTrial) -> str:

@@ -1,8 +1,11 @@
-"""Numbers and times as a person reads them."""
+"""Numbers, times and tables as a person reads them."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from rich import box
+from rich.table import Table
 
 
 def value_text(value: float | None) -> str:
@@ -66,3 +69,8 @@ def waiting_text(waits_for: Sequence[int]) -> str:
     """'a slot waits for the base of trial 0000'."""
     trials = ", ".join(f"{trial:04d}" for trial in waits_for)
     return f"a slot waits for the base of trial{'s' if len(waits_for) > 1 else ''} {trials}"
+
+
+def plain_table() -> Table:
+    """A table of a report: a line under its head, and no frame."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)

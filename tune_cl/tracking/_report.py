@@ -5,9 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
@@ -16,6 +14,7 @@ from tune_cl.tracking._format import (
     count_text,
     duration_text,
     gain_text,
+    plain_table,
     setting_text,
     trial_counts_text,
     unit_text,
@@ -90,7 +89,7 @@ def _ranking(record: SearchRecord, summary: Summary) -> Iterator[RenderableType]
         return
     finished.sort(key=lambda trial: (-sign * (trial.value or 0.0), trial.trial))
     default = next((trial.value for trial in finished if trial.trial == 0), None)
-    table = _plain_table()
+    table = plain_table()
     table.add_column("trial")
     table.add_column("value", justify="right")
     table.add_column("against default", justify="right")
@@ -99,10 +98,6 @@ def _ranking(record: SearchRecord, summary: Summary) -> Iterator[RenderableType]
     yield Text(f"Best of {len(finished)} finished trials, by {record.objective}", style="bold")
     yield table
     yield Text()
-
-
-def _plain_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
 def _against(trial: TrialSummary, default: float | None, sign: float) -> str:
@@ -115,7 +110,7 @@ def _choice(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterat
     if best.trial == 0:
         yield Text("The default (trial 0) is the best of those that finished: this search found no gain.", style="bold")
         yield Text()
-    table = _plain_table()
+    table = plain_table()
     table.add_column("parameter", overflow="fold")
     table.add_column("default", justify="right", overflow="fold")
     table.add_column("")

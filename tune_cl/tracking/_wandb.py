@@ -1,8 +1,7 @@
 """Weights & Biases: one run per trial, written by a thread of its own."""
 
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record, write_json
@@ -16,16 +15,10 @@ from tune_cl.tracking._events import (
     TrialStarted,
 )
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
-from tune_cl.tracking._wandb_mode import (
-    ResolvedMode,
-    abandon_service,
-    project_name,
-    quiet_wandb,
-    resolve_mode,
-    sync_command,
-)
+from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode, sync_command
 from tune_cl.tracking._wandb_run import SearchOfRuns, TrialRun, up_to_date
 from tune_cl.tracking._wandb_sweep import SweepMark, make_sweep, read_sweep, sweep_at, sweep_path
+from tune_cl.tracking._wandb_thread import WandbThread
 
 
 class WandbTracker:
@@ -59,21 +52,19 @@ class WandbTracker:
         report: Callable[[str], None] = write_to_stderr,
         sweep: bool = False,
     ) -> None:
-        self._mode = resolve_mode(mode)
         self._report = report
         self._sweep = sweep
-        self._writer = _Writer(self._mode, project, entity, report, sweep)
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="wandb", daemon=True)
+        self._thread: WandbThread[Event] = WandbThread(resolve_mode(mode), report, self._write)
+        self._writer = _Writer(self._thread, project, entity, report, sweep)
 
     @property
     def mode(self) -> str:
         """'online', 'offline' or 'disabled'; online becomes offline when the server does not answer."""
-        return self._writer.mode.mode
+        return self._thread.mode.mode
 
     def describe(self, folder: SearchFolder) -> str:
         """The mode, why, and where the runs of a search lie: one line for a person."""
-        line = self._writer.mode.describe(folder)
+        line = self._thread.mode.describe(folder)
         if not self._sweep or self.mode == "online":
             return line
         if self.mode == "disabled":
@@ -82,28 +73,19 @@ class WandbTracker:
 
     def handle(self, event: Event) -> None:
         """Note an event for the thread that writes."""
-        if self._mode.mode == "disabled" or isinstance(event, PhaseProgress):
-            return
-        if self._thread.ident is None:
-            self._thread.start()
-        self._events.put(event)
+        if not isinstance(event, PhaseProgress):
+            self._thread.put(event)
 
     def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until everything is written, then say what is not."""
-        if self._thread.ident is None:
-            return
         self._writer.hurry()
-        self._events.put(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            unsent = sum(isinstance(event, IncrementReported) for event in _drain(self._events))
-            self._writer.abandon()
+        left = self._thread.close(timeout)
+        if left is not None:
+            unsent = sum(isinstance(event, IncrementReported) for event in left)
             self._report(self._writer.unsent_line(unsent, timeout))
-        if self._thread.is_alive() or self._writer.unfinished:
-            abandon_service()
 
-    def _write(self) -> None:
-        while (event := self._events.get()) is not None:
+    def _write(self, events: Iterator[Event]) -> None:
+        for event in events:
             self._writer.handle(event)
         self._writer.end_open_runs()
 
@@ -112,10 +94,14 @@ class _Writer:
     """The thread's side: all calls of W&B are made here, one after another."""
 
     def __init__(
-        self, mode: ResolvedMode, project: str | None, entity: str | None, report: Callable[[str], None], sweep: bool
+        self,
+        thread: WandbThread[Event],
+        project: str | None,
+        entity: str | None,
+        report: Callable[[str], None],
+        sweep: bool,
     ) -> None:
-        self.mode = mode
-        self.unfinished = False  # W&B's service holds something that the server did not take in time
+        self._thread = thread
         self._sweep = sweep
         self._project = project_name(project)
         self._entity = entity
@@ -124,14 +110,12 @@ class _Writer:
         self._runs: dict[int, TrialRun] = {}
         self._configs: dict[int, RunConfig] = {}
         self._hurried = threading.Event()
-        self._abandoned = threading.Event()
         self._broken = False  # nothing more is tried
-        self._told = False
 
     def handle(self, event: Event) -> None:
         if isinstance(event, SearchStarted):
             self._search = SearchOfRuns(event.record, event.folder, self._project, self._entity)
-        if self._broken or self._search is None or self._abandoned.is_set() or self._hopeless():
+        if self._broken or self._search is None or self._thread.abandoned or self._hopeless():
             return
         try:
             self._handle(event, self._search)
@@ -147,10 +131,6 @@ class _Writer:
     def hurry(self) -> None:
         """Wait for the server once more at most; called from another thread when the search is over."""
         self._hurried.set()
-
-    def abandon(self) -> None:
-        """Write and say nothing more; called from another thread when time is up."""
-        self._abandoned.set()
 
     def unsent_line(self, rows: int, timeout: float) -> str:
         """What `close` says when its time is over."""
@@ -181,7 +161,7 @@ class _Writer:
             return search
         mark = sweep_at(search.folder, search.project, search.entity)
         write_json(sweep_path(search.folder), mark)
-        if mark.sweep_id is None and self.mode.mode == "online":
+        if mark.sweep_id is None and self._thread.mode.mode == "online":
             mark = self._make_sweep(mark, search)
         return replace(search, sweep_id=mark.sweep_id)
 
@@ -190,10 +170,11 @@ class _Writer:
         try:
             return make_sweep(quiet_wandb(), search.record, search.folder, mark)
         except ConnectionError as error:  # the runs would wait for the same server, one after another
-            self._offline_from_now(f"no answer from the server ({error})", search)
+            if not self._thread.abandoned:
+                self._thread.go_offline(str(error), search.folder)
             return mark
         except Exception as error:
-            if not self._abandoned.is_set():
+            if not self._thread.abandoned:
                 command = sync_command(search.folder)
                 self._report(f"W&B made no sweep ({in_one_line(error)}); the search goes on, `{command}` tries again")
             return mark
@@ -204,19 +185,19 @@ class _Writer:
         try:
             self._runs[trial] = self._open(trial, config, search)
         except Exception as error:
-            if self._abandoned.is_set():
+            if self._thread.abandoned:
                 return
-            if self.mode.mode != "online":
+            if self._thread.mode.mode != "online":
                 self._broken = True
                 raise
-            self._go_offline(f"no answer from the server ({in_one_line(error)})", trial, search)
+            self._go_offline(in_one_line(error), trial, search)
             return
         for row in search.folder.trial(trial).rows():
             self._add(self._runs[trial], row)
 
     def _open(self, trial: int, config: RunConfig, search: SearchOfRuns) -> TrialRun:
-        folder = search.folder
-        return TrialRun(quiet_wandb(), self.mode.mode, search.shown(trial, config), folder.trial(trial), folder.wandb)
+        folder, mode = search.folder, self._thread.mode.mode
+        return TrialRun(quiet_wandb(), mode, search.shown(trial, config), folder.trial(trial), folder.wandb)
 
     def _add(self, run: TrialRun, row: IncrementRow) -> None:
         try:
@@ -224,19 +205,13 @@ class _Writer:
         except Exception as error:
             self._tell_failure(error)
 
-    def _go_offline(self, cause: str, trial: int, search: SearchOfRuns) -> None:
-        """Open `trial`, and again what was open, offline; in a new service, since the old one holds the ids."""
-        self._offline_from_now(cause, search)
+    def _go_offline(self, why: str, trial: int, search: SearchOfRuns) -> None:
+        """Open `trial`, and again what was open, offline."""
+        self._thread.go_offline(why, search.folder)
         again = [*self._runs, trial]
         self._runs.clear()
         for number in again:
             self._start(number, self._configs[number], search)
-
-    def _offline_from_now(self, cause: str, search: SearchOfRuns) -> None:
-        if not self._abandoned.is_set():
-            self.mode = ResolvedMode("offline", cause)
-            self._tell(self.mode.describe(search.folder))
-            abandon_service()
 
     def _catch_up(self, ended: TrialSummary, search: SearchOfRuns) -> None:
         """Tell W&B what it missed of a trial that has ended in an earlier session."""
@@ -244,7 +219,7 @@ class _Writer:
         if not folder.config.exists():
             return
         config = read_record(folder.config, RunConfig)
-        if not up_to_date(folder, ended.state, self.mode.mode, search.shown(ended.trial, config)):
+        if not up_to_date(folder, ended.state, self._thread.mode.mode, search.shown(ended.trial, config)):
             self._start(ended.trial, config, search)
             self._end(ended.trial, ended.state, ended.reason)
 
@@ -255,26 +230,14 @@ class _Writer:
         try:
             run.end(state, reason)
         except TimeoutError:
-            self.unfinished = True
-            self._tell(f"W&B is slow; upload what it has not taken with `{sync_command(self._search.folder)}`")
+            self._thread.unfinished = True
+            self._thread.tell(f"W&B is slow; upload what it has not taken with `{sync_command(self._search.folder)}`")
         except Exception as error:
             self._tell_failure(error)
 
     def _hopeless(self) -> bool:
         """Say whether somebody waits for the end while the server has been found not to answer."""
-        return self._hurried.is_set() and self.unfinished
+        return self._hurried.is_set() and self._thread.unfinished
 
     def _tell_failure(self, error: Exception) -> None:
-        self._tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
-
-    def _tell(self, line: str) -> None:
-        if not self._told and not self._abandoned.is_set():
-            self._told = True
-            self._report(line)
-
-
-def _drain(events: "queue.SimpleQueue[Event | None]") -> list[Event | None]:
-    drained = []
-    while not events.empty():
-        drained.append(events.get())
-    return drained
+        self._thread.tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")

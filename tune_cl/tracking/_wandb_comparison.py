@@ -9,7 +9,7 @@ from typing import Any
 from tune_cl.errors import TuneCLError
 from tune_cl.tracking._trackers import in_one_line
 from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode
-from tune_cl.tracking._wandb_run import _settings
+from tune_cl.tracking._wandb_settings import run_settings
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def publish_comparison(
             config=dict(run.config),
             reinit="create_new",
             dir=str(folder),  # W&B appends 'wandb'
-            settings=wandb.Settings(**_settings(wandb)),
+            settings=wandb.Settings(**run_settings(wandb)),
         )
         opened.log(_logged(wandb, run))
         opened.summary.update(dict(run.summary))

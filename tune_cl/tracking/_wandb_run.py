@@ -22,11 +22,9 @@ from tune_cl.records import (
 )
 from tune_cl.tracking._offline_log import logged_increments
 from tune_cl.tracking._wandb_mode import WandbMode
+from tune_cl.tracking._wandb_settings import run_settings
 
 _EXIT_CODES: dict[TrialState, int] = {"finished": 0, "stopped": 0, "failed": 1, "running": 130}
-_INIT_SECONDS = 30.0  # for the server to answer when a run starts
-_FINISH_SECONDS = 15.0  # for the upload of what is left when a run ends
-_FLUSH_SECONDS = 1.0  # W&B keeps rows in memory for so long before it writes them to disk (its default: 15)
 
 
 class ShownRun(Record):
@@ -257,35 +255,5 @@ def _open(wandb: Any, mode: WandbMode, shown: ShownRun, local: Path) -> Any:
         tags=list(shown.tags),
         config=shown.config,
         dir=str(local.parent),  # W&B appends 'wandb'
-        settings=wandb.Settings(**_settings(wandb), sweep_id=shown.sweep_id),
+        settings=wandb.Settings(**run_settings(wandb), sweep_id=shown.sweep_id),
     )
-
-
-def _settings(wandb: Any) -> dict[str, Any]:
-    """W&B's settings: silent, nothing about the machine or the code, and never a wait without an end."""
-    wanted = {
-        "silent": True,
-        "console": "off",
-        "host": "",
-        "symlink": False,
-        "use_dot_wandb": False,
-        "save_code": False,
-        "disable_code": True,
-        "disable_git": True,
-        "disable_job_creation": True,
-        "x_disable_meta": True,
-        "x_disable_machine_info": True,
-        "x_disable_stats": True,
-        "x_disable_viewer": True,
-        "x_save_requirements": False,
-        "x_transaction_log_flush_interval": _FLUSH_SECONDS,
-        "init_timeout": _INIT_SECONDS,
-        "finish_timeout": _FINISH_SECONDS,
-        "finish_timeout_raises": True,
-        "stop_fn": _ignore_stop,
-    }
-    return {name: value for name, value in wanted.items() if name in wandb.Settings.model_fields}
-
-
-def _ignore_stop() -> None:
-    """W&B's stop button: its default would interrupt the driver, and with it all other trials."""
