@@ -6,6 +6,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: search test test-all lint format bench docs clean
 
@@ -13,10 +14,10 @@ search: $(VENV)/.installed
 	$(BIN)/python launch/search.py --space genifer.yaml
 
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,7 +1,35 @@
-"""The search that tests of several folders read: by the installed command, without test data, on one machine."""
+"""How the suite runs on two cores, and the search that tests of several folders read."""
+
+from typing import Any
 
 import pytest
+import torch
 from installed_wheel import Installed, OneMachine, install, search_on_one_machine
+from xdist.scheduler import LoadScopeScheduling
+
+
+def pytest_configure() -> None:
+    """One thread of a test computes: the other core belongs to the tests beside it."""
+    torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start Ray come first: they take longest."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "RayApart":
+    """With `-n 2`: a worker for the tests that start Ray, one after another; the other takes file by file."""
+    return RayApart(config, log)
+
+
+class RayApart(LoadScopeScheduling):
+    """Shares out files, all of those with tests that are marked `ray` as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "ray" if "pytest.mark.ray" in (self.config.rootpath / file).read_text() else file
 
 
 @pytest.fixture(scope="session")

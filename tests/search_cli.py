@@ -81,12 +81,17 @@ def search(*options: str | Path, timeout: float = 120, **settings: Any) -> subpr
 
 
 def search_here(*options: str | Path) -> tuple[int, str]:
-    """Run a search in this process, which spares the start of another; returns the exit code and what it printed."""
+    """Run a search in this process; returns the exit code and what it printed."""
+    return here("search", *options)
+
+
+def here(*command: str | Path) -> tuple[int, str]:
+    """Run a command in this process, which spares the start of another; returns the exit code and what it printed."""
     output = io.StringIO()
     with redirect_stdout(output), redirect_stderr(output), pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
         patch.setenv("COLUMNS", "400")
-        code = main(["search", *map(str, options)])
+        code = main(list(map(str, command)))
     return code, output.getvalue()
 
 

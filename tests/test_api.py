@@ -12,6 +12,8 @@ import tune_cl
 from tune_cl.cli.main import main
 from tune_cl.records import RunConfig, TrialFolder, write_yaml
 
+pytestmark = pytest.mark.ray
+
 CHANGES = {
     "base.classifier.epochs": 1,
     "base.classifier.batch_size": 256,

@@ -12,6 +12,8 @@ from tune_cl.cli.main import main
 from tune_cl.records import SearchFolder, SearchRecord, read_record, write_json
 from tune_cl.reports import Comparison, read_search
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module")
 def results(one_machine: OneMachine, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -25,6 +25,8 @@ from tune_cl.streams import Stream, open_stream
 sys.path.append(str(Path(__file__).parents[1] / "streams"))
 import image_trees as trees
 
+pytestmark = pytest.mark.ray
+
 STREAM = "cub200-b150-t2"
 EPOCHS = {
     f"{part}.classifier.{name}": n for part in ("base", "increment") for name, n in (("epochs", 1), ("batch_size", 128))

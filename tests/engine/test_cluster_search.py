@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 from installed_wheel import GENIFER, OneMachine
 from ray_nodes import two_nodes
 from search_cli import (
@@ -24,12 +25,15 @@ from fault_tools import await_moment
 from search_runs import with_wires
 from tripwire import Moment, let_go, stretch
 
+pytestmark = pytest.mark.ray
+
 
 def test_two_trials_at_once_train_a_shared_base_once(one_machine: OneMachine) -> None:
     origins = [trial.rows()[0].stages[0].origin for trial in one_machine.folder.trials().values()]
     assert sorted(origins) == ["reused", "reused", "trained"]
 
 
+@pytest.mark.slow  # test_submission has two nodes, too
 def test_search_on_two_nodes_equals_the_search_on_one_machine(one_machine: OneMachine, tmp_path: Path) -> None:
     """Trial 0 stays in its second increment until trial 1 has reported its first: so both nodes are used at a time."""
     wires, folder = tmp_path / "wires", SearchFolder(tmp_path / "results" / "s")

@@ -12,6 +12,8 @@ from search_cli import CHEAP, SPACE, rows_of, search_here, summary_of, wait_unti
 import tune_cl
 from tune_cl.records import SearchFolder
 
+pytestmark = pytest.mark.ray
+
 OPTIONS = (
     *SPACE,
     *CHEAP,

@@ -31,6 +31,8 @@ from tune_cl.chain import PhaseCheckpoint
 from tune_cl.errors import TuneCLError
 from tune_cl.records import IncrementRow, SearchFolder, held, read_lines
 
+pytestmark = pytest.mark.ray
+
 GRACE = 40  # seconds within which an interrupted search must be gone, on a busy machine
 
 

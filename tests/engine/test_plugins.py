@@ -15,6 +15,8 @@ from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method, load_again, load_plugins, method_names, register
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder, read_record, write_run
 
+pytestmark = pytest.mark.ray
+
 # What a user writes: fine-tuning with label smoothing, on the base task of the package.
 SMOOTH = '''
 """Fine-tuning with smoothed labels."""

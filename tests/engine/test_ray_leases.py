@@ -15,6 +15,8 @@ from tune_cl.chain import FileLeases
 from tune_cl.engine import cluster
 from tune_cl.engine._leases import RayLeases, start_office
 
+pytestmark = pytest.mark.ray
+
 
 class _Worker:
     """As `ChainTrainable` does it: busy inside one call while it holds leases, `pulse` waits behind that call."""

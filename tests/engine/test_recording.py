@@ -26,6 +26,8 @@ from tune_cl.records import (
 )
 from tune_cl.search import OBJECTIVES
 
+pytestmark = pytest.mark.ray
+
 AIA = "val/average_incremental_accuracy"
 SHIPPED = ROOT / "benchmarks" / "recordings" / "genifer-fashion-b4-t3-quick.json"
 

@@ -7,6 +7,8 @@ import pytest
 from tune_cl.engine import Resources, cluster, local_resources, share_out
 from tune_cl.errors import TuneCLError
 
+pytestmark = pytest.mark.ray
+
 CPU_NODE = {"CPU": 4.0, "memory": 1e9}
 GPU_NODE = {"CPU": 8.0, "GPU": 2.0}
 

@@ -40,6 +40,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
 
 from wandb_records import offline_runs, same_value
 
+pytestmark = pytest.mark.ray
+
 
 def test_search_ends_well_and_leaves_what_is_promised(reference: Reference) -> None:
     assert reference.done.returncode == 0, reference.done.stderr

@@ -16,7 +16,7 @@ from test_plugins import SPACE as SMOOTH_SPACE
 
 from tune_cl.records import SearchFolder, SearchRecord, read_record
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # A base generator that trains for a minute or two.
 LONG = (

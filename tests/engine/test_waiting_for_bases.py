@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "search"))
 
 from search_trees import BASE_LR, LR, resolved, settings, space_dict
 
+pytestmark = pytest.mark.ray
+
 FIXED = {LR: {"log": [1e-5, 1e-1]}}
 SEARCHED = {BASE_LR: {"log": [1e-3, 1]}, **FIXED}
 

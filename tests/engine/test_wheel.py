@@ -4,8 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from installed_wheel import Installed, OneMachine
 from search_cli import ROOT, states_of
+
+pytestmark = pytest.mark.ray
 
 
 def test_wheel_carries_data_credits_and_spaces(installed: Installed) -> None:

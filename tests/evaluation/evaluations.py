@@ -22,6 +22,7 @@ SEARCH = (
     "s",
 )
 EVALUATION = ("--orders", "2", "--seeds", "1", "--with-default")
+SHORT = ("--orders", "1", "--seeds", "1", "--with-default")  # the first two runs of that
 WATCHER = Path(__file__).parent / "watcher_path"
 
 

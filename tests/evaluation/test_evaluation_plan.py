@@ -17,6 +17,8 @@ from tune_cl.records import SearchFolder, SearchRecord, StreamRecord, held, read
 from tune_cl.reports import statistic, within_noise
 from tune_cl.streams import class_order, open_stream
 
+pytestmark = pytest.mark.ray
+
 
 def record_of(folder: Path) -> SearchRecord:
     return read_record(SearchFolder(folder).search, SearchRecord)

@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
 from evaluations import EVALUATION, Evaluated
 from search_cli import LAUNCH, environment, run
 
@@ -12,6 +13,8 @@ from tune_cl.records import SearchFolder
 sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
 
 from wandb_records import offline_runs, same_value
+
+pytestmark = pytest.mark.ray
 
 
 def test_each_run_is_shown_once_with_its_rows_as_an_evaluation_of_the_search(

@@ -15,7 +15,7 @@ from search_runs import HERE
 from tiny_chains import chain_of, rows_of
 from tripwire import log_of, stretch
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 KILLS = 8
 
 

@@ -14,7 +14,7 @@ from search_runs import SearchRun, Undisturbed, with_wires
 from tripwire import Moment, let_go, log_of, stretch
 from wandb_records import offline_runs
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 GONE = 90.0  # seconds within which the processes of a search whose driver was killed must be gone
 # Two idle helpers of Ray's, which look for the cluster that they lost for a minute before they end.
 RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")

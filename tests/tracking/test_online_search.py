@@ -11,6 +11,8 @@ from wandb_server import Fault, WandbServer
 
 from tune_cl.records import IncrementRow, SearchFolder
 
+pytestmark = pytest.mark.ray
+
 SEARCH = (*STEADY, "--scheduler", "none", "--wandb-sweep")
 
 
