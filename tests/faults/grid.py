@@ -73,7 +73,7 @@ CASES = [
     *(*KILLED, *DAMAGED_STAGES, *DAMAGED_CHECKPOINTS, *FULL, *FREED, *READ_ONLY),
     *(*WORKER_KILLED, *DRIVER_KILLED, *NODE_KILLED, *STAGE_DAMAGED),
 ]
-# What `make test` runs; the rest is slow.
+# What `make test` runs; the rest is slow. (A killed worker is in engine/test_failures.py, too.)
 TEN = (
     "chain-killed-publishing",
     "chain-killed-between",
@@ -83,7 +83,7 @@ TEN = (
     "chain-flipped_checkpoint-classifier",
     "chain-full_disk-writing",
     "chain-read-only_store-publishing",
-    "search-worker_killed-classifier",
+    "chain-killed-classifier",
     "search-driver_killed-publishing",
 )
 

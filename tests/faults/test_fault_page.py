@@ -34,4 +34,4 @@ def test_the_grid_is_as_large_as_it_is_said_to_be() -> None:
     assert len(names) == len(set(names)) >= 30
     assert sum(case.through == "search" for case in CASES) >= 8
     assert len(set(TEN)) == 10 and set(TEN) <= set(names)
-    assert sum(name.startswith("chain-") for name in TEN) == 8
+    assert sum(name.startswith("chain-") for name in TEN) == 9

@@ -56,6 +56,20 @@ def test_equal_runs_are_paired_by_class_order_and_seed(tmp_path: Path) -> None:
     assert "genifer is better" in difference.sentence and f"{expected.mean:+.4f}" in difference.sentence
 
 
+def test_runs_of_the_same_class_orders_are_paired_by_order_whatever_their_seeds(tmp_path: Path) -> None:
+    hard = {1001: 0.0, 1002: 0.2, 1003: -0.2}
+    a = {place: value + hard[place[0]] for place, value in scores(0.05, 0.002, 1).items()}
+    b = {(o, 7): value + hard[o] for (o, _), value in scores(0.0, 0.002, 2, [(o, 7) for o in hard]).items()}
+    difference = told(tmp_path, evaluation(a), evaluation(b))
+    gaps = [np.mean([a[order, 1001], a[order, 1002]]) - b[order, 7] for order in hard]
+    expected = stats.ttest_1samp(gaps, 0).confidence_interval(0.95)
+    assert (difference.basis, difference.over, difference.verdict) == ("paired", "class orders", "real")
+    assert (difference.mean, difference.low, difference.high) == pytest.approx(
+        (np.mean(gaps), expected.low, expected.high)
+    )
+    assert "paired by class order;" in difference.sentence
+
+
 def test_unequal_runs_are_compared_by_welch_over_class_orders(tmp_path: Path) -> None:
     a, b = scores(0.0, 0.05, 1), scores(0.0, 0.05, 2, [(order, 1001) for order in (1001, 1002, 1004, 1005)])
     difference = told(tmp_path, evaluation(a), evaluation(b))

@@ -148,10 +148,10 @@ def test_a_search_reopened_after_every_trial_proposes_what_an_uninterrupted_one_
 
 def test_random_sampling_takes_each_open_base_about_as_often(opener: Any) -> None:
     trials = run_all(opener(sampler="random", trials=20, base_configurations=4))
-    more = run_all(opener(sampler="random", trials=220, base_configurations=4))
+    more = run_all(opener(sampler="random", trials=120, base_configurations=4))
     counts = Counter(bases(more))
     assert len(counts) == 4 and counts.keys() == set(bases(trials))
-    assert all(30 <= count <= 70 for count in counts.values()), "200 trials: 50 each, give or take 3 deviations"
+    assert all(12 <= count <= 38 for count in counts.values()), "100 trials: 25 each, give or take 3 deviations"
 
 
 def test_tpe_learns_which_base_is_good_and_random_sampling_does_not(opener: Any) -> None:
@@ -165,11 +165,11 @@ def test_tpe_learns_which_base_is_good_and_random_sampling_does_not(opener: Any)
         best = max(trials, key=lambda trial: -abs(trial.configuration["base"]["classifier"]["steps"] - 700))
         return sum(trial.base == best.base for trial in trials[20:]) / 20
 
-    tpe = [share_of_best("tpe", seed) for seed in range(5)]
-    at_random = [share_of_best("random", seed) for seed in range(5)]
-    assert sum(at_random) / 5 < 0.4, "one in four"
-    assert sum(tpe) / 5 > 0.6
-    assert min(tpe) > sum(at_random) / 5
+    tpe = [share_of_best("tpe", seed) for seed in range(4)]
+    at_random = [share_of_best("random", seed) for seed in range(4)]
+    assert sum(at_random) / 4 < 0.4, "one in four"
+    assert sum(tpe) / 4 > 0.6
+    assert min(tpe) > sum(at_random) / 4
 
 
 @SAMPLERS

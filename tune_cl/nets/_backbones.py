@@ -1,11 +1,12 @@
-"""The networks below a head, cut into five stages each: stage 1 is the stem, 2-5 are blocks."""
+"""The networks below a head, cut into five stages each: stage 1 is the stem, 2-5 are blocks.
+
+torchvision is imported where it is used: that takes longer than what a command without its networks has to say.
+"""
 
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import resnet18
-from torchvision.models.resnet import BasicBlock
 
 NETWORKS = ("small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet18")
 
@@ -67,6 +68,8 @@ def _small_stages(channels: list[int]) -> list[nn.Module]:
 
 def _resnet18_stages(image_channels: int, cifar: bool) -> list[nn.Module]:
     """torchvision's ResNet-18: its own stem (7x7, stride 2, max-pool), or a CIFAR stem (3x3, stride 1, no max-pool)."""
+    from torchvision.models import resnet18
+
     net = resnet18(weights=None, num_classes=1)
     if cifar:
         stem = nn.Conv2d(image_channels, 64, 3, padding=1, bias=False)
@@ -82,6 +85,8 @@ def _resnet32_stages(channels: list[int]) -> list[nn.Module]:
 
     Three groups of five basic blocks, all ReLUs in place; stage 5 is an identity, so stages 4 and 5 are one activation.
     """
+    from torchvision.models.resnet import BasicBlock
+
     stem = nn.Conv2d(channels[0], channels[1], 3, padding=1, bias=False)
     stages: list[nn.Module] = [nn.Sequential(stem, nn.BatchNorm2d(channels[1]), nn.ReLU(inplace=True))]
     for before, after in pairwise(channels[1:5]):

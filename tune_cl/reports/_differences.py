@@ -14,6 +14,9 @@ from tune_cl.reports._statistics import statistic, within_noise
 from tune_cl.tracking import gain_text
 
 _TAIL = 0.975  # of the two-sided 95 % interval
+_BY_BOTH = "paired by class order and seed"
+_BY_ORDER = "paired by class order"
+_UNEQUAL = "Welch, since they were evaluated on unequal class orders"
 
 
 def differences(searches: Sequence[SearchData], labels: Sequence[str]) -> list[Difference]:
@@ -49,7 +52,7 @@ def _against_default(label: str, search: SearchData) -> Difference | None:
         return None
     found = evaluation.difference[evaluation.objective]
     over = _over(evaluation.class_orders)
-    return _told(label, "default", evaluation.objective, search.direction, "paired", over, found)
+    return _told(label, "default", evaluation.objective, search.direction, _BY_BOTH, over, found)
 
 
 def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Difference:
@@ -62,12 +65,8 @@ def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Differ
     if len(fingerprints) > 1:
         why = "evaluated on different test data: not comparable"
         return _unknown(a_label, b_label, metric, None, why)
-    if set(ours) == set(theirs):
-        values = [ours[place] - theirs[place] for place in ours]
-        orders = [_order(place) for place in ours]
-        return _told(a_label, b_label, metric, a.direction, "paired", _over(orders), statistic(values, orders))
-    found, over = _unpaired(ours, theirs)
-    return _told(a_label, b_label, metric, a.direction, "welch", over, found)
+    how, over, found = _paired(ours, theirs) or _unpaired(ours, theirs)
+    return _told(a_label, b_label, metric, a.direction, how, over, found)
 
 
 def _values(evaluation: EvaluationSummary | None) -> dict[str, float]:
@@ -88,8 +87,20 @@ def _order(place: str) -> str:
     return place.rpartition("-train-")[0]
 
 
-def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[Statistic, str]:
-    """The difference of two means over class orders; over the seeds, where each side has a single class order."""
+def _paired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic] | None:
+    """How they are paired, over what, and the difference: by run, else by class order where there are two or more."""
+    if set(ours) == set(theirs):
+        orders = [_order(place) for place in ours]
+        return _BY_BOTH, _over(orders), statistic([ours[place] - theirs[place] for place in ours], orders)
+    mine, others = _by_order(ours), _by_order(theirs)
+    if set(mine) != set(others) or len(mine) < 2:
+        return None
+    values = [statistics.fmean(mine[order]) - statistics.fmean(others[order]) for order in mine]
+    return _BY_ORDER, "class orders", statistic(values, list(mine))
+
+
+def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic]:
+    """The same of two means over class orders; over the seeds, where one side has a single class order."""
     sides = [_by_order(values) for values in (ours, theirs)]
     over = "class orders" if all(len(side) > 1 for side in sides) else "seeds"
     first, second = (
@@ -100,7 +111,7 @@ def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[S
     )
     low, high = welch(first, second)
     mean = statistics.fmean(first) - statistics.fmean(second)
-    return Statistic(mean=mean, std=None, low=low, high=high, values=[]), over
+    return _UNEQUAL, over, Statistic(mean=mean, std=None, low=low, high=high, values=[])
 
 
 def _by_order(values: Mapping[str, float]) -> dict[str, list[float]]:
@@ -114,9 +125,7 @@ def _over(orders: Sequence[str]) -> str:
     return "class orders" if len(set(orders)) > 1 else "seeds"
 
 
-def _told(
-    first: str, second: str, metric: str, direction: str, basis: Basis, over: str, found: Statistic
-) -> Difference:
+def _told(first: str, second: str, metric: str, direction: str, how: str, over: str, found: Statistic) -> Difference:
     if found.low is None or found.high is None:
         verdict: Verdict = "unknown"
         words = "cannot be told from noise with a single run"
@@ -127,7 +136,7 @@ def _told(
         verdict = "real"
         words = f"{first if better else second} is better" if second != "default" else "a gain" if better else "a loss"
     interval = "" if found.low is None else f" [{found.low:+.4f}, {found.high:+.4f}]"
-    how = "paired by class order and seed" if basis == "paired" else "Welch, since they were evaluated on unequal runs"
+    basis: Basis = "welch" if how == _UNEQUAL else "paired"
     return Difference(
         first=first,
         second=second,

@@ -158,7 +158,7 @@ class Difference(Record):
     second: str = Field(description="label of another, or 'default' for the first one's own")
     metric: str
     basis: Basis = Field(
-        description="'paired' by class order and seed, 'welch' over unequal ones, 'none' without evaluations of both"
+        description="'paired' by class order (and seed), 'welch' over unequal ones, 'none' without evaluations of both"
     )
     over: str = Field("", description="what the interval is over: class orders or seeds")
     mean: float | None = Field(description="first minus second; of validation values where the basis is 'none'")
