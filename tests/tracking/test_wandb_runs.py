@@ -4,10 +4,11 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from search_cli import wait_until
 from tracking_fixtures import (
     HORIZON,
     MATRIX,
@@ -177,11 +178,20 @@ while not list(folder.wandb.rglob("*.wandb")):
 time.sleep({seconds_before_the_kill})
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
-    assert killed.returncode == -9, killed.stderr.decode()
-    time.sleep(0.5)  # for W&B's service to notice
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as killed:
+        assert killed.wait(60) == -9, killed.stderr and killed.stderr.read()
+    wait_until(lambda: not has_service(killed.pid), 60, "W&B's service has noticed")
     track([started(folder), *whole_trial(folder, 0)])
     assert sorted(increments(run_of(folder, 0))) == [0, 1, 2, 3]
+
+
+def has_service(pid: int) -> bool:
+    """Whether W&B's service for a process is still there, which may be writing what it has of its runs."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # gone meanwhile
+            if f"\0--pid\0{pid}\0".encode() in command.read_bytes():
+                return True
+    return False
 
 
 def test_run_ids_are_stable_within_a_search_and_differ_between_searches(tmp_path: Path) -> None:
