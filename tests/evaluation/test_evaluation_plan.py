@@ -1,6 +1,7 @@
 """What is evaluated, refusals, merged streams, and statistics over runs that share a class order."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,20 @@ from evaluations import EVALUATION
 from scipy import stats
 
 from tune_cl.cli.main import main
-from tune_cl.evaluation import class_orders, plan_evaluation
-from tune_cl.evaluation._examination import by_increment
+from tune_cl.evaluation import EvaluationConductor, class_orders, plan_evaluation
+from tune_cl.evaluation._examination import Examined, by_increment
 from tune_cl.heldout import open_test_set
-from tune_cl.records import SearchFolder, SearchRecord, StreamRecord, held, read_record
+from tune_cl.records import (
+    Reading,
+    SearchFolder,
+    SearchRecord,
+    StreamRecord,
+    Summary,
+    held,
+    read_lines,
+    read_record,
+    write_json,
+)
 from tune_cl.reports import statistic, within_noise
 from tune_cl.streams import class_order, open_stream
 
@@ -125,6 +136,65 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
     (folder / "summary.json").unlink()
     assert "has chosen nothing yet" in refused(capsys, folder, *EVALUATION)
     assert not (folder / "evaluation").exists()
+
+
+def test_a_search_that_was_killed_after_it_chose_is_not_evaluated(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(Path(shutil.copytree(searched, tmp_path / "s")))
+    summary = read_record(folder.summary, Summary)
+    before = [t.model_copy(update={"increment": 1, "state": "running"}) if t.trial == 1 else t for t in summary.table]
+    write_json(folder.summary, summary.model_copy(update={"table": before}))
+    assert "trial 0001 has reported since the search last chose" in refused(capsys, folder.path)
+    assert not folder.evaluation.path.exists()
+
+
+def test_trials_that_have_not_ended_are_told_before_test_data_are_read(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(Path(shutil.copytree(searched, tmp_path / "s")))
+    write_json(folder.search, record_of(searched).model_copy(update={"trials": 5}))
+    for path, told in ((folder.path, True), (searched, False)):
+        assert main(["evaluate", str(path), "--dry-run"]) == 0
+        assert ("3 of the search's 5 trials have not ended" in capsys.readouterr().out.replace("\n", " ")) == told
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(Path(shutil.copytree(searched, tmp_path / "s")))
+    folder.lock.unlink(missing_ok=True)
+    folder.lock.mkdir()  # a right that is lacking would not stop root
+    assert "cannot be written" in refused(capsys, folder.path, "--dry-run")
+
+
+class Unwatched:
+    """Nobody is told."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: None
+
+
+def test_runs_on_other_test_data_are_not_taken_together(searched: Path, tmp_path: Path) -> None:
+    folder = SearchFolder(Path(shutil.copytree(searched, tmp_path / "s")))
+    plan = plan_evaluation(
+        folder, record_of(searched), orders=(1001,), seeds=2, with_default=False, threads=1, device="cpu"
+    )
+    conductor = EvaluationConductor(plan, Unwatched())
+    rows = [
+        row.model_copy(update={"metrics": {"test/accuracy": 0.5, "test/average_incremental_accuracy": 0.5}})
+        for row in folder.trial(0).rows()
+    ]
+    for fingerprint in "ab":
+        begun = conductor.next_trial()
+        assert begun is not None
+        conductor.on_examined(begun[0], Examined(rows=rows, fingerprint=fingerprint * 64, images=10).model_dump_json())
+    summary = conductor.conclude()
+    (configuration,) = summary.configurations
+    assert configuration.runs == [plan.runs[0].name] and summary.readings == 0
+    assert "not those of the earlier runs" in summary.missing[plan.runs[1].name]
+    scored = [r.fingerprint for r in read_lines(folder.evaluation.readings, Reading)]
+    assert scored == ["a" * 64, "b" * 64], "the reading is in the record all the same"
 
 
 def test_a_search_that_still_runs_is_not_evaluated(

@@ -85,7 +85,29 @@ def test_a_single_class_order_gives_an_interval_over_its_seeds(tmp_path: Path) -
     b = scores(0.0, 0.01, 2, [(1001, seed) for seed in (1, 2)])
     difference = told(tmp_path, evaluation(a), evaluation(b))
     assert difference.over == "seeds" and difference.verdict == "real"
-    assert "over seeds" in difference.sentence
+    assert "Welch, since they were evaluated on other seeds; interval over seeds" in difference.sentence
+
+
+@pytest.mark.parametrize("orders", [(1001, 1002, 1003), (1004,)])
+def test_one_class_order_against_others_cannot_be_told_from_noise(tmp_path: Path, orders: tuple[int, ...]) -> None:
+    a = scores(0.3, 0.01, 1, [(1001, seed) for seed in (1, 2, 3)])
+    b = scores(0.0, 0.01, 2, [(order, seed) for order in orders for seed in (1, 2)])
+    difference = told(tmp_path, evaluation(a), evaluation(b))
+    assert difference.verdict == "unknown" and difference.low is None
+    assert "unequal class orders, one of the two on a single one" in difference.sentence
+
+
+def test_pairs_of_a_single_class_order_are_not_said_to_be_over_class_orders(tmp_path: Path) -> None:
+    """As when an evaluation is interrupted in the middle of the default's runs."""
+    chosen = scores(0.3, 0.01, 1)
+    default = scores(0.0, 0.01, 2, [(1001, 1001), (1001, 1002)])
+    found = evaluation(chosen, {place: default.get(place, 0.0) for place in chosen})
+    half = found.configurations[1].model_copy(
+        update={"runs": [f"trial-0000-seed-1001-train-{s}" for s in (1001, 1002)]}
+    )
+    found = found.model_copy(update={"configurations": [found.configurations[0], half]})
+    [difference] = compare([made(tmp_path / "a", {0: 0.5, 1: 0.7}, evaluation=found)]).differences
+    assert difference.over == "seeds"
 
 
 def test_a_single_run_of_each_cannot_be_told_from_noise(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`tune-cl evaluate`: the only command that can reach test data."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +143,8 @@ def _run(
         with held(plan.folder.evaluation), EvaluationView(console) as view:
             conductor = EvaluationConductor(plan, view, lambda run: wandb.show(run.name, run.trial, run.config))
             console.print(_heading(evaluation, conductor.missing))
+            for warning in _warnings(plan):
+                console.print(warning)
             lost: list[str] = []
             if conductor.missing:
                 with ray_up:
@@ -200,6 +202,17 @@ def _heading(evaluation: _Evaluation, missing: int) -> str:
     )
 
 
+def _warnings(plan: EvaluationPlan) -> Iterator[str]:
+    """What a person should know before test data are read."""
+    if plan.earlier:
+        yield f"{len(plan.earlier)} more runs of these configurations have results from earlier commands, and count."
+    if plan.left:
+        yield (
+            f"{plan.left} of the search's {plan.record.trials} trials have not ended: if it goes on and chooses "
+            "another, test data will have been read for two choices."
+        )
+
+
 def _conclude(evaluation: _Evaluation, summary: EvaluationSummary, console: Console, lost: list[str]) -> None:
     if lost:
         console.print("In the middle of:", *lost, sep="\n  ")
@@ -224,6 +237,8 @@ def _show(evaluation: _Evaluation, console: Console) -> int:
         f"{duration_text(total / evaluation.resources.concurrency)}; test data would be opened once in each. "
         "Nothing was written."
     )
+    for warning in _warnings(plan):
+        console.print(warning)
     return 0
 
 

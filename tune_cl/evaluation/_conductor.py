@@ -19,6 +19,7 @@ from tune_cl.records import (
     Reading,
     RunConfig,
     append_line,
+    read_lines,
     write_atomically,
     write_json,
     write_yaml,
@@ -74,7 +75,7 @@ class EvaluationConductor:
         self._left = [i for i, run in enumerate(plan.runs) if not self.is_done(run)]
         self._reported: dict[int, int] = {}
         self._lock = threading.RLock()
-        for run in plan.runs:
+        for run in (*plan.runs, *plan.earlier):
             if self.is_done(run):
                 show(run)
 
@@ -128,9 +129,16 @@ class EvaluationConductor:
             run = self._plan.runs[number]
             result = Examined.model_validate_json(examined)
             rows = [row.model_copy(update={"trial": run.trial}) for row in result.rows]
-            folder = self._folder.run(run.name)
-            write_atomically(folder.increments, "".join(row.model_dump_json() + "\n" for row in rows))
+            folder, known = self._folder.run(run.name), self._known_fingerprint()
             self._record_reading(run, "scored", fingerprint=result.fingerprint, images=result.images)
+            if known not in (None, result.fingerprint):
+                why = (
+                    f"the test data here are not those of the earlier runs (fingerprint {result.fingerprint[:12]} "
+                    f"here, {known[:12]} there); name the same --data-root"
+                )
+                self.on_failure(number, Failure(reason=why, increment=self._horizon))
+                return
+            write_atomically(folder.increments, "".join(row.model_dump_json() + "\n" for row in rows))
             folder.add_log(_stamped(f"test data scored: {rows[-1].metrics['test/accuracy']:.4f} at the end"))
             self.in_flight.end(number)
             self._watcher.finished(run, rows)
@@ -160,11 +168,18 @@ class EvaluationConductor:
             write_json(self._folder.summary, summary)
             return summary
 
+    def _known_fingerprint(self) -> str | None:
+        """That of the test data which the runs with results were scored on."""
+        counted = {run.name for run in (*self._plan.runs, *self._plan.earlier) if self.is_done(run)}
+        readings = read_lines(self._folder.readings, Reading)
+        return next((r.fingerprint for r in readings if r.run in counted and r.fingerprint), None)
+
     def _record_reading(self, run: EvaluationRun, event: Any, **measured: Any) -> None:
         reading = Reading(
             event=event,
             run=run.name,
             trial=run.trial,
+            role=self._plan.roles[run.trial],
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             dataset=parse_name(run.config.stream.name).dataset.name,
             **measured,

@@ -1,5 +1,7 @@
 """What is evaluated: configurations of a search x class orders x seeds."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
@@ -10,6 +12,7 @@ from tune_cl.records import RunConfig, SearchFolder, SearchRecord, StreamRecord,
 from tune_cl.streams import class_order, parse_name
 
 _FIRST_SEED = 1001  # held-out seeds count from here: nobody starts a search with them by accident
+_RUN = re.compile(r"trial-(\d+)-(.+)-train-(\d+)")
 
 Role = Literal["chosen", "default"]
 Order = Literal["numpy-1993", "podnet"] | int
@@ -36,16 +39,28 @@ class EvaluationRun:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """Everything that an evaluation will have run."""
+    """Everything that an evaluation will have run.
+
+    Attributes:
+        orders: names of the class orders of all its runs.
+        seeds: training seeds of all its runs.
+        held_out: whether the search saw none of these class orders.
+        roles: by trial.
+        runs: those that were asked for.
+        earlier: further runs of the same configurations that have their results from earlier commands.
+        left: trials of the search that have not come to their end.
+    """
 
     folder: SearchFolder
     record: SearchRecord
     summary: Summary
     orders: tuple[str, ...]
     seeds: tuple[int, ...]
-    held_out: bool  # whether the search saw none of the class orders
-    roles: dict[int, Role]  # by trial
+    held_out: bool
+    roles: dict[int, Role]
     runs: tuple[EvaluationRun, ...]
+    earlier: tuple[EvaluationRun, ...]
+    left: int
 
     def parameters(self, trial: int) -> dict[str, Any]:
         """The searched paths and their values in a trial."""
@@ -65,6 +80,9 @@ def plan_evaluation(
 ) -> EvaluationPlan:
     """Plan the evaluation of a search's winner.
 
+    Runs of earlier commands count beside those that are asked for now: who could leave results out by asking for fewer
+    could choose among them. Only published class orders and held-out ones are never taken together unless asked for.
+
     Args:
         folder: the search's.
         record: its definition.
@@ -75,16 +93,17 @@ def plan_evaluation(
         device: where it trains.
 
     Raises:
-        TuneCLError: the search has chosen nothing.
+        TuneCLError: the search has chosen nothing, or was killed before it could choose.
     """
     summary = read_record(folder.summary, Summary) if folder.summary.exists() else None
     if summary is None or summary.best is None:
         raise TuneCLError(
             f"{folder.path}: the search has chosen nothing yet, since no trial has come to its end; run its command on"
         )
+    _check_up_to_date(folder, summary)
     roles: dict[int, Role] = {summary.best.trial: "chosen"}
-    if with_default and summary.best.trial != 0:
-        roles[0] = "default"
+    if with_default:
+        roles.setdefault(0, "default")
     train_seeds = tuple(_held_out_seeds(seeds, record.seeds.train))
     streams = {_name(order): _stream(record, order) for order in orders}
     runs = []
@@ -101,9 +120,55 @@ def plan_evaluation(
                 }
                 config = searched.model_copy(update=changes)
                 runs.append(EvaluationRun(f"trial-{trial:04d}-{name}-train-{seed}", trial, name, seed, config))
+    earlier = _earlier(folder, {summary.best.trial, 0}, {run.name for run in runs}, set(map(_is_published, streams)))
+    if any(run.trial == 0 for run in earlier):
+        roles.setdefault(0, "default")
+    counted = [*runs, *earlier]
+    streams = {run.order: run.config.stream for run in counted}
+    ended = sum(trial.state != "running" for trial in summary.table)
     return EvaluationPlan(
-        folder, record, summary, tuple(streams), train_seeds, _are_held_out(record, streams), roles, tuple(runs)
+        folder=folder,
+        record=record,
+        summary=summary,
+        orders=tuple(streams),
+        seeds=tuple(sorted({run.seed for run in counted})),
+        held_out=_are_held_out(record, streams),
+        roles=roles,
+        runs=tuple(runs),
+        earlier=tuple(earlier),
+        left=max(0, record.trials - ended),
     )
+
+
+def _check_up_to_date(folder: SearchFolder, summary: Summary) -> None:
+    """Refuse a choice that was made before the last rows: its search went on and was killed."""
+    known = {trial.trial: -1 if trial.increment is None else trial.increment for trial in summary.table}
+    for number, trial in folder.trials().items():
+        rows = trial.rows()
+        if rows and rows[-1].increment > known.get(number, -1):
+            raise TuneCLError(
+                f"{folder.path}: trial {number:04d} has reported since the search last chose, so the search was "
+                "killed; run its command again, which goes on and chooses anew"
+            )
+
+
+def _earlier(folder: SearchFolder, trials: set[int], planned: set[str], published: set[bool]) -> list[EvaluationRun]:
+    """Runs of these trials, other than the planned ones, that have their results."""
+    found = []
+    for path in sorted((folder.evaluation.path / "runs").glob("*/increments.jsonl")):
+        name = path.parent.name
+        match = _RUN.fullmatch(name)
+        if match is None or name in planned:
+            continue
+        trial, order, seed = int(match[1]), match[2], int(match[3])
+        if trial in trials and _is_published(order) in published:
+            config = read_record(folder.evaluation.run(name).config, RunConfig)
+            found.append(EvaluationRun(name, trial, order, seed, config))
+    return found
+
+
+def _is_published(order: str) -> bool:
+    return not order.startswith("seed-")
 
 
 def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
@@ -140,7 +205,7 @@ def _stream(record: SearchRecord, order: Order) -> StreamRecord:
     return StreamRecord(name=record.stream.name, class_order=order)
 
 
-def _are_held_out(record: SearchRecord, streams: dict[str, StreamRecord]) -> bool:
+def _are_held_out(record: SearchRecord, streams: Mapping[str, StreamRecord]) -> bool:
     n_classes = parse_name(record.stream.name).dataset.n_classes
     searched = class_order(record.stream.class_order, n_classes, record.stream.order_seed)
     return all(class_order(s.class_order, n_classes, s.order_seed) != searched for s in streams.values())

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tune_cl.evaluation._plan import EvaluationPlan
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
-from tune_cl.reports import within_noise
+from tune_cl.reports import interval_over, place_of, within_noise
 from tune_cl.tracking import plain_table
 
 _METRICS = (
@@ -46,10 +46,13 @@ def _setting(summary: EvaluationSummary) -> str:
     orders, seeds = len(summary.class_orders), len(summary.train_seeds)
     kind = "held-out class orders" if summary.held_out else "class orders, not all held out"
     kind = kind.replace("orders", "order", 1) if orders == 1 else kind
-    over = "class orders" if orders > 1 else "seeds"
+    runs = max((len(configuration.runs) for configuration in summary.configurations), default=0)
+    setting = f"{orders} {kind} x {seeds} seed{'s' if seeds > 1 else ''}"
+    if runs != orders * seeds:  # not all of them yet, or those of several commands
+        setting += f", {runs} runs of them"
+    over = " or ".join(sorted({interval_over(map(place_of, c.runs)) for c in summary.configurations}))
     return (
-        f"{orders} {kind} x {seeds} seed{'s' if seeds > 1 else ''}, trained on training and validation images; "
-        f"mean ± standard deviation, [95 % interval over {over}]"
+        f"{setting}, trained on training and validation images; mean ± standard deviation, [95 % interval over {over}]"
     )
 
 
@@ -73,8 +76,7 @@ def _values(configuration: EvaluatedConfiguration) -> Iterator[Text]:
     last, average = (configuration.metrics.get(name) for name, _ in _METRICS[:2])
     yield Text(f"{_name(configuration)}: every value", style="bold")
     for i, run in enumerate(configuration.runs):
-        order_and_seed = run.split("-", 2)[2]
-        yield Text(f"  {order_and_seed}: accuracy {_of(last, i)}, average incremental {_of(average, i)}")
+        yield Text(f"  {place_of(run)}: accuracy {_of(last, i)}, average incremental {_of(average, i)}")
 
 
 def _of(statistic: Statistic | None, i: int) -> str:
@@ -102,13 +104,19 @@ def _verdict(summary: EvaluationSummary) -> Iterator[Text]:
         word = "within noise"
     else:
         word = "a real gain" if better else "a real loss"
-    yield Text(f"Chosen against default, {summary.objective}: {_signed(difference)}: {word}.", style="bold")
+    over = "" if difference.low is None else f" (paired by class order and seed; interval over {_paired_over(summary)})"
+    yield Text(f"Chosen against default, {summary.objective}: {_signed(difference)}: {word}{over}.", style="bold")
+
+
+def _paired_over(summary: EvaluationSummary) -> str:
+    """What the interval of the paired difference is over: the runs that both configurations have."""
+    chosen, default = (set(map(place_of, configuration.runs)) for configuration in summary.configurations)
+    return interval_over(chosen & default)
 
 
 def _looks(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Text]:
-    others = [trial for trial in summary.trials_read if trial not in plan.roles]
-    if others:
-        named = ", ".join(f"{trial:04d}" for trial in others)
+    if summary.earlier_choices:
+        named = ", ".join(f"{trial:04d}" for trial in summary.earlier_choices)
         yield Text(
             f"Test data were read before for what this search had chosen then (trial {named}): a choice between the "
             "two results would be a choice on test data.",

@@ -14,6 +14,7 @@ class Reading(Record):
     event: Literal["opened", "scored"] = Field(description="'opened' is on disk before any test file is opened")
     run: str = Field(description="folder of the run below evaluation/runs")
     trial: int = Field(description="number of the configuration's trial in the search")
+    role: Literal["chosen", "default"] = Field("chosen", description="what the trial was for the search then")
     time: str = Field(description="ISO 8601, UTC")
     dataset: str
     fingerprint: str | None = Field(None, description="SHA-256 of the test data as read; known when they are scored")
@@ -64,7 +65,8 @@ class EvaluationSummary(Record):
     )
     test_fingerprint: str | None = Field(None, description="SHA-256 of the test data; None before the first reading")
     readings: int = Field(description="times that test data were opened by evaluations of this search")
-    trials_read: list[int] = Field(
-        description="trials whose runs opened test data; more than the chosen one and the default's are second looks"
+    trials_read: list[int] = Field(description="trials whose runs opened test data")
+    earlier_choices: list[int] = Field(
+        [], description="those of them that the search had chosen then, and by now has not: second looks"
     )
     missing: dict[str, str] = Field(description="runs that have no result, and why")

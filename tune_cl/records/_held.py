@@ -18,10 +18,16 @@ def held(folder: SearchFolder | EvaluationFolder, otherwise: str = "") -> Iterat
         otherwise: what a person may do about it, where it is held.
 
     Raises:
-        TuneCLError: another process runs this search, or evaluates it.
+        TuneCLError: another process runs this search, or evaluates it, or its folder cannot be written.
     """
     make_folder(folder.path, "--results")
-    with folder.lock.open("a") as file:
+    try:
+        lock = folder.lock.open("a")
+    except OSError as error:
+        raise TuneCLError(
+            f"{folder.path}: cannot be written ({error.strerror}); copy it to a folder of yours"
+        ) from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,7 +3,7 @@
 from tune_cl.reports._budget import expected_maximum
 from tune_cl.reports._compare import compare
 from tune_cl.reports._console import console_parts
-from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, paired_difference
+from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, interval_over, paired_difference, place_of
 from tune_cl.reports._folder import read_search
 from tune_cl.reports._models import (
     BudgetPoint,
@@ -36,8 +36,10 @@ __all__ = [
     "console_parts",
     "evaluated_configuration",
     "expected_maximum",
+    "interval_over",
     "page",
     "paired_difference",
+    "place_of",
     "publish",
     "read_remote",
     "read_search",

@@ -9,6 +9,7 @@ from itertools import combinations
 from scipy.stats import t
 
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
+from tune_cl.reports._evaluated import interval_over, order_of, place_of
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
 from tune_cl.reports._statistics import statistic, within_noise
 from tune_cl.tracking import gain_text
@@ -17,6 +18,7 @@ _TAIL = 0.975  # of the two-sided 95 % interval
 _BY_BOTH = "paired by class order and seed"
 _BY_ORDER = "paired by class order"
 _UNEQUAL = "Welch, since they were evaluated on unequal class orders"
+_OTHER_SEEDS = "Welch, since they were evaluated on other seeds"
 
 
 def differences(searches: Sequence[SearchData], labels: Sequence[str]) -> list[Difference]:
@@ -51,7 +53,8 @@ def _against_default(label: str, search: SearchData) -> Difference | None:
     if evaluation is None or not evaluation.difference or evaluation.objective not in evaluation.difference:
         return None
     found = evaluation.difference[evaluation.objective]
-    over = _over(evaluation.class_orders)
+    ours, theirs = ({place_of(run) for run in configuration.runs} for configuration in evaluation.configurations)
+    over = interval_over(ours & theirs)
     return _told(label, "default", evaluation.objective, search.direction, _BY_BOTH, over, found)
 
 
@@ -65,8 +68,11 @@ def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Differ
     if len(fingerprints) > 1:
         why = "evaluated on different test data: not comparable"
         return _unknown(a_label, b_label, metric, None, why)
-    how, over, found = _paired(ours, theirs) or _unpaired(ours, theirs)
-    return _told(a_label, b_label, metric, a.direction, how, over, found)
+    difference = _paired(ours, theirs) or _unpaired(ours, theirs)
+    if difference is None:
+        why = "evaluated on unequal class orders, one of the two on a single one, so it cannot be told from noise"
+        return _unknown(a_label, b_label, metric, None, why)
+    return _told(a_label, b_label, metric, a.direction, *difference)
 
 
 def _values(evaluation: EvaluationSummary | None) -> dict[str, float]:
@@ -74,24 +80,15 @@ def _values(evaluation: EvaluationSummary | None) -> dict[str, float]:
     configuration = None if evaluation is None else chosen(evaluation)
     if evaluation is None or configuration is None or evaluation.objective not in configuration.metrics:
         return {}
-    places = [_place(run) for run in configuration.runs]
+    places = map(place_of, configuration.runs)
     return dict(zip(places, configuration.metrics[evaluation.objective].values, strict=True))
-
-
-def _place(run: str) -> str:
-    """'trial-0007-seed-1001-train-1002' -> 'seed-1001-train-1002'."""
-    return run.split("-", 2)[2]
-
-
-def _order(place: str) -> str:
-    return place.rpartition("-train-")[0]
 
 
 def _paired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic] | None:
     """How they are paired, over what, and the difference: by run, else by class order where there are two or more."""
     if set(ours) == set(theirs):
-        orders = [_order(place) for place in ours]
-        return _BY_BOTH, _over(orders), statistic([ours[place] - theirs[place] for place in ours], orders)
+        orders = [order_of(place) for place in ours]
+        return _BY_BOTH, interval_over(ours), statistic([ours[place] - theirs[place] for place in ours], orders)
     mine, others = _by_order(ours), _by_order(theirs)
     if set(mine) != set(others) or len(mine) < 2:
         return None
@@ -99,30 +96,30 @@ def _paired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str
     return _BY_ORDER, "class orders", statistic(values, list(mine))
 
 
-def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic]:
-    """The same of two means over class orders; over the seeds, where one side has a single class order."""
-    sides = [_by_order(values) for values in (ours, theirs)]
-    over = "class orders" if all(len(side) > 1 for side in sides) else "seeds"
-    first, second = (
-        [statistics.fmean(values) for values in side.values()]
-        if over == "class orders"
-        else [value for values in side.values() for value in values]
-        for side in sides
-    )
+def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic] | None:
+    """The same of two means over class orders, or over the seeds of the one class order that both have; else None.
+
+    The values of a single class order, beside those of others, say nothing of how much an order matters.
+    """
+    mine, others = _by_order(ours), _by_order(theirs)
+    if len(mine) > 1 and len(others) > 1:
+        how, over = _UNEQUAL, "class orders"
+        first, second = ([statistics.fmean(values) for values in side.values()] for side in (mine, others))
+    elif set(mine) == set(others):
+        how, over = _OTHER_SEEDS, "seeds"
+        first, second = list(ours.values()), list(theirs.values())
+    else:
+        return None
     low, high = welch(first, second)
     mean = statistics.fmean(first) - statistics.fmean(second)
-    return _UNEQUAL, over, Statistic(mean=mean, std=None, low=low, high=high, values=[])
+    return how, over, Statistic(mean=mean, std=None, low=low, high=high, values=[])
 
 
 def _by_order(values: Mapping[str, float]) -> dict[str, list[float]]:
     grouped: dict[str, list[float]] = {}
     for place, value in values.items():
-        grouped.setdefault(_order(place), []).append(value)
+        grouped.setdefault(order_of(place), []).append(value)
     return grouped
-
-
-def _over(orders: Sequence[str]) -> str:
-    return "class orders" if len(set(orders)) > 1 else "seeds"
 
 
 def _told(first: str, second: str, metric: str, direction: str, how: str, over: str, found: Statistic) -> Difference:
@@ -136,7 +133,7 @@ def _told(first: str, second: str, metric: str, direction: str, how: str, over: 
         verdict = "real"
         words = f"{first if better else second} is better" if second != "default" else "a gain" if better else "a loss"
     interval = "" if found.low is None else f" [{found.low:+.4f}, {found.high:+.4f}]"
-    basis: Basis = "welch" if how == _UNEQUAL else "paired"
+    basis: Basis = "welch" if how in (_UNEQUAL, _OTHER_SEEDS) else "paired"
     return Difference(
         first=first,
         second=second,

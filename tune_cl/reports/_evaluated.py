@@ -1,6 +1,6 @@
 """The numbers of an evaluation: over class orders and seeds, and of the chosen configuration against the default."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, Protocol
@@ -62,6 +62,21 @@ def paired_difference(chosen: Sequence[EvaluatedRun], default: Sequence[Evaluate
     if not pairs:
         return None
     return _statistics(pairs, [_minus(run.rows[-1].metrics, theirs[run.order, run.seed]) for run in pairs])
+
+
+def place_of(run: str) -> str:
+    """A run's class order and seed: 'trial-0007-seed-1001-train-1002' -> 'seed-1001-train-1002'."""
+    return run.split("-", 2)[2]
+
+
+def order_of(place: str) -> str:
+    """'seed-1001-train-1002' -> 'seed-1001'."""
+    return place.rpartition("-train-")[0]
+
+
+def interval_over(places: Iterable[str]) -> str:
+    """What the interval of runs in these places is over: see `statistic`."""
+    return "class orders" if len(set(map(order_of, places))) > 1 else "seeds"
 
 
 def _statistics(runs: Sequence[EvaluatedRun], metrics: Sequence[_Metrics]) -> dict[str, Statistic]:
