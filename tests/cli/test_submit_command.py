@@ -2,6 +2,8 @@
 
 import re
 import sys
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,17 @@ NOBODY = "--address=http://127.0.0.1:9"  # nothing listens at this port
         (["--space=finetune", RESULTS, "--stages=s"], "--stages s: relative"),
         (["--space=finetune", RESULTS, "--data-root=data"], "--data-root data: relative"),
         (["--space=finetune", RESULTS, "--backbone-weights=r.pt"], "--backbone-weights r.pt: relative"),
-        (["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2@db/x"], "give it to the head by PGPASSWORD"),
+        (
+            ["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2@db/x"],
+            "give a password to the head by PGPASSWORD",
+        ),
         (["--space=finetune", RESULTS, "--storage=postgresql://me@db/x?password=hunter2"], "the URL holds a password"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2/x@db/s"], "the URL holds a password"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2#x@db/s"], "the URL holds a password"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2?x@db/s"], "the URL holds a password"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me:[hunter2@db/s"], "the URL holds a password"),
+        (["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2/s"], "not the URL of a database; write one"),
+        (["--space=finetune", RESULTS, "--storage=me:hunter2@db"], "give a password to the head by PGPASSWORD"),
         (["--space=finetune", RESULTS, "--storage=sqlite:///s.db"], "write sqlite:////absolute/path/study.db"),
         (["--space=finetune", RESULTS, "--plugin=no_such_module"], "no module 'no_such_module'"),
         (["--space=finetune", RESULTS, "--address=auto"], "not the URL of a job server"),
@@ -47,6 +58,29 @@ def test_what_is_wrong_is_said_in_a_sentence_before_anything_travels(
     assert main(["submit", *arguments]) == 2
     told = capsys.readouterr().err
     assert complaint in told and told.count("\n") == 1 and "hunter2" not in told
+
+
+@dataclass
+class Taken:
+    """Stands in for a cluster's job server, and keeps what it is handed."""
+
+    address: str
+    command: str = ""
+
+    def jobs(self) -> list[Job]:
+        return []
+
+    def submit(
+        self, package: Path, entrypoint: str, job: str, metadata: dict[str, str], settings: dict[str, str]
+    ) -> None:
+        self.command = settings["TUNE_CL_COMMAND"]
+
+
+def test_password_of_the_job_server_does_not_travel_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Taken("https://me:hunter2@head")
+    monkeypatch.setattr("tune_cl.cli._submit.JobServer", lambda address: server)
+    assert main(["submit", "--space=finetune", RESULTS, "--no-wait", f"--address={server.address}"]) == 0
+    assert server.command.endswith("--no-wait '--address=https://me:***@head'")
 
 
 def test_weights_need_not_be_seen_by_who_submits(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,3 +157,18 @@ def test_a_jobs_exit_code_is_that_of_its_search(
     assert job.exit_code == code
     assert (job.trouble is None) == (trouble is None)
     assert re.search(trouble or "", job.trouble or "")
+
+
+def test_jobs_are_listed_with_whole_ids_and_their_folders_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ids = [f"genifer-cifar100-b50-t10-{'x' * n}-quick-3f9c1a" for n in (1, 60)]
+    folder = "/shared/[a]/[/b]/:dog:/results/genifer-cifar100-b50-t10-quick"
+    jobs = [Job(id, "RUNNING", {"tune_cl.search": folder}, datetime(2026, 1, 2), None, None, "") for id in ids]
+    monkeypatch.setattr(Taken, "jobs", lambda self: jobs)
+    monkeypatch.setattr("tune_cl.cli._submit_jobs.JobServer", Taken)
+    assert main(["submit", "list"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["job", "status", "started", "search"]
+    assert [line.split() for line in lines] == [[id, "running", "2026-01-02", "00:00:00", folder] for id in ids]

@@ -246,6 +246,15 @@ def test_study_may_live_in_a_database(one_machine: OneMachine) -> None:
     assert not folder.study.exists()
 
 
-def test_password_of_a_database_is_not_recorded() -> None:
-    typed = command_line(["--storage", "postgresql://me:s3cret@host:5432/db", "--set", "a=1"])
-    assert typed[1:] == ["--storage", "postgresql://me:***@host:5432/db", "--set", "a=1"]
+@pytest.mark.parametrize(
+    ("url", "recorded"),
+    [
+        ("postgresql://me:s3cret@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql://me@work:s3/c@ret@host/db", "postgresql://me@work:***@host/db"),
+        ("postgresql://host/db?user=me&password=s3cret&x=1", "postgresql://host/db?user=me&password=***&x=1"),
+        ("mysql://me@host:3306/db?ssl_Passwd=s3cret", "mysql://me@host:3306/db?ssl_Passwd=***"),
+    ],
+)
+def test_password_of_a_database_is_not_recorded(url: str, recorded: str) -> None:
+    typed = command_line(["--storage", url, f"--storage={url}", "--set", "a=1"])
+    assert typed[1:] == ["--storage", recorded, f"--storage={recorded}", "--set", "a=1"]

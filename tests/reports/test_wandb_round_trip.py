@@ -8,8 +8,9 @@ import pytest
 from made_searches import write_search
 from test_comparison_page import PLOTS, evaluated
 from test_wandb_search import comparable
-from wandb_server import WandbServer
+from wandb_server import Request, WandbServer
 
+from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder, SearchRecord, Summary, read_record
 from tune_cl.reports import publish, read_remote, read_search
@@ -63,3 +64,25 @@ def test_comparison_is_published_as_one_run(server: WandbServer, tmp_path: Path)
     assert {f"plots/{name}" for name in PLOTS} | {"tables/best", "page"} <= set(row)
     assert any(name.endswith(".html") for name in run.files)
     assert line.startswith("W&B: published as ")
+
+
+def test_comparison_that_the_server_took_too_long_for_is_completed_in_the_same_run(
+    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the run and its tables, and then no row of it."""
+
+    def refuse_rows(request: Request) -> None:
+        server.fault = 503 if "file_stream" in request.path else None
+
+    search = write_search(tmp_path / "s", {0: 0.5, 1: 0.7})
+    command = ["compare", str(search.path), "--results", str(tmp_path), "--wandb", "--wandb-project", "p"]
+    server.before = refuse_rows
+    with monkeypatch.context() as impatient:
+        impatient.setattr("tune_cl.tracking._wandb_settings._FINISH_SECONDS", 1.0)
+        assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "not take all of the comparison in time" in told and told.count("\n") == 1
+    server.before, server.fault = None, None
+    assert main(command) == 0
+    [run] = server.runs.values()
+    assert run.state == "finished" and "tables/best" in run.history[-1]

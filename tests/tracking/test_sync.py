@@ -3,17 +3,28 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
-from tracking_fixtures import reported, row, search_ended, started, trial_started, whole_trial, written
+from tracking_fixtures import (
+    reported,
+    row,
+    run_config,
+    search_ended,
+    search_record,
+    started,
+    trial_started,
+    whole_trial,
+    written,
+)
 from wandb_server import Request, WandbServer
 
 from tune_cl.cli.main import main
 from tune_cl.records import SearchFolder, write_json
-from tune_cl.tracking import TrialEnded, WandbTracker
+from tune_cl.tracking import TrialEnded, WandbEvaluation, WandbTracker
 from tune_cl.tracking._offline_log import read_records, write_records
 from tune_cl.tracking._wandb_run import ShownRun, TrialRun, read_mark
 from tune_cl.tracking._wandb_sweep import SweepMark, read_sweep, sweep_path
@@ -204,6 +215,53 @@ def test_evaluation_runs_are_uploaded_with_the_search(two_sessions: SearchFolder
     requests = len(server.requests)
     assert sync(two_sessions) == 0
     assert len(server.requests) == requests
+
+
+def evaluation_of(folder: SearchFolder, mode: str) -> WandbEvaluation:
+    """An evaluation whose two runs have their rows, and are shown."""
+    written(folder, 0)
+    evaluation = WandbEvaluation(mode, None, None, search_record(), folder, report=lambda line: None)
+    for name in ("chosen-1001-0", "chosen-1001-1"):
+        for increment in range(4):
+            folder.evaluation.run(name).add_row(row(0, increment))
+        evaluation.show(name, 0, run_config())
+    return evaluation
+
+
+def test_evaluation_runs_that_wandb_did_not_come_to_are_uploaded(
+    folder: SearchFolder, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    monkeypatch.setattr(WandbEvaluation, "_log", lambda self, run: hold.wait())
+    evaluation_of(folder, "online").close(timeout=0.2)
+    hold.set()
+    assert server.runs == {}
+    assert sync(folder) == 0
+    assert on_server(server) == {f"{NAME}-chosen-1001-{seed}": [0, 1, 2, 3] for seed in (0, 1)}
+    assert sync(folder, "--dry-run") == 0
+
+
+def test_evaluation_run_that_the_server_did_not_take_in_time_is_uploaded_as_finished(
+    folder: SearchFolder, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*state: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as slow:
+        slow.setattr(TrialRun, "end", too_late)
+        evaluation_of(folder, "offline").close(timeout=30)
+    assert sync(folder) == 0
+    for seed in (0, 1):
+        run = server.run_named(f"{NAME}-chosen-1001-{seed}")
+        assert (run.summary["state"], run.exit_code, "interrupted" in run.tags) == ("finished", 0, False)
+
+
+def test_evaluation_with_wandb_off_is_not_uploaded(folder: SearchFolder, server: WandbServer) -> None:
+    evaluation_of(folder, "disabled").close(timeout=30)
+    assert sync(folder) == 2
+    keep_offline(folder, *whole_trial(folder, 0), search_ended())
+    assert sync(folder) == 0
+    assert on_server(server) == {f"{NAME}-0000": [0, 1, 2, 3]}
 
 
 @pytest.mark.parametrize("rows_on_server", [0, 2])

@@ -82,6 +82,15 @@ def test_sweep_says_what_is_searched_and_is_made_once_in_a_search(server: WandbS
     assert increments(server, 0) == increments(server, 1) == [0, 1, 2, 3]
 
 
+def test_sweep_is_where_the_environment_sends_the_runs(
+    server: WandbServer, folder: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_ENTITY", "team")
+    track([started(folder), *whole_trial(folder, 0), search_ended()], sweep=True)
+    assert [run.entity for run in server.runs.values()] == ["team"]
+    assert [sweep.entity for sweep in server.sweeps.values()] == ["team"]
+
+
 def test_ranges_become_the_distributions_of_a_sweep() -> None:
     ranges = {
         "a.lr": {"log": [1e-4, 1e-2]},

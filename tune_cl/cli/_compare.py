@@ -12,7 +12,7 @@ from tune_cl.cli._named_search import named_search
 from tune_cl.errors import TuneCLError
 from tune_cl.records import write_atomically
 from tune_cl.reports import Comparison, SearchData, compare, console_parts, page, publish, read_remote, read_search
-from tune_cl.tracking import WANDB_SCHEME, check_wandb_mode
+from tune_cl.tracking import WANDB_SCHEME, UnfinishedUpload, check_wandb_mode
 
 _WANDB_OPTIONS = ("wandb_project", "wandb_entity", "wandb_mode")
 # What a path may be that cannot be written to; a full disk is another matter.
@@ -20,7 +20,7 @@ _NO_SUCH_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADir
 
 
 def compare_searches(argv: Sequence[str]) -> int:
-    """Run `tune-cl compare`; returns the exit code."""
+    """Run `tune-cl compare`; returns the exit code: 1 where W&B's server did not take everything in time."""
     args = compare_parser().parse_args(argv)
     _check_outputs(args)
     comparison = compare(_read(args))
@@ -37,7 +37,11 @@ def compare_searches(argv: Sequence[str]) -> int:
         print(f"Page: {args.html}", file=notices)
     if args.wandb:  # last, since a server may not answer
         folder = Path(args.results) / "comparisons"
-        print(publish(comparison, args.wandb_mode, args.wandb_project, args.wandb_entity, folder), file=notices)
+        try:
+            print(publish(comparison, args.wandb_mode, args.wandb_project, args.wandb_entity, folder), file=notices)
+        except UnfinishedUpload as error:
+            print(f"tune-cl: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

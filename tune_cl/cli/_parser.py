@@ -13,7 +13,10 @@ from tune_cl.records import StreamRecord
 
 _NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
 _SUBMITTED = "TUNE_CL_COMMAND"  # set by `submit`
-_PASSWORD = re.compile(r"(://[^/@:]*:)[^@]*@")
+_SECRET_NAMES = "pass|pwd|secret|token|key"
+SECRET = re.compile(_SECRET_NAMES, re.IGNORECASE)  # in the name of a URL's query
+_PASSWORD = re.compile(r"(://[^/:]*:).*@", re.DOTALL)  # up to the last @: a user and a password may hold others
+_IN_QUERY = re.compile(rf"([?&][^=&]*(?:{_SECRET_NAMES})[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -346,7 +349,12 @@ def trial_resources(args: argparse.Namespace) -> None:
 
 
 def command_line(argv: Sequence[str]) -> list[str]:
-    """The command as it was typed, but for the password of a URL; in a job, the command that submitted it."""
+    """The command as it was typed, but for the passwords of a URL; in a job, the command that submitted it."""
     if _SUBMITTED in os.environ:
         return shlex.split(os.environ[_SUBMITTED])
-    return [sys.argv[0], *(_PASSWORD.sub(r"\1***@", word) for word in argv)]
+    return [sys.argv[0], *without_secrets(argv)]
+
+
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """Options as they were typed, but for the passwords of a URL: its user's, and those in its query."""
+    return [_IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", word)) for word in argv]

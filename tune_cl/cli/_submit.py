@@ -1,7 +1,6 @@
 """`tune-cl submit`."""
 
 import argparse
-import re
 import secrets
 import shlex
 import sys
@@ -10,11 +9,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from tune_cl.cli import _job
 from tune_cl.cli._asked import Asked, check_numbers, what_is_asked
 from tune_cl.cli._named_plugins import load_named
+from tune_cl.cli._parser import SECRET, without_secrets
 from tune_cl.cli._provenance import git_commit
 from tune_cl.cli._show import show_catalogue
 from tune_cl.cli._submit_jobs import SEARCH, about_jobs, followed, server_address, what_now
@@ -23,7 +25,7 @@ from tune_cl.engine import JobServer, pack
 from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
 
-_SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
+_PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
 _SPACES = "spaces"  # where a user's space file lies in the job's folder
 
 
@@ -48,7 +50,8 @@ def submit(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tune_cl-job-") as scratch:
         package = Path(scratch, "job.zip")
         pack(package, {**brought, "job.py": Path(_job.__file__), **_space(args)})
-        server.submit(package, _entrypoint(args), job, metadata, {"TUNE_CL_COMMAND": shlex.join([sys.argv[0], *argv])})
+        command = shlex.join([sys.argv[0], *without_secrets(argv)])
+        server.submit(package, _entrypoint(args), job, metadata, {"TUNE_CL_COMMAND": command})
     print(f"Job {job} is submitted to {server.address}.", flush=True)
     if args.no_wait:
         print(what_now(server, job))
@@ -82,13 +85,18 @@ def _check_paths(args: argparse.Namespace) -> None:
 def _check_storage(url: str | None) -> None:
     if url is None:
         return
-    parts = urlsplit(url)
-    if parts.password is not None or any(_SECRET.search(key) for key, _ in parse_qsl(parts.query)):
+    try:
+        parts = make_url(url)  # as the search will: what another reader takes for a path may be part of a password
+    except (ArgumentError, ValueError):
+        raise TuneCLError(
+            f"--storage: not the URL of a database; write one such as postgresql://me@db/study, {_PASSWORDS}"
+        ) from None
+    if parts.password is not None or any(SECRET.search(name) for name in parts.query):
         raise TuneCLError(
             "--storage: the URL holds a password, which all who see the cluster could read in the job's command; "
-            "leave it out, and give it to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
+            f"leave it out, {_PASSWORDS}"
         )
-    if parts.scheme.startswith("sqlite") and not parts.path.startswith("//"):
+    if parts.get_backend_name() == "sqlite" and not (parts.database or "").startswith("/"):
         raise TuneCLError(
             f"--storage {url}: relative, but a job's folder is temporary; write sqlite:////absolute/path/study.db"
         )

@@ -14,6 +14,7 @@ from tune_cl.engine import DEFAULT_SERVER, Job, JobServer
 from tune_cl.errors import TuneCLError, near_matches
 
 SEARCH = "tune_cl.search"  # key of a job's metadata: the folder of its search
+_UNBROKEN = 10_000  # columns
 
 
 def about_jobs(verb: str, argv: Sequence[str]) -> int:
@@ -89,14 +90,19 @@ def _show_job(job: Job) -> None:
     ):
         if value:
             table.add_row(name, value)
-    Console(highlight=False, soft_wrap=True, markup=False).print(table)
+    _show(table)
 
 
 def _show_jobs(jobs: Sequence[Job]) -> None:
     table = Table("job", "status", "started", "search", box=None, pad_edge=False)
     for job in jobs:
         table.add_row(job.id, job.status.lower(), _date(job.started), job.metadata[SEARCH])
-    Console(highlight=False, soft_wrap=True).print(table)
+    _show(table)
+
+
+def _show(table: Table) -> None:
+    """Print every cell whole and as it is, however narrow the terminal: ids and paths are there to be copied."""
+    Console(width=_UNBROKEN, highlight=False, soft_wrap=True, markup=False, emoji=False).print(table)
 
 
 def _date(when: datetime | None) -> str:

@@ -6,8 +6,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ _RUNS = ("PENDING", "RUNNING")
 _STOP_SECONDS = 60  # that Ray waits between SIGTERM and SIGKILL: a search saves its phases, and closes W&B
 _POLL = 0.5  # seconds between two looks at a job
 _PATIENCE = 60.0  # seconds for what takes a moment: a head that has just started, a status behind its log
+_ANSWER = 60.0  # seconds for the server to answer a request; Ray's client waits without end
+_SILENCE = 60.0  # seconds without a piece of a log, after which the line may be dead: it is asked for anew
 _INTERRUPTED = 130
 _NO_PROGRAM = 127  # a shell's exit code
 
@@ -67,6 +69,28 @@ class Job:
         return self.message.strip() or "the cluster gives no reason"
 
 
+@dataclass
+class _Followed:
+    """What of a job's log has been handed on, and when its server was last heard."""
+
+    write: Callable[[str], None]
+    seen: int = 0  # characters
+    heard: float = field(default_factory=time.monotonic)
+
+    def hear(self) -> None:
+        self.heard = time.monotonic()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether patience is over."""
+        return time.monotonic() > self.heard + _PATIENCE
+
+
+class _Client(JobSubmissionClient):
+    def _do_request(self, method: str, endpoint: str, **settings: Any) -> Any:
+        return super()._do_request(method, endpoint, timeout=_ANSWER, **settings)
+
+
 class JobServer:
     """A cluster's job server."""
 
@@ -85,7 +109,7 @@ class JobServer:
             logging.getLogger(f"ray.dashboard.modules.{told}").setLevel(logging.WARNING)
         try:
             with _told(self.address):
-                self._client = JobSubmissionClient(self.address)
+                self._client = _Client(self.address)
         except RuntimeError as error:  # an old server, another kind of server, or no ray[default] here
             raise TuneCLError(f"--address {address}: {_first_line(error)}") from None
 
@@ -123,8 +147,12 @@ class JobServer:
                 time.sleep(_POLL)
 
     def jobs(self) -> list[Job]:
-        """All submitted jobs, the oldest first."""
-        with _told(self.address):
+        """All submitted jobs, the oldest first.
+
+        Raises:
+            TuneCLError: the server does not answer.
+        """
+        with self._answered():
             found = [_job(details) for details in self._client.list_jobs() if details.submission_id]
         return sorted(found, key=lambda job: job.started or datetime.max.astimezone())
 
@@ -132,18 +160,18 @@ class JobServer:
         """One job.
 
         Raises:
-            TuneCLError: there is none of that id.
+            TuneCLError: there is none of that id, or the server does not answer.
         """
-        with self._known(job):
+        with self._answered(job):
             return _job(self._client.get_job_info(job))
 
     def log(self, job: str) -> str:
         """What a job has printed so far.
 
         Raises:
-            TuneCLError: there is no job of that id.
+            TuneCLError: there is no job of that id, or the server does not answer.
         """
-        with self._known(job):
+        with self._answered(job):
             return str(self._client.get_job_logs(job))
 
     def follow(self, job: str, write: Callable[[str], None]) -> Job:
@@ -156,17 +184,17 @@ class JobServer:
         Raises:
             TuneCLError: there is no job of that id, or the server does not answer for a minute.
         """
-        seen, heard = 0, time.monotonic()
+        log = _Followed(write)
         while True:
             try:
-                with self._known(job):
-                    seen = asyncio.run(self._tail(job, seen, write))
+                complete = asyncio.run(self._tail(job, log))
                 state = self.job(job)
-                if not state.runs:
+                if state.runs:  # the line broke, or a node of the server's went: there is more to come
+                    log.hear()
+                elif complete or log.is_lost:
                     return state
-                heard = time.monotonic()  # the line broke, or a node of the server's went: there is more to come
             except TuneCLError:
-                if time.monotonic() > heard + _PATIENCE:
+                if log.is_lost:
                     raise
             time.sleep(_POLL)
 
@@ -174,9 +202,9 @@ class JobServer:
         """Ask a job to end, and wait until it has; says whether it was running.
 
         Raises:
-            TuneCLError: there is no job of that id, or it does not end.
+            TuneCLError: there is no job of that id, it does not end, or the server does not answer.
         """
-        with self._known(job):
+        with self._answered(job):
             if not self._client.stop_job(job):
                 return False
         deadline = time.monotonic() + _STOP_SECONDS + _PATIENCE
@@ -186,28 +214,40 @@ class JobServer:
             time.sleep(_POLL)
         return True
 
-    async def _tail(self, job: str, seen: int, write: Callable[[str], None]) -> int:
-        """Write what comes after the first `seen` characters; returns how many have been seen then."""
+    async def _tail(self, job: str, log: _Followed) -> bool:
+        """Write what has not been seen of a log; says whether it has ended, and not only its line, silent or broken."""
+        import aiohttp  # comes with ray[default], as what makes Ray's client; a search does without
+
         came = 0
-        try:
-            async for piece in self._client.tail_job_logs(job):
-                new = piece[max(0, seen - came) :]
+        async with aclosing(self._client.tail_job_logs(job)) as pieces:
+            while True:
+                try:
+                    piece = await asyncio.wait_for(anext(pieces), _SILENCE)
+                except StopAsyncIteration:
+                    log.hear()
+                    return True
+                except (TimeoutError, RuntimeError):  # the latter is Ray's word for a line that broke
+                    return False
+                except (aiohttp.ClientError, OSError) as error:
+                    raise _unreachable(self.address, _first_line(error)) from None
+                log.hear()
+                new = piece[max(0, log.seen - came) :]
                 came += len(piece)
+                log.seen = max(log.seen, came)
                 if new:
-                    write(new)
-        except RuntimeError as error:
-            if "WebSocket" not in str(error):
-                raise
-        return max(came, seen)
+                    log.write(new)
 
     @contextmanager
-    def _known(self, job: str) -> Iterator[None]:
+    def _answered(self, job: str | None = None) -> Iterator[None]:
+        """Have what the server refuses become a sentence; where it does not know the job, with near matches."""
         try:
             with _told(self.address):
                 yield
         except RuntimeError as error:
-            if "does not exist" not in str(error):
-                raise
+            if job is None or "does not exist" not in str(error):
+                raise TuneCLError(
+                    f"{self.address}: the job server does not answer as such ({_first_line(error)})"
+                ) from None
             known = [other.id for other in self.jobs()]
             raise TuneCLError(f"{self.address}: there is no job {job}{near_matches(job, known)}") from None
 
@@ -237,7 +277,7 @@ def _told(address: str) -> Iterator[None]:
         yield
     except ray.exceptions.AuthenticationError as error:
         raise _refused(address, str(error)) from None
-    except (ConnectionError, OSError) as error:  # those of `requests` and `aiohttp` among them
+    except OSError as error:  # those of `requests` among them
         raise _unreachable(address, _first_line(error)) from None
     finally:
         if before is None:

@@ -23,7 +23,12 @@ from tune_cl.tracking._format import (
 )
 from tune_cl.tracking._trackers import Trackers
 from tune_cl.tracking._wandb import WandbTracker
-from tune_cl.tracking._wandb_comparison import ComparisonRun, check_wandb_mode, publish_comparison
+from tune_cl.tracking._wandb_comparison import (
+    ComparisonRun,
+    UnfinishedUpload,
+    check_wandb_mode,
+    publish_comparison,
+)
 from tune_cl.tracking._wandb_evaluation import WandbEvaluation
 from tune_cl.tracking._wandb_read import WANDB_SCHEME, RemoteRow, RemoteSearch, RemoteTrial, read_wandb_search
 from tune_cl.tracking._wandb_sync import Upload, plan_upload, upload
@@ -45,6 +50,7 @@ __all__ = [
     "Trackers",
     "TrialEnded",
     "TrialStarted",
+    "UnfinishedUpload",
     "Upload",
     "WandbEvaluation",
     "WandbTracker",

@@ -1,5 +1,7 @@
 """A comparison of searches as one W&B run: tables, plots and the page."""
 
+import hashlib
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +10,12 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError
 from tune_cl.tracking._trackers import in_one_line
-from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode
+from tune_cl.tracking._wandb_mode import abandon_service, project_name, quiet_wandb, resolve_mode
 from tune_cl.tracking._wandb_settings import run_settings
+
+
+class UnfinishedUpload(TuneCLError):
+    """W&B's server is slow: nothing is wrong with what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ def check_wandb_mode(mode: str | None) -> None:
 def publish_comparison(
     run: ComparisonRun, mode: str | None, project: str | None, entity: str | None, folder: Path
 ) -> str:
-    """Publish a comparison as a W&B run of the job type 'comparison'.
+    """Publish a comparison as a W&B run of the job type 'comparison'; published again, it is the same run.
 
     Args:
         run: what to publish.
@@ -49,6 +55,7 @@ def publish_comparison(
         One line for a person: where the run is.
 
     Raises:
+        UnfinishedUpload: W&B did not take all of it in time.
         TuneCLError: an unknown mode, 'online' without credentials, or W&B did not take it.
     """
     resolved = resolve_mode(mode)
@@ -61,6 +68,8 @@ def publish_comparison(
             mode=resolved.mode,
             project=project_name(project),
             entity=entity,
+            id=_run_id(run),
+            resume="allow",
             job_type="comparison",
             name=run.name,
             config=dict(run.config),
@@ -71,6 +80,11 @@ def publish_comparison(
         opened.log(_logged(wandb, run))
         opened.summary.update(dict(run.summary))
         opened.finish()
+    except TimeoutError:
+        abandon_service()
+        raise UnfinishedUpload(
+            "--wandb: W&B did not take all of the comparison in time; the same command completes the same run"
+        ) from None
     except Exception as error:  # W&B raises many kinds, of its own and of its transport
         raise TuneCLError(
             f"--wandb: W&B did not take the comparison ({in_one_line(error)}); try again, or --wandb-mode offline"
@@ -79,6 +93,11 @@ def publish_comparison(
         return f"W&B: published as {opened.url}"
     kept = Path(opened.dir).parent
     return f"W&B: {resolved.why}, kept in {kept}; upload with `wandb sync {shlex.quote(str(kept))}`"
+
+
+def _run_id(run: ComparisonRun) -> str:
+    content = json.dumps([run.name, run.config, run.summary, run.tables], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _logged(wandb: Any, run: ComparisonRun) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Evaluation runs in Weights & Biases: one run of job type 'evaluation' each, written by a thread of its own."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tune_cl.records import RunConfig, SearchFolder, SearchRecord
+from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
 from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode, sync_command
-from tune_cl.tracking._wandb_run import SearchOfRuns, ShownRun, TrialRun, up_to_date
+from tune_cl.tracking._wandb_run import SearchOfRuns, ShownRun, TrialRun, note_run, up_to_date
 from tune_cl.tracking._wandb_thread import WandbThread
 
 
@@ -61,7 +62,11 @@ class WandbEvaluation:
             trial: its configuration's trial in the search.
             config: what it ran.
         """
-        self._thread.put(_Finished(name, trial, config))
+        run = _Finished(name, trial, config)
+        if self._thread.mode.mode != "disabled" and not self._is_told(run):
+            with suppress(OSError):  # it is only for `sync` to know the run, should the thread not come to it
+                note_run(self._folder(run), self._shown(run))
+        self._thread.put(run)
 
     def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until every run is written, then say what is not."""
@@ -81,24 +86,29 @@ class WandbEvaluation:
                 self._thread.tell(f"W&B failed ({in_one_line(error)}); the evaluation goes on, its rows are on disk")
 
     def _log(self, run: _Finished) -> None:
-        folder, shown = self._search.folder.evaluation.run(run.name), self._shown(run)
-        if up_to_date(folder, "finished", self._thread.mode.mode, shown):
+        if self._is_told(run):
             return
-        opened = self._open(run, shown)
-        for row in folder.rows():
+        opened = self._open(run, self._shown(run))
+        for row in self._folder(run).rows():
             opened.add(row)
         opened.end("finished", None)
 
     def _open(self, run: _Finished, shown: ShownRun) -> TrialRun:
         """Open a run; where the server does not answer, offline, as all later ones."""
-        mode, evaluation = self._thread.mode.mode, self._search.folder.evaluation
+        mode, local = self._thread.mode.mode, self._search.folder.evaluation.wandb
         try:
-            return TrialRun(quiet_wandb(), mode, shown, evaluation.run(run.name), evaluation.wandb)
+            return TrialRun(quiet_wandb(), mode, shown, self._folder(run), local)
         except Exception as error:
             if mode != "online":
                 raise
-            self._thread.go_offline(in_one_line(error), self._search.folder, evaluation.wandb)
-            return TrialRun(quiet_wandb(), "offline", shown, evaluation.run(run.name), evaluation.wandb)
+            self._thread.go_offline(in_one_line(error), self._search.folder, local)
+            return TrialRun(quiet_wandb(), "offline", shown, self._folder(run), local)
+
+    def _is_told(self, run: _Finished) -> bool:
+        return up_to_date(self._folder(run), "finished", self._thread.mode.mode, self._shown(run))
+
+    def _folder(self, run: _Finished) -> TrialFolder:
+        return self._search.folder.evaluation.run(run.name)
 
     def _shown(self, run: _Finished) -> ShownRun:
         search = self._search.shown(run.trial, run.config)

@@ -115,8 +115,7 @@ class TrialRun:
         self._objective = shown.objective
         self._matrix: dict[int, list[float]] = {}
         self._value: float | None = None
-        self._mark = _mark_to_begin_with(folder, shown)
-        write_json(mark_path(folder), self._mark)
+        self._mark = note_run(folder, shown)
         local.mkdir(parents=True, exist_ok=True)
         self._run = _open(wandb, mode, self._mark.shown, local)
         self._run.define_metric("increment")
@@ -187,6 +186,16 @@ def read_mark(folder: TrialFolder) -> RunMark | None:
         return None
 
 
+def note_run(folder: TrialFolder, shown: ShownRun) -> RunMark:
+    """Mark a run that is about to be shown: what earlier sessions have logged stays, that all is uploaded does not."""
+    mark, known = RunMark(shown=shown), read_mark(folder)
+    if known is not None:
+        same_run = shown.model_copy(update={"run_id": known.shown.run_id})
+        mark = known.model_copy(update={"shown": same_run, "uploaded": False})
+    write_json(mark_path(folder), mark)
+    return mark
+
+
 def up_to_date(folder: TrialFolder, state: TrialState, mode: WandbMode, shown: ShownRun) -> bool:
     """Say whether W&B (where the mode is online: its server) was told everything about a trial that has ended."""
     mark = read_mark(folder)
@@ -230,15 +239,6 @@ def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str,
         "threads": config.threads,
         "seeds": {**record.seeds.model_dump(), "train": config.train_seed},
     }
-
-
-def _mark_to_begin_with(folder: TrialFolder, shown: ShownRun) -> RunMark:
-    """The mark of a run that is opened: what earlier sessions have logged stays, that all is uploaded does not."""
-    known = read_mark(folder)
-    if known is None:
-        return RunMark(shown=shown)
-    same_run = shown.model_copy(update={"run_id": known.shown.run_id})
-    return known.model_copy(update={"shown": same_run, "uploaded": False})
 
 
 def _open(wandb: Any, mode: WandbMode, shown: ShownRun, local: Path) -> Any:

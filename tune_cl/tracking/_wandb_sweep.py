@@ -112,7 +112,7 @@ def create_sweep(wandb: Any, record: SearchRecord, asked: SweepMark, prior_runs:
     variables = {
         "config": yaml.safe_dump(config, sort_keys=False),
         "description": config["description"],
-        "entityName": asked.entity,
+        "entityName": asked.entity or wandb.setup().settings.entity,  # WANDB_ENTITY, which moves the runs as well
         "projectName": asked.project,
         "priorRunsFilters": _any_of(prior_runs) if prior_runs else None,
     }

@@ -204,13 +204,13 @@ def _trials(search: SearchOfRuns) -> Iterator[Unsent]:
 
 
 def _evaluation_runs(folder: SearchFolder, project: str | None, entity: str | None) -> Iterator[Unsent]:
-    """The evaluation's runs that W&B was told of, as their marks say."""
+    """The evaluation's runs that W&B was to be told of, as their marks say; all have ended, whatever W&B heard."""
     for path in sorted((folder.evaluation.path / "runs").glob("*/wandb.json")):
         trial = TrialFolder(path.parent)
         mark = read_mark(trial)
         if mark is not None:
             place = {"project": project or mark.shown.project, "entity": entity or mark.shown.entity}
-            yield Unsent(trial, mark.shown.model_copy(update=place), mark.state, None)
+            yield Unsent(trial, mark.shown.model_copy(update=place), "finished", None)
 
 
 def _ends(folder: SearchFolder) -> dict[int, TrialSummary]:
