@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from search_cli import LAUNCH, search
+from search_cli import LAUNCH, environment, search
 
 from tune_cl.cli._parser import search_parser, train_parser
 from tune_cl.cli.main import main
@@ -59,11 +59,14 @@ def test_general_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> 
     assert "search" in text and "train" in text
 
 
-def test_output_that_nobody_reads_any_more_ends_a_command_without_a_word() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_any_more_ends_a_command_without_a_word(unbuffered: str) -> None:
     read, write = os.pipe()
     os.close(read)  # as `head` does once it has its lines
     try:
-        done = subprocess.run([sys.executable, LAUNCH / "search.py", "--list"], stdout=write, stderr=subprocess.PIPE)
+        command = [sys.executable, LAUNCH / "search.py", "--list"]
+        env = environment(PYTHONUNBUFFERED=unbuffered)
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, env=env)
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -406,7 +406,7 @@ def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite:////no/such/folder/s.db", "nonsense://somebody:secret@host/db", "postgresql://somebody:secret@host/db"],
+    ["sqlite:////no/such/folder/s.db", "nonsense://somebody:secret@host/db", "postgresql://a:b/secret@host/db"],
 )
 def test_a_database_that_cannot_be_opened_is_refused_without_showing_the_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(TuneCLError, match=r"://.*: the database") as error:

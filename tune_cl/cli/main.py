@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 bad input (one sentence, no traceback); 130 interrupted (r
 
 import errno
 import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -68,12 +69,12 @@ def _answer(argv: Sequence[str]) -> int:
 
 def _nobody_reads() -> bool:
     """Whether who read our output has gone, as `head` does; then no more is written, and nothing is said at the end."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    return gone
 
 
 def _run(command: str, argv: Sequence[str]) -> int:

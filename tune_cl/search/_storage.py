@@ -13,7 +13,7 @@ from tune_cl.errors import TuneCLError
 
 # How every journal begins; a file that begins otherwise is somebody's, and is not touched.
 _FIRST_BYTES = b'{"op_code":'
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
+_PASSWORD = re.compile(r"(?<=://).*@", re.DOTALL)  # up to the last @: a password may hold others
 
 
 def is_url(storage: str | Path) -> bool:
@@ -22,8 +22,8 @@ def is_url(storage: str | Path) -> bool:
 
 
 def storage_name(storage: str | Path) -> str:
-    """The storage for messages: a URL without its user and password."""
-    return _PASSWORD.sub("", str(storage)) if is_url(storage) else str(storage)
+    """The storage for messages: a URL without its user, password and query."""
+    return _PASSWORD.sub("", str(storage)).partition("?")[0] if is_url(storage) else str(storage)
 
 
 def open_storage(storage: str | Path) -> BaseStorage:
