@@ -1,5 +1,7 @@
 """What tracking sends to a W&B server is read back as the same search; a comparison is published there."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -86,3 +88,17 @@ def test_comparison_that_the_server_took_too_long_for_is_completed_in_the_same_r
     assert main(command) == 0
     [run] = server.runs.values()
     assert run.state == "finished" and "tables/best" in run.history[-1]
+
+
+def test_server_that_says_nothing_does_not_keep_the_command_from_ending(server: WandbServer, tmp_path: Path) -> None:
+    search = write_search(tmp_path / "s", {0: 0.5, 1: 0.7})
+    server.fault = "stall"
+    script = f"""
+import sys
+from tune_cl.cli.main import main
+from tune_cl.tracking import _wandb_settings
+_wandb_settings._INIT_SECONDS = 2.0
+sys.exit(main(["compare", {str(search.path)!r}, "--results", {str(tmp_path)!r}, "--wandb"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "W&B did not take the comparison" in done.stderr

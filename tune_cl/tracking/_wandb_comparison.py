@@ -86,6 +86,7 @@ def publish_comparison(
             "--wandb: W&B did not take all of the comparison in time; the same command completes the same run"
         ) from None
     except Exception as error:  # W&B raises many kinds, of its own and of its transport
+        abandon_service()
         raise TuneCLError(
             f"--wandb: W&B did not take the comparison ({in_one_line(error)}); try again, or --wandb-mode offline"
         ) from None
