@@ -37,15 +37,15 @@ FINDINGS = """\
   these the classifier's accuracy on replayed images is 0.02, chance among 50 classes: the generator does not obey its
   label, so that there is nothing to distil. The classifier phase is not the cause: the oracle, the same with real
   images, is far ahead. The label enters the mapping as one-hot over the classes of the whole stream, through a layer
-  that makes its variance 1/100, and is faint beside z. With `label_scale: unit`, a latent of 16 beside an embedding of
-  64 and 3,000 steps the base generator learns its labels in some seeds (accuracy on replay 0.12, 0.13) and in another
-  hardly (0.05); without augmentation and with a learning rate of 5e-3 after 2,000 to 3,000 steps in all three (figures
-  above). The third seed as an example, accuracy after the last increment: 0.070 with augmentation, 0.076 with `relaxed`
-  on top, 0.095 without augmentation in the base, 0.106 also without it in the increments, w_CE 0.05 in place of 0.1
-  and λ_ID 30 in place of 10 (its base after 2,000 steps; 0.099 after 3,000). A learning rate of 1e-3 (0.02) and matching
-  at stage 5 (0.02) did not learn the labels in 2,500 steps; a label four times as strong learnt them slower (0.06). One
-  seed each. A search on top of such a base finds much more: see the README's evaluation on quickdraw. The published
-  250,000 steps are far beyond this page.
+  that makes its variance 1/100, and is faint beside z. With `label_scale: unit`, a latent of 16 beside an embedding
+  of 64 and 3,000 steps the base generator learns its labels in some seeds (accuracy on replay 0.12, 0.13) and in
+  another hardly (0.05); without augmentation and with a learning rate of 5e-3 after 2,000 to 3,000 steps in all three
+  (figures above). The third seed as an example, accuracy after the last increment: 0.070 with augmentation, 0.076
+  with `relaxed` on top, 0.095 without augmentation in the base, 0.106 also without it in the increments, w_CE 0.05 in
+  place of 0.1 and λ_ID 30 in place of 10 (its base after 2,000 steps; 0.099 after 3,000). A learning rate of 1e-3
+  (0.02) and matching at stage 5 (0.02) did not learn the labels in 2,500 steps; a label four times as strong learnt
+  them slower (0.06). One seed each. A search on top of such a base finds much more: see the README's evaluation on
+  quickdraw. The published 250,000 steps are far beyond this page.
 - **Image replay is ahead of Genifer on fashion** at this budget, against the paper's claim, though the
   classifier recognises Genifer's images better (0.82 to 0.69): they are made through that very classifier. With
   `loss: relaxed` Genifer is ahead of image replay with `ce`, and with the budget `full` it is at 0.73
