@@ -222,7 +222,8 @@ class JobServer:
         async with aclosing(self._client.tail_job_logs(job)) as pieces:
             while True:
                 try:
-                    piece = await asyncio.wait_for(anext(pieces), _SILENCE)
+                    async with asyncio.timeout(_SILENCE):  # wait_for of Python 3.11 may lose a Ctrl-C
+                        piece = await anext(pieces)
                 except StopAsyncIteration:
                     log.hear()
                     return True
