@@ -113,7 +113,7 @@ def test_an_interrupt_saves_the_phase_in_flight(tmp_path: Path) -> None:
     results = tmp_path / "results"
     options = (
         *("--space=genifer", "--trials=1", "--name=s", "--set=base.classifier.epochs=1"),
-        *("--set=base.generator.steps=300", "--set=base.generator.channels=8", "--set=base.generator.batch_size=8"),
+        *("--set=base.generator.steps=900", "--set=base.generator.channels=8", "--set=base.generator.batch_size=8"),
         *("--set=increment.classifier.epochs=1", "--set=increment.generator.steps=1"),
     )
     process = start([LAUNCH / "search.py", *options, "--results", results], tmp_path / "log", env=environment())
@@ -128,7 +128,7 @@ def test_an_interrupt_saves_the_phase_in_flight(tmp_path: Path) -> None:
     assert re.search(r"generator phase at \d+ %, saved", (tmp_path / "log").read_text())
     (saved,) = (results / "stages" / "checkpoints").iterdir()
     content = PhaseCheckpoint(saved, saved.stem, 0.0)._read()
-    assert content is not None and 0 < content["step"] < 300
+    assert content is not None and 0 < content["step"] < 900
     done = search(*options, "--results", results)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not saved.exists()
