@@ -113,7 +113,8 @@ STAND_INS = {
     "ray": "trap 'exit 0' TERM\nwhile true; do sleep 0.1; done",
     "python": """case "$1" in
       -c) echo not-so-secret ;;
-      -) cat > /dev/null ;;
+      -) cat > /dev/null  # as the script: until all nodes are there
+         until [ "$(grep -c '^ray start' "${0%/bin/python}/calls")" -ge 3 ]; do sleep 0.05; done ;;
       *) trap 'exit 130' TERM
          for ((i = 0; i < 10 * ${SEARCH_SECONDS:-0}; i++)); do sleep 0.1; done
          exit "${SEARCH_CODE:-0}" ;;
