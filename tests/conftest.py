@@ -1,5 +1,7 @@
 """How the suite runs on two cores, and the search that tests of several folders read."""
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +31,13 @@ class RayApart(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "ray" if "pytest.mark.ray" in (self.config.rootpath / file).read_text() else file
+        return "ray" if starts_ray(self.config.rootpath / file) else file
+
+
+@cache
+def starts_ray(file: Path) -> bool:
+    """Whether a file's tests are marked so; asked of each test when it is shared out and when it is done."""
+    return "pytest.mark.ray" in file.read_text()
 
 
 @pytest.fixture(scope="session")

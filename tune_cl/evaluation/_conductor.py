@@ -75,7 +75,7 @@ class EvaluationConductor:
         self._left = [i for i, run in enumerate(plan.runs) if not self.is_done(run)]
         self._reported: dict[int, int] = {}
         self._lock = threading.RLock()
-        for run in (*plan.runs, *plan.earlier):
+        for run in plan.counted:
             if self.is_done(run):
                 show(run)
 
@@ -170,7 +170,7 @@ class EvaluationConductor:
 
     def _known_fingerprint(self) -> str | None:
         """That of the test data which the runs with results were scored on."""
-        counted = {run.name for run in (*self._plan.runs, *self._plan.earlier) if self.is_done(run)}
+        counted = {run.name for run in self._plan.counted if self.is_done(run)}
         readings = read_lines(self._folder.readings, Reading)
         return next((r.fingerprint for r in readings if r.run in counted and r.fingerprint), None)
 

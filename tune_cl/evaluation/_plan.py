@@ -62,6 +62,11 @@ class EvaluationPlan:
     earlier: tuple[EvaluationRun, ...]
     left: int
 
+    @property
+    def counted(self) -> tuple[EvaluationRun, ...]:
+        """All runs whose results count, those of earlier commands last."""
+        return (*self.runs, *self.earlier)
+
     def parameters(self, trial: int) -> dict[str, Any]:
         """The searched paths and their values in a trial."""
         values = flatten(read_record(self.folder.trial(trial).config, RunConfig).parameters)

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tune_cl.evaluation._plan import EvaluationPlan
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
-from tune_cl.reports import interval_over, place_of, within_noise
+from tune_cl.reports import interval_over, paired_over, place_of, within_noise
 from tune_cl.tracking import plain_table
 
 _METRICS = (
@@ -104,14 +104,9 @@ def _verdict(summary: EvaluationSummary) -> Iterator[Text]:
         word = "within noise"
     else:
         word = "a real gain" if better else "a real loss"
-    over = "" if difference.low is None else f" (paired by class order and seed; interval over {_paired_over(summary)})"
+    paired = f" (paired by class order and seed; interval over {paired_over(summary.configurations)})"
+    over = "" if difference.low is None else paired
     yield Text(f"Chosen against default, {summary.objective}: {_signed(difference)}: {word}{over}.", style="bold")
-
-
-def _paired_over(summary: EvaluationSummary) -> str:
-    """What the interval of the paired difference is over: the runs that both configurations have."""
-    chosen, default = (set(map(place_of, configuration.runs)) for configuration in summary.configurations)
-    return interval_over(chosen & default)
 
 
 def _looks(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Text]:

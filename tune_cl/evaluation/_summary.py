@@ -9,15 +9,13 @@ from tune_cl.streams import parse_name
 def summarise(plan: EvaluationPlan) -> EvaluationSummary:
     """Sum up the runs that have results, and name those that have none."""
     folder = plan.folder.evaluation
-    counted = (*plan.runs, *plan.earlier)
-    rows = {run.name: folder.run(run.name).rows() for run in counted}
-    done = [run for run in counted if rows[run.name]]
+    rows = {run.name: folder.run(run.name).rows() for run in plan.counted}
+    done = [run for run in plan.counted if rows[run.name]]
     by_role = {
         role: [EvaluatedRun(run.name, run.order, run.seed, rows[run.name]) for run in done if run.trial == trial]
         for trial, role in plan.roles.items()
     }
     readings = list(read_lines(folder.readings, Reading))
-    chosen = next(trial for trial, role in plan.roles.items() if role == "chosen")
     return EvaluationSummary(
         search=plan.record.name,
         method=plan.record.method,
@@ -38,7 +36,9 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
         test_fingerprint=next((r.fingerprint for r in reversed(readings) if r.fingerprint), None),
         readings=sum(reading.event == "opened" for reading in readings),
         trials_read=sorted({reading.trial for reading in readings}),
-        earlier_choices=sorted({r.trial for r in readings if r.role != "default" and r.trial != chosen}),
+        earlier_choices=sorted(
+            {r.trial for r in readings if r.role == "chosen" and plan.roles.get(r.trial) != "chosen"}
+        ),
         missing={run.name: _why(folder, run) for run in plan.runs if run not in done},
     )
 

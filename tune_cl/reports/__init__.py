@@ -3,7 +3,14 @@
 from tune_cl.reports._budget import expected_maximum
 from tune_cl.reports._compare import compare
 from tune_cl.reports._console import console_parts
-from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, interval_over, paired_difference, place_of
+from tune_cl.reports._evaluated import (
+    EvaluatedRun,
+    evaluated_configuration,
+    interval_over,
+    paired_difference,
+    paired_over,
+    place_of,
+)
 from tune_cl.reports._folder import read_search
 from tune_cl.reports._models import (
     BudgetPoint,
@@ -39,6 +46,7 @@ __all__ = [
     "interval_over",
     "page",
     "paired_difference",
+    "paired_over",
     "place_of",
     "publish",
     "read_remote",

@@ -9,7 +9,7 @@ from itertools import combinations
 from scipy.stats import t
 
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
-from tune_cl.reports._evaluated import interval_over, order_of, place_of
+from tune_cl.reports._evaluated import interval_over, order_of, paired_over, place_of
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
 from tune_cl.reports._statistics import statistic, within_noise
 from tune_cl.tracking import gain_text
@@ -53,8 +53,7 @@ def _against_default(label: str, search: SearchData) -> Difference | None:
     if evaluation is None or not evaluation.difference or evaluation.objective not in evaluation.difference:
         return None
     found = evaluation.difference[evaluation.objective]
-    ours, theirs = ({place_of(run) for run in configuration.runs} for configuration in evaluation.configurations)
-    over = interval_over(ours & theirs)
+    over = paired_over(evaluation.configurations)
     return _told(label, "default", evaluation.objective, search.direction, _BY_BOTH, over, found)
 
 

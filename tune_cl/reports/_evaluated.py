@@ -79,6 +79,12 @@ def interval_over(places: Iterable[str]) -> str:
     return "class orders" if len(set(map(order_of, places))) > 1 else "seeds"
 
 
+def paired_over(configurations: Sequence[EvaluatedConfiguration]) -> str:
+    """What the interval of the paired difference of two is over: the places that both have."""
+    ours, theirs = (set(map(place_of, configuration.runs)) for configuration in configurations)
+    return interval_over(ours & theirs)
+
+
 def _statistics(runs: Sequence[EvaluatedRun], metrics: Sequence[_Metrics]) -> dict[str, Statistic]:
     """Each test metric that is defined in all runs, given what each of them has."""
     orders = [run.order for run in runs]
