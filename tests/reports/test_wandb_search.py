@@ -200,7 +200,7 @@ def test_evaluation_runs_of_the_group_are_summed_up(monkeypatch: pytest.MonkeyPa
         expected = evaluation(chosen, default)
         assert found is not None and found.difference is not None and expected.difference is not None
         assert (found.objective, found.class_orders, found.train_seeds) == (TEST, expected.class_orders, [1, 2])
-        assert found.held_out and list(found.missing) == ["seed-1004-train-1"]
+        assert found.held_out and list(found.missing) == ["trial-0001-seed-1004-train-1"]
         assert found.difference[TEST] == expected.difference[TEST]
         for ours, theirs in zip(found.configurations, expected.configurations, strict=True):
             assert (ours.role, ours.trial, ours.runs) == (theirs.role, theirs.trial, theirs.runs)

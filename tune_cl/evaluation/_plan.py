@@ -1,6 +1,5 @@
 """What is evaluated: configurations of a search x class orders x seeds."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -8,11 +7,20 @@ from typing import Any, Literal
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten
-from tune_cl.records import RunConfig, SearchFolder, SearchRecord, StreamRecord, Summary, read_record
+from tune_cl.records import (
+    EvaluationPlace,
+    RunConfig,
+    SearchFolder,
+    SearchRecord,
+    StreamRecord,
+    Summary,
+    order_name,
+    parse_run,
+    read_record,
+)
 from tune_cl.streams import class_order, parse_name
 
 _FIRST_SEED = 1001  # held-out seeds count from here: nobody starts a search with them by accident
-_RUN = re.compile(r"trial-(\d+)-(.+)-train-(\d+)")
 
 Role = Literal["chosen", "default"]
 Order = Literal["numpy-1993", "podnet"] | int
@@ -23,18 +31,19 @@ class EvaluationRun:
     """One configuration under one class order and one training seed.
 
     Attributes:
-        name: its folder below `evaluation/runs`.
         trial: number of the configuration's trial in the search.
-        order: name of the class order, e.g. `seed-1001`.
-        seed: training seed.
+        place: class order and training seed.
         config: everything that the run does.
     """
 
-    name: str
     trial: int
-    order: str
-    seed: int
+    place: EvaluationPlace
     config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """Its folder below `evaluation/runs`."""
+        return self.place.run_of(self.trial)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def plan_evaluation(
     if with_default:
         roles.setdefault(0, "default")
     train_seeds = tuple(_held_out_seeds(seeds, record.seeds.train))
-    streams = {_name(order): _stream(record, order) for order in orders}
+    streams = {order_name(s.class_order, s.order_seed): s for s in (_stream(record, order) for order in orders)}
     runs = []
     for trial in roles:  # one configuration after the other: runs that share a base do not wait for each other
         searched = read_record(folder.trial(trial).config, RunConfig)
@@ -124,19 +133,19 @@ def plan_evaluation(
                     "device": device,
                 }
                 config = searched.model_copy(update=changes)
-                runs.append(EvaluationRun(f"trial-{trial:04d}-{name}-train-{seed}", trial, name, seed, config))
+                runs.append(EvaluationRun(trial, EvaluationPlace(name, seed), config))
     earlier = _earlier(folder, {summary.best.trial, 0}, {run.name for run in runs}, set(map(_is_published, streams)))
     if any(run.trial == 0 for run in earlier):
         roles.setdefault(0, "default")
     counted = [*runs, *earlier]
-    streams = {run.order: run.config.stream for run in counted}
+    streams = {run.place.order: run.config.stream for run in counted}
     ended = sum(trial.state != "running" for trial in summary.table)
     return EvaluationPlan(
         folder=folder,
         record=record,
         summary=summary,
         orders=tuple(streams),
-        seeds=tuple(sorted({run.seed for run in counted})),
+        seeds=tuple(sorted({run.place.seed for run in counted})),
         held_out=_are_held_out(record, streams),
         roles=roles,
         runs=tuple(runs),
@@ -162,13 +171,12 @@ def _earlier(folder: SearchFolder, trials: set[int], planned: set[str], publishe
     found = []
     for path in sorted((folder.evaluation.path / "runs").glob("*/increments.jsonl")):
         name = path.parent.name
-        match = _RUN.fullmatch(name)
-        if match is None or name in planned:
+        parsed = parse_run(name)
+        if parsed is None or name in planned:
             continue
-        trial, order, seed = int(match[1]), match[2], int(match[3])
-        if trial in trials and _is_published(order) in published:
-            config = read_record(folder.evaluation.run(name).config, RunConfig)
-            found.append(EvaluationRun(name, trial, order, seed, config))
+        trial, place = parsed
+        if trial in trials and _is_published(place.order) in published:
+            found.append(EvaluationRun(trial, place, read_record(folder.evaluation.run(name).config, RunConfig)))
     return found
 
 
@@ -198,10 +206,6 @@ def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
 def _held_out_seeds(n: int, of_the_search: int) -> list[int]:
     seeds = (seed for seed in count(_FIRST_SEED) if seed != of_the_search)
     return [next(seeds) for _ in range(n)]
-
-
-def _name(order: Order) -> str:
-    return f"seed-{order}" if isinstance(order, int) else order
 
 
 def _stream(record: SearchRecord, order: Order) -> StreamRecord:

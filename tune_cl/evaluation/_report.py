@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_cl.evaluation._plan import EvaluationPlan
-from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
-from tune_cl.reports import interval_over, paired_over, place_of, within_noise
+from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic, place_of
+from tune_cl.reports import interval_over, paired_over, within_noise
 from tune_cl.tracking import plain_table
 
 _METRICS = (

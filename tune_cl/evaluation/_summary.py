@@ -12,7 +12,7 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
     rows = {run.name: folder.run(run.name).rows() for run in plan.counted}
     done = [run for run in plan.counted if rows[run.name]]
     by_role = {
-        role: [EvaluatedRun(run.name, run.order, run.seed, rows[run.name]) for run in done if run.trial == trial]
+        role: [EvaluatedRun(run.place, rows[run.name]) for run in done if run.trial == trial]
         for trial, role in plan.roles.items()
     }
     readings = list(read_lines(folder.readings, Reading))

@@ -1,6 +1,7 @@
 """What is on disk: typed records, their files and their folders."""
 
 from tune_cl.records._evaluation import EvaluatedConfiguration, EvaluationSummary, Reading, Statistic
+from tune_cl.records._evaluation_place import EvaluationPlace, order_name, parse_run, place_of
 from tune_cl.records._files import (
     append_line,
     describe_validation,
@@ -38,6 +39,7 @@ __all__ = [
     "BestSummary",
     "EvaluatedConfiguration",
     "EvaluationFolder",
+    "EvaluationPlace",
     "EvaluationSummary",
     "Failure",
     "IncrementRow",
@@ -64,6 +66,9 @@ __all__ = [
     "flatten",
     "held",
     "make_folder",
+    "order_name",
+    "parse_run",
+    "place_of",
     "read_lines",
     "read_record",
     "read_yaml",

@@ -9,7 +9,6 @@ from tune_cl.reports._evaluated import (
     interval_over,
     paired_difference,
     paired_over,
-    place_of,
 )
 from tune_cl.reports._folder import read_search
 from tune_cl.reports._models import (
@@ -47,7 +46,6 @@ __all__ = [
     "page",
     "paired_difference",
     "paired_over",
-    "place_of",
     "publish",
     "read_remote",
     "read_search",

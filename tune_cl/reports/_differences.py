@@ -4,21 +4,31 @@ import math
 import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from scipy.stats import t
 
-from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
-from tune_cl.reports._evaluated import interval_over, order_of, paired_over, place_of
+from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, Statistic, place_of
+from tune_cl.reports._evaluated import interval_over, paired_over
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
 from tune_cl.reports._statistics import statistic, within_noise
 from tune_cl.tracking import gain_text
 
 _TAIL = 0.975  # of the two-sided 95 % interval
 _BY_BOTH = "paired by class order and seed"
-_BY_ORDER = "paired by class order"
-_UNEQUAL = "Welch, since they were evaluated on unequal class orders"
-_OTHER_SEEDS = "Welch, since they were evaluated on other seeds"
+
+_Values = Mapping[EvaluationPlace, float]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A difference, and how it was had."""
+
+    value: Statistic
+    over: str  # what the interval is over
+    how: str
+    basis: Basis = "paired"
 
 
 def differences(searches: Sequence[SearchData], labels: Sequence[str]) -> list[Difference]:
@@ -54,7 +64,7 @@ def _against_default(label: str, search: SearchData) -> Difference | None:
         return None
     found = evaluation.difference[evaluation.objective]
     over = paired_over(evaluation.configurations)
-    return _told(label, "default", evaluation.objective, search.direction, _BY_BOTH, over, found)
+    return _told(label, "default", evaluation.objective, search.direction, _Found(found, over, _BY_BOTH))
 
 
 def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Difference:
@@ -71,10 +81,10 @@ def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Differ
     if difference is None:
         why = "evaluated on unequal class orders, one of the two on a single one, so it cannot be told from noise"
         return _unknown(a_label, b_label, metric, None, why)
-    return _told(a_label, b_label, metric, a.direction, *difference)
+    return _told(a_label, b_label, metric, a.direction, difference)
 
 
-def _values(evaluation: EvaluationSummary | None) -> dict[str, float]:
+def _values(evaluation: EvaluationSummary | None) -> dict[EvaluationPlace, float]:
     """Class order and seed of each run of the choice -> its test objective."""
     configuration = None if evaluation is None else chosen(evaluation)
     if evaluation is None or configuration is None or evaluation.objective not in configuration.metrics:
@@ -83,45 +93,48 @@ def _values(evaluation: EvaluationSummary | None) -> dict[str, float]:
     return dict(zip(places, configuration.metrics[evaluation.objective].values, strict=True))
 
 
-def _paired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic] | None:
-    """How they are paired, over what, and the difference: by run, else by class order where there are two or more."""
+def _paired(ours: _Values, theirs: _Values) -> _Found | None:
+    """The difference paired by run, else by class order where there are two or more; else None."""
     if set(ours) == set(theirs):
-        orders = [order_of(place) for place in ours]
-        return _BY_BOTH, interval_over(ours), statistic([ours[place] - theirs[place] for place in ours], orders)
+        orders = [place.order for place in ours]
+        found = statistic([ours[place] - theirs[place] for place in ours], orders)
+        return _Found(found, interval_over(ours), _BY_BOTH)
     mine, others = _by_order(ours), _by_order(theirs)
     if set(mine) != set(others) or len(mine) < 2:
         return None
     values = [statistics.fmean(mine[order]) - statistics.fmean(others[order]) for order in mine]
-    return _BY_ORDER, "class orders", statistic(values, list(mine))
+    return _Found(statistic(values, list(mine)), "class orders", "paired by class order")
 
 
-def _unpaired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> tuple[str, str, Statistic] | None:
-    """The same of two means over class orders, or over the seeds of the one class order that both have; else None.
+def _unpaired(ours: _Values, theirs: _Values) -> _Found | None:
+    """The difference of two means over class orders, or over the seeds of the one order that both have; else None.
 
     The values of a single class order, beside those of others, say nothing of how much an order matters.
     """
     mine, others = _by_order(ours), _by_order(theirs)
     if len(mine) > 1 and len(others) > 1:
-        how, over = _UNEQUAL, "class orders"
+        on, over = "unequal class orders", "class orders"
         first, second = ([statistics.fmean(values) for values in side.values()] for side in (mine, others))
     elif set(mine) == set(others):
-        how, over = _OTHER_SEEDS, "seeds"
+        on, over = "other seeds", "seeds"
         first, second = list(ours.values()), list(theirs.values())
     else:
         return None
     low, high = welch(first, second)
     mean = statistics.fmean(first) - statistics.fmean(second)
-    return how, over, Statistic(mean=mean, std=None, low=low, high=high, values=[])
+    found = Statistic(mean=mean, std=None, low=low, high=high, values=[])
+    return _Found(found, over, f"Welch, since they were evaluated on {on}", "welch")
 
 
-def _by_order(values: Mapping[str, float]) -> dict[str, list[float]]:
+def _by_order(values: _Values) -> dict[str, list[float]]:
     grouped: dict[str, list[float]] = {}
     for place, value in values.items():
-        grouped.setdefault(order_of(place), []).append(value)
+        grouped.setdefault(place.order, []).append(value)
     return grouped
 
 
-def _told(first: str, second: str, metric: str, direction: str, how: str, over: str, found: Statistic) -> Difference:
+def _told(first: str, second: str, metric: str, direction: str, difference: _Found) -> Difference:
+    found = difference.value
     if found.low is None or found.high is None:
         verdict: Verdict = "unknown"
         words = "cannot be told from noise with a single run"
@@ -132,19 +145,18 @@ def _told(first: str, second: str, metric: str, direction: str, how: str, over: 
         verdict = "real"
         words = f"{first if better else second} is better" if second != "default" else "a gain" if better else "a loss"
     interval = "" if found.low is None else f" [{found.low:+.4f}, {found.high:+.4f}]"
-    basis: Basis = "welch" if how in (_UNEQUAL, _OTHER_SEEDS) else "paired"
     return Difference(
         first=first,
         second=second,
         metric=metric,
-        basis=basis,
-        over=over,
+        basis=difference.basis,
+        over=difference.over,
         mean=found.mean,
         low=found.low,
         high=found.high,
         verdict=verdict,
         sentence=f"{_pair(first, second)}, {metric}: {gain_text(found.mean)}{interval}: {words}"
-        + (f" ({how}; interval over {over})." if interval else "."),
+        + (f" ({difference.how}; interval over {difference.over})." if interval else "."),
     )
 
 

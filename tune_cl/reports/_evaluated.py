@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
-from tune_cl.records import EvaluatedConfiguration, Statistic
+from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, Statistic, place_of
 from tune_cl.reports._statistics import statistic
 
 _Metrics = Mapping[str, float | None]
@@ -27,9 +27,7 @@ class EvaluatedRow(Protocol):
 class EvaluatedRun:
     """A run that has its results."""
 
-    name: str  # its folder below `evaluation/runs`
-    order: str  # name of the class order
-    seed: int
+    place: EvaluationPlace
     rows: Sequence[EvaluatedRow]  # of increments 0, 1, …
 
 
@@ -44,7 +42,7 @@ def evaluated_configuration(
         role=role,
         trial=trial,
         parameters=parameters,
-        runs=[run.name for run in runs],
+        runs=[run.place.run_of(trial) for run in runs],
         metrics=statistics[-1],
         by_increment=statistics,
         accuracy_matrix=[
@@ -57,26 +55,16 @@ def evaluated_configuration(
 
 def paired_difference(chosen: Sequence[EvaluatedRun], default: Sequence[EvaluatedRun]) -> dict[str, Statistic] | None:
     """Chosen minus default at the last increment, paired by class order and seed; None where there are no pairs."""
-    theirs = {(run.order, run.seed): run.rows[-1].metrics for run in default}
-    pairs = [run for run in chosen if (run.order, run.seed) in theirs]
+    theirs = {run.place: run.rows[-1].metrics for run in default}
+    pairs = [run for run in chosen if run.place in theirs]
     if not pairs:
         return None
-    return _statistics(pairs, [_minus(run.rows[-1].metrics, theirs[run.order, run.seed]) for run in pairs])
+    return _statistics(pairs, [_minus(run.rows[-1].metrics, theirs[run.place]) for run in pairs])
 
 
-def place_of(run: str) -> str:
-    """A run's class order and seed: 'trial-0007-seed-1001-train-1002' -> 'seed-1001-train-1002'."""
-    return run.split("-", 2)[2]
-
-
-def order_of(place: str) -> str:
-    """'seed-1001-train-1002' -> 'seed-1001'."""
-    return place.rpartition("-train-")[0]
-
-
-def interval_over(places: Iterable[str]) -> str:
+def interval_over(places: Iterable[EvaluationPlace]) -> str:
     """What the interval of runs in these places is over: see `statistic`."""
-    return "class orders" if len(set(map(order_of, places))) > 1 else "seeds"
+    return "class orders" if len({place.order for place in places}) > 1 else "seeds"
 
 
 def paired_over(configurations: Sequence[EvaluatedConfiguration]) -> str:
@@ -87,7 +75,7 @@ def paired_over(configurations: Sequence[EvaluatedConfiguration]) -> str:
 
 def _statistics(runs: Sequence[EvaluatedRun], metrics: Sequence[_Metrics]) -> dict[str, Statistic]:
     """Each test metric that is defined in all runs, given what each of them has."""
-    orders = [run.order for run in runs]
+    orders = [run.place.order for run in runs]
     found = {}
     for name in (name for name in metrics[0] if name.startswith("test/")):
         values = [value for of in metrics if (value := of.get(name)) is not None]

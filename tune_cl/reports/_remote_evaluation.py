@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from tune_cl.records import EvaluatedConfiguration, EvaluationSummary
+from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, order_name
 from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, paired_difference
 from tune_cl.reports._models import SearchData
 from tune_cl.tracking import RemoteTrial
@@ -20,7 +20,7 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
         "chosen": [run for run in done if run.trial == trial],
         "default": [run for run in done if run.trial == 0] if trial else [],
     }
-    orders = list(dict.fromkeys(map(_order, done)))
+    orders = list(dict.fromkeys(_place(run).order for run in done))
     return EvaluationSummary(
         search=search.name,
         method=search.method,
@@ -30,14 +30,14 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
         objective=search.objective.replace("val/", "test/", 1),
         direction=search.direction,
         class_orders=orders,
-        held_out=_order_name(search.stream.class_order, search.seeds.order) not in orders,
-        train_seeds=sorted({_seed(run) for run in done}),
+        held_out=order_name(search.stream.class_order, search.seeds.order) not in orders,
+        train_seeds=sorted({_place(run).seed for run in done}),
         configurations=[_configuration(search, role, of_role) for role, of_role in by_role.items() if of_role],
         difference=paired_difference(_evaluated(by_role["chosen"]), _evaluated(by_role["default"])),
         test_fingerprint=None,
         readings=len(runs),
         trials_read=sorted({run.trial for run in runs}),
-        missing={_place(run): "not logged to the end" for run in runs if run not in done},
+        missing={_place(run).run_of(run.trial): "not logged to the end" for run in runs if run not in done},
     )
 
 
@@ -55,21 +55,9 @@ def _configuration(
 
 
 def _evaluated(runs: Sequence[RemoteTrial]) -> list[EvaluatedRun]:
-    return [EvaluatedRun(f"trial-{run.trial:04d}-{_place(run)}", _order(run), _seed(run), run.rows) for run in runs]
+    return [EvaluatedRun(_place(run), run.rows) for run in runs]
 
 
-def _place(run: RemoteTrial) -> str:
-    return f"{_order(run)}-train-{_seed(run)}"
-
-
-def _order(run: RemoteTrial) -> str:
-    return _order_name(run.settings.get("class_order") or "seed", run.settings["seeds"]["order"])
-
-
-def _order_name(class_order: object, order_seed: int) -> str:
-    """As `tune-cl evaluate` calls it."""
-    return f"seed-{order_seed}" if class_order == "seed" else str(class_order)
-
-
-def _seed(run: RemoteTrial) -> int:
-    return int(run.settings["seeds"]["train"])
+def _place(run: RemoteTrial) -> EvaluationPlace:
+    seeds = run.settings["seeds"]
+    return EvaluationPlace(order_name(run.settings.get("class_order") or "seed", seeds["order"]), int(seeds["train"]))
