@@ -1,5 +1,6 @@
 """What is evaluated, refusals, merged streams, and statistics over runs that share a class order."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from evaluations import EVALUATION
 from scipy import stats
 
 from tune_cl.cli.main import main
+from tune_cl.errors import TuneCLError
 from tune_cl.evaluation import EvaluationConductor, class_orders, plan_evaluation
 from tune_cl.evaluation._examination import Examined, by_increment
 from tune_cl.heldout import open_test_set
@@ -97,6 +99,15 @@ def test_test_images_are_cut_into_increments_by_the_class_order_of_the_run() -> 
     bags = test.images.gather(torch.nonzero(test.images.labels == 3).flatten())
     ours = parts[0].gather(torch.nonzero(parts[0].labels == 1).flatten())
     assert torch.equal(ours, bags), "label 3 is the second to arrive"
+
+
+def test_test_images_of_other_classes_than_the_training_images_are_refused() -> None:
+    merged = open_stream(StreamRecord(name="fashion-b4-t3")).merge(tuple(range(10)))
+    test = open_test_set("fashion")
+    first, second, *rest = test.class_names
+    for names in ((second, first, *rest), test.class_names[:9]):
+        with pytest.raises(TuneCLError, match=r"^fashion: training and test images are not of the same classes: label"):
+            by_increment(dataclasses.replace(test, class_names=names), merged)
 
 
 def test_an_interval_is_over_class_orders_where_there_are_several() -> None:

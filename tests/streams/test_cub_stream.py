@@ -88,6 +88,8 @@ def test_a_missing_list_is_named(root: Path, name: str) -> None:
         ("images.txt", "\n7 ", "\n6 ", r"images\.txt, line 7: .* an id of its own"),
         ("train_test_split.txt", "\n7 1", "", r"train_test_split\.txt: does not name the same images .* \(id 7"),
         ("image_class_labels.txt", "\n7 7", "\n7 201", r"image 7 has the class '201', but they go from 1 to 200"),
+        ("train_test_split.txt", "\n7 1", "\n7 yes", r"train_test_split\.txt: image 7 is in the half 'yes'"),
+        ("image_class_labels.txt", "\n7 7", "\n7 ²", r"image 7 has the class '²'"),
         ("image_class_labels.txt", "\n7 7", "\n7 x", r"image 7 has the class 'x'"),
         ("classes.txt", "200 200.Bird_199\n", "", r"classes\.txt: must name the 200 classes"),
     ],

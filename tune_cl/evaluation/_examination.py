@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from tune_cl.chain import ReadOut, Scores, computing_threads, correct_per_image, device_of, scores
+from tune_cl.errors import TuneCLError
 from tune_cl.heldout import TestSet, open_test_set
 from tune_cl.methods import get_method
 from tune_cl.nets import Component
@@ -78,7 +79,12 @@ class TestExaminer:
 
 
 def by_increment(test: TestSet, stream: Stream) -> list[ImageSource]:
-    """Test images of each increment's classes, with stream class indices as labels."""
+    """Test images of each increment's classes, with stream class indices as labels.
+
+    Raises:
+        TuneCLError: the two halves of the data set are not of the same classes.
+    """
+    _check_classes(test, stream)
     place = torch.full((stream.n_classes,), -1)
     place[torch.tensor(stream.class_order)] = torch.arange(stream.n_classes)
     labels = place[test.images.labels]
@@ -88,6 +94,16 @@ def by_increment(test: TestSet, stream: Stream) -> list[ImageSource]:
         members = torch.nonzero((labels >= classes.start) & (labels < classes.stop)).flatten()
         parts.append(_relabelled(test.images.subset(members), labels[members]))
     return parts
+
+
+def _check_classes(test: TestSet, stream: Stream) -> None:
+    for label, trained in sorted(zip(stream.class_order, stream.class_names, strict=True)):
+        tested = test.class_names[label] if label < len(test.class_names) else "no class"
+        if tested != trained:
+            raise TuneCLError(
+                f"{stream.dataset}: training and test images are not of the same classes: label {label} is {trained} "
+                f"in the former and {tested} in the latter; put both halves of one data set into --data-root"
+            )
 
 
 def _relabelled(images: ImageSource, labels: torch.Tensor) -> ImageSource:

@@ -50,6 +50,12 @@ def read_cub(data_root: Path | None, half: str, published: int, accept_modified_
     labels = {i: _label(folder, i, text) for i, text in _read_list(folder / "image_class_labels.txt", of=paths).items()}
     if list(classes) != [str(i + 1) for i in range(_CLASSES)]:
         raise TuneCLError(f"{folder / 'classes.txt'}: must name the {_CLASSES} classes 1 to {_CLASSES}, in that order")
+    for i, which in halves.items():
+        if which not in ("0", "1"):
+            raise TuneCLError(
+                f"{folder / 'train_test_split.txt'}: image {i} is in the half {which!r}, but there are 0, to test on, "
+                "and 1, to train on"
+            )
     chosen = [i for i in paths if halves[i] == half]
     if not accept_modified_data:
         _check_count(folder / "images.txt", len(paths), _IMAGES, "images")
@@ -80,7 +86,7 @@ def _read_list(path: Path, of: dict[str, str] | None = None) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         identifier, _, text = line.strip().partition(" ")
-        if not identifier.isdigit() or not text or identifier in found:
+        if not _is_number(identifier) or not text or identifier in found:
             raise TuneCLError(f"{path}, line {number}: {line!r} is not '<id> <text>' with an id of its own")
         found[identifier] = text
     if of is not None and found.keys() != of.keys():
@@ -89,8 +95,12 @@ def _read_list(path: Path, of: dict[str, str] | None = None) -> dict[str, str]:
     return found
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _label(folder: Path, identifier: str, text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= _CLASSES:
+    if not _is_number(text) or not 1 <= int(text) <= _CLASSES:
         raise TuneCLError(
             f"{folder / 'image_class_labels.txt'}: image {identifier} has the class {text!r}, but they go from 1 to "
             f"{_CLASSES}"
