@@ -284,12 +284,12 @@ def test_a_preview_shows_every_class_seen_made_by_the_stored_average():
     assert result.preview.shape == (6, 8, 1, 28, 28)
     generator = build_generator(result.changed["generator"])
     random = phase_context(1, "generator").place.generator("preview")
-    labels = torch.arange(6).repeat_interleave(8)
-    latents = generator.draw_latents(48, random)
-    with torch.no_grad():
-        images = generator(latents, labels, generator.draw_noise(48, random))
-    bytes_ = ((images * 0.3530 + 0.2860).clamp(0, 1) * 255).round().to(torch.uint8)
-    assert (bytes_.view(6, 8, 1, 28, 28).int() - result.preview.int()).abs().max() <= 1
+    for label, shown in enumerate(result.preview):
+        latents = generator.draw_latents(8, random)
+        with torch.no_grad():
+            images = generator(latents, torch.full((8,), label), generator.draw_noise(8, random))
+        bytes_ = ((images * 0.3530 + 0.2860).clamp(0, 1) * 255).round().to(torch.uint8)
+        assert (bytes_.int() - shown.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("stage", [0, 2, 3, 5, 6])

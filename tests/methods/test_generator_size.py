@@ -1,6 +1,7 @@
 """A generator whose images are smaller than the stream's, which in turn are larger than what networks see."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import PhaseData, get_method, keyed, stage_bytes
-from tune_cl.methods._game import Game
+from tune_cl.methods._game import Game, preview_bytes, previewed_classes
 from tune_cl.methods._generator_phase import check_generator_fits, train_base_generator, train_increment_generator
 from tune_cl.methods._replay_classifier import train_with_generator
 from tune_cl.nets import (
@@ -136,16 +137,29 @@ def test_the_size_must_be_reached_by_doublings():
         check_generator_fits(config(image_size=128), (3, 224, 224))
 
 
-def test_a_stages_size_is_that_of_the_small_generator():
+@pytest.mark.parametrize("image_size", [8, 16])
+def test_a_stages_size_is_foretold_from_its_configuration_and_holds_its_preview(image_size: int):
     method = get_method("genifer")
     phase = next(phase for phase in method.base if phase.name == "generator")
-    sizes = []
-    for image_size, start_size in ((8, 4), (16, 4)):
-        settings = {"base": {"classifier": {"network": "small_cnn", "width": 4}, "generator": {
-            "image_size": image_size, "start_size": start_size, "channels": 8, "discriminator_width": 4,
-        }}}  # fmt: skip
-        sizes.append(stage_bytes(method, method.config.model_validate(settings), phase, (3, SEEN, SEEN), 4, 10))
-    assert sizes[0] != sizes[1]
+    trained = config(image_size=image_size)
+    generator = {name: getattr(trained, name) for name in type(trained).model_fields}
+    settings = {"base": {"classifier": {"network": "small_cnn", "width": 4}, "generator": generator}}
+    foretold = stage_bytes(method, method.config.model_validate(settings), phase, (3, SEEN, SEEN), 4, 10)
+    result = train_base_generator(trained, large_data(0), {"classifier": classifier()}, phase_context(0, "generator"))
+    assert result.preview is not None
+    tensors = [tensor for part in result.changed.values() for tensor in part.tensors.values()]
+    assert foretold == sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, result.preview])
+
+
+def test_a_preview_stays_within_its_bytes_and_shows_the_first_and_the_last_class():
+    small, large = (1, 28, 28), (3, 128, 128)
+    assert previewed_classes(100, small) == list(range(100))
+    assert previewed_classes(1, large) == [0]
+    shown = previewed_classes(1000, large)
+    assert shown == sorted(set(shown)) and (shown[0], shown[-1]) == (0, 999)
+    assert max(later - earlier for earlier, later in pairwise(shown)) <= 25  # about evenly spaced
+    assert preview_bytes(len(shown), large) == len(shown) * 8 * 3 * 128 * 128 <= 16 * 2**20
+    assert preview_bytes(len(shown) + 1, large) > 16 * 2**20
 
 
 def test_a_stream_without_larger_images_is_as_it_was():

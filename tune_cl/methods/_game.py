@@ -6,6 +6,7 @@ L_D = softplus(D(f(fake))) + softplus(-D(f(real))) + R1, L_G = softplus(-D(f(fak
 A generator may make smaller images than the stream's: real ones are brought to its size and back like its own.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +36,7 @@ from tune_cl.streams import Batches, Pixels, resize
 
 _BETAS = (0.0, 0.99)
 _PREVIEW = 8  # replayed images per class that a stage keeps for people to look at
+_PREVIEW_BYTES = 16 * 2**20  # where all classes would be more, some of them are shown
 
 
 class GeneratorTraining(Settings):
@@ -72,6 +74,17 @@ class GeneratorTraining(Settings):
 def game_images(config: GeneratorTraining, sizes: Sizes | None = None) -> int:
     """Images that a phase trains on, real and fake; however many images the increment has."""
     return 2 * config.steps * config.batch_size
+
+
+def previewed_classes(n_seen: int, image_shape: tuple[int, int, int]) -> list[int]:
+    """Classes of which a stage keeps images: all, or as many as stay within 16 MiB, from the first to the last."""
+    n = min(n_seen, max(2, _PREVIEW_BYTES // preview_bytes(1, image_shape)))
+    return [round(i * (n_seen - 1) / max(1, n - 1)) for i in range(n)]
+
+
+def preview_bytes(n_classes: int, image_shape: tuple[int, int, int]) -> int:
+    """Bytes of the images that a stage keeps of so many classes."""
+    return n_classes * _PREVIEW * math.prod(image_shape)
 
 
 @dataclass(frozen=True)
@@ -241,10 +254,13 @@ class Game:
 
     @torch.no_grad()
     def _preview(self) -> Tensor:
-        """Replayed images of every class seen: (classes, k, C, H, W) uint8 on the CPU."""
-        n_seen = self.data.n_old + self.data.n_new
+        """Replayed images of the classes seen, or of some of them: (classes, k, C, H, W) uint8 on the CPU."""
+        shape = self.average.shape.image_shape
         random = self.context.place.generator("preview", device=self.context.device)
-        labels = torch.arange(n_seen, device=self.context.device).repeat_interleave(_PREVIEW)
-        latents = self.average.draw_latents(len(labels), random)
-        images = self.average(latents, labels, self.average.draw_noise(len(labels), random))
-        return self.pixels.to_bytes(images).reshape(n_seen, _PREVIEW, *images.shape[1:]).cpu()
+        parts = []
+        for label in previewed_classes(self.data.n_old + self.data.n_new, shape):
+            labels = torch.full((_PREVIEW,), label, device=self.context.device)
+            latents = self.average.draw_latents(_PREVIEW, random)
+            images = self.average(latents, labels, self.average.draw_noise(_PREVIEW, random))
+            parts.append(self.pixels.to_bytes(images).cpu())
+        return torch.stack(parts)

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from tune_cl.methods._game import preview_bytes, previewed_classes
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._tree import Settings
 from tune_cl.nets import (
@@ -35,7 +36,7 @@ def stage_bytes(
     with torch.device("meta"):
         classifier = blank_classifier(_classifier_shape(base, image_shape, n_seen))
         if phase.name == "generator":
-            return _generator_bytes(base, classifier, image_shape, n_stream)
+            return _generator_bytes(base, classifier, image_shape, n_seen, n_stream)
         if phase.name == "memory":  # two integers per exemplar, a mean per class
             return 16 * method.memory(config, n_seen) + 4 * n_seen * classifier.n_features
         return _bytes(classifier)
@@ -51,21 +52,23 @@ def _classifier_shape(base: dict[str, object], image_shape: tuple[int, int, int]
 
 
 def _generator_bytes(
-    base: dict[str, object], classifier: Classifier, image_shape: tuple[int, int, int], n_stream: int
+    base: dict[str, object], classifier: Classifier, image_shape: tuple[int, int, int], n_seen: int, n_stream: int
 ) -> int:
     def setting(name: str) -> int:
         return int(str(base[f"generator.{name}"]))
 
     g = {name: setting(name) for name in ("latent_dim", "style_dim", "embedding_dim", "channels", "start_size")}
     size = setting("image_size") or image_shape[1]
-    generator = Generator(GeneratorShape((image_shape[0], size, size), n_stream, **g))  # type: ignore[arg-type]
+    made = (image_shape[0], size, size)
+    generator = Generator(GeneratorShape(made, n_stream, **g))  # type: ignore[arg-type]
     shape = DiscriminatorShape(
         classifier.feature_shape(setting("matching_stage")),
         n_stream,
         setting("discriminator_width"),
         setting("deviation_group"),
     )
-    return _bytes(generator) + _bytes(Discriminator(shape))
+    preview = preview_bytes(len(previewed_classes(n_seen, made)), made)
+    return _bytes(generator) + _bytes(Discriminator(shape)) + preview
 
 
 def _bytes(net: nn.Module) -> int:
