@@ -15,7 +15,7 @@ from tiny_chains import METHODS, chain_of, comparable, origins, rows_of, run_con
 import tune_cl.methods as methods_room
 from tune_cl.chain import Chain, Progress, StageStore, device_of
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Phase, PhaseContext, PhaseData, PhaseResult, get_method, method_names
+from tune_cl.methods import Extent, Phase, PhaseContext, PhaseData, PhaseResult, get_method, method_names
 from tune_cl.nets import Component
 from tune_cl.records import IncrementRow
 from tune_cl.streams import LabelledImages
@@ -237,6 +237,11 @@ def test_a_finished_chain_says_so(tmp_path):
         ("finetune", {"base.classifier.network": "resnet18_cifar"}, r"resnet18_cifar' has width 64, not 4"),
         ("genifer", {"base.generator.start_size": 5}, r"base\.generator\.start_size.*5 to images of 28.*28, 14, 7"),
         ("genifer", {"base.generator.channels": 4, "base.generator.start_size": 1}, r"start_size.*28, 14, 7"),
+        (
+            "icarl",
+            {"base.memory.budget": "total", "base.memory.size": 9},
+            r"base\.memory\.size: a total of 9 exemplars has no room for one of each of 10 classes; at least 10",
+        ),
         ("finetuning", {}, r"unknown method 'finetuning'; did you mean 'finetune'\?"),
     ],
 )
@@ -252,7 +257,15 @@ def test_too_few_channels_for_the_doublings_are_refused():
     method = get_method("genifer")
     config = method.config.model_validate({"base": {"generator": {"channels": 4, "start_size": 4}}})
     with pytest.raises(TuneCLError, match=r"channels: 4 cannot be halved at each doubling from 4 to 32.*at least 8"):
-        method.check_fit(config, (3, 32, 32))
+        method.check_fit(config, Extent((3, 32, 32), 4, 10))
+
+
+def test_nca_over_a_base_of_one_class_is_refused_and_cross_entropy_is_not():
+    method, alone = get_method("podnet"), Extent((1, 28, 28), n_base=1, n_seen=10)
+    with pytest.raises(TuneCLError, match=r"base\.classifier\.loss: 'nca' compares .* set base\.classifier\.loss: ce"):
+        method.check_fit(method.config(), alone)
+    method.check_fit(method.config.model_validate({"base": {"classifier": {"loss": "ce"}}}), alone)
+    method.check_fit(method.config(), replace(alone, n_base=2))
 
 
 def test_a_horizon_beyond_the_stream_is_refused():
@@ -266,15 +279,21 @@ def test_a_gpu_that_is_not_there_is_refused():
         device_of("cuda")
 
 
-@pytest.mark.parametrize("method", method_names())
-def test_a_phase_says_beforehand_how_many_images_it_will_train_on(tmp_path, method):
-    run, chosen = run_config(method, horizon=2), get_method(method)
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        *((method, {}) for method in method_names()),
+        ("lucir", {"base.memory.size": 500, "increment.finetune.epochs": 1}),  # more than a class has images
+    ],
+)
+def test_a_phase_says_beforehand_how_many_images_it_will_train_on(tmp_path, method, changes):
+    run, chosen = run_config(method, changes, horizon=2), get_method(method)
     config = chosen.config.model_validate(run.parameters)
     stream = tiny_stream()
+    sizes = [torch.bincount(stream.training(t).labels)[stream.classes(t).start :].tolist() for t in range(3)]
     told = [
         phase.images(
-            chosen.subtree(config, t, phase),
-            chosen.sizes(config, len(stream.training(t)), stream.classes(t).start, len(stream.classes(t))),
+            chosen.subtree(config, t, phase), chosen.sizes(config, [n for old in sizes[:t] for n in old], sizes[t])
         )
         for t in range(3)
         for phase in chosen.phases(config, t, 2)

@@ -144,7 +144,7 @@ def test_a_stages_size_is_foretold_from_its_configuration_and_holds_its_preview(
     trained = config(image_size=image_size)
     generator = {name: getattr(trained, name) for name in type(trained).model_fields}
     settings = {"base": {"classifier": {"network": "small_cnn", "width": 4}, "generator": generator}}
-    foretold = stage_bytes(method, method.config.model_validate(settings), phase, (3, SEEN, SEEN), 4, 10)
+    foretold = stage_bytes(method, method.config.model_validate(settings), phase, (3, SEEN, SEEN), [16] * 4, 10)
     result = train_base_generator(trained, large_data(0), {"classifier": classifier()}, phase_context(0, "generator"))
     assert result.preview is not None
     tensors = [tensor for part in result.changed.values() for tensor in part.tensors.values()]

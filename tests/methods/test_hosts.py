@@ -210,7 +210,7 @@ def test_each_image_trains_once_an_epoch_memory_included(host):
     config = subtree(host, "increment.classifier", SGD)
     result = train(host, "ce")
     sizes = get_method(host).sizes(
-        get_method(host).config.model_validate({"base": {"memory": {"size": 3}}}), images=32, n_old=4, n_new=2
+        get_method(host).config.model_validate({"base": {"memory": {"size": 3}}}), old=[16] * 4, new=[16] * 2
     )
     assert sizes.memory == 12
     assert result.images_trained == phase.images(config, sizes) == 2 * 48  # 44 images in batches of 8

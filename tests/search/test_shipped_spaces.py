@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tune_cl
-from tune_cl.methods import get_method, keyed, leaves, method_names
+from tune_cl.methods import Extent, get_method, keyed, leaves, method_names
 from tune_cl.search import SearchSpace, SpaceFile, load_space, resolve, shipped_spaces
 from tune_cl.streams import parse_name
 
@@ -91,7 +91,9 @@ def test_the_default_is_a_configuration_whose_networks_fit_the_images(name: str)
     for stream, budget in product([*SCALES.values(), "imagenet-b500-t5", "quickdraw-b50-t5"], BUDGETS):
         run = tune_cl.configure(name, stream=stream, budget=budget)
         method = get_method(run.method)
-        method.check_fit(method.config.model_validate(run.parameters), parse_name(stream).dataset.image_shape)
+        shape = parse_name(stream)
+        extent = Extent(shape.dataset.image_shape, shape.base, shape.dataset.n_classes)
+        method.check_fit(method.config.model_validate(run.parameters), extent)
 
 
 @pytest.mark.parametrize("name", shipped_spaces())

@@ -7,7 +7,7 @@ from tune_cl.chain._forecast import Forecast, forecast
 from tune_cl.chain._inventory import Ages, Entry, Holdings, Inventory, Leftover
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import FileLeases, Lease, Leases, LeaseTimes
-from tune_cl.chain._phase_data import phase_data
+from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._pins import LivePin, PinRecord, Pins, PinTimes
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._scoring import Correct, ReadOut, Scores, accuracy_row, correct_per_image, metrics, scores
@@ -55,6 +55,7 @@ __all__ = [
     "computing_threads",
     "correct_per_image",
     "device_of",
+    "extent",
     "forecast",
     "metrics",
     "phase_data",

@@ -16,7 +16,7 @@ from torch import Tensor
 from tune_cl.chain._backbone import backbone_of
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import Lease
-from tune_cl.chain._phase_data import phase_data
+from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, scores
 from tune_cl.chain._store import Stage, StageRecord, StageStore
@@ -91,7 +91,7 @@ class Chain:
             raise TuneCLError(
                 f"horizon {run.horizon}: {stream.name} has {stream.horizon} increments after its base task"
             )
-        self._method.check_fit(self._config, stream.image_shape)
+        self._method.check_fit(self._config, extent(stream, run.horizon))
         self._backbone = backbone_of(self._config, backbone, stream.image_shape[0])
         self._device = device_of(run.device)
         self._numerics = Numerics.of(run.device, run.threads)

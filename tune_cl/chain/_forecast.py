@@ -47,8 +47,11 @@ def forecast(run: RunConfig, stream: Stream, stored: Mapping[str, StageRecord]) 
     images: dict[int, list[float]] = {}
     seconds: dict[int, list[float | None]] = {}
     known = True
+    seen: list[int] = []
     for t in range(run.horizon + 1):
-        sizes = method.sizes(config, stream.n_training(t), stream.classes(t).start, len(stream.classes(t)))
+        new = stream.class_sizes(t)
+        sizes = method.sizes(config, seen, new)
+        seen += new
         for phase in method.phases(config, t, run.horizon):
             n = phase.images(method.subtree(config, t, phase), sizes)
             exact = stored.get(keys[t, phase.name])

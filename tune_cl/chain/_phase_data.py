@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 
-from tune_cl.methods import MEMORY, Phase, PhaseData
+from tune_cl.methods import MEMORY, Extent, Phase, PhaseData
 from tune_cl.nets import Component
 from tune_cl.streams import Stream, join
+
+
+def extent(stream: Stream, horizon: int) -> Extent:
+    """What a configuration must be able to deal with on a stream, up to a horizon."""
+    return Extent(stream.image_shape, len(stream.classes(0)), stream.n_seen(horizon))
 
 
 def phase_data(stream: Stream, phase: Phase, t: int, state: Mapping[str, Component]) -> PhaseData:

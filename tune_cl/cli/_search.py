@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tune_cl.chain import CHECKPOINT_SECONDS
+from tune_cl.chain import CHECKPOINT_SECONDS, extent
 from tune_cl.cli._asked import check_numbers, what_is_asked
 from tune_cl.cli._continued import continued
 from tune_cl.cli._data import open_named
@@ -187,7 +187,7 @@ def _plan(
     method, option, space, folder = asked.method, asked.option, asked.space, asked.folder
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
     stream = open_named(asked.stream, args, may_download=not args.dry_run)
-    method.check_fit(method.config.model_validate(space.configuration({})), stream.image_shape)
+    method.check_fit(method.config.model_validate(space.configuration({})), extent(stream, asked.horizon))
     if backbone is not None:
         check_backbone(backbone, stream.image_shape[0])
     direction = default_direction(option["objective"]) if args.objective else asked.file.direction

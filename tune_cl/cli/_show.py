@@ -1,5 +1,7 @@
 """What `--list` and `--dry-run` print."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import yaml
@@ -54,7 +56,8 @@ def show_plan(plan: "Plan") -> None:
     console.print()
     config = method.config.model_validate(plan.space.configuration({}))
     chain = [(t, phase) for t in range(record.horizon + 1) for phase in method.phases(config, t, record.horizon)]
-    sizes = [_bytes(plan, config, phase, t) for t, phase in chain]
+    seen = list(accumulate(plan.stream.class_sizes(t) for t in range(record.horizon + 1)))
+    sizes = [_bytes(plan, config, phase, seen[t]) for t, phase in chain]
     base = [size for (t, _), size in zip(chain, sizes, strict=True) if t == 0]
     fixed_base = not plan.space.searched_changes_base()
     bases = 1 if fixed_base else min(record.base_configurations or record.trials, record.trials)
@@ -106,12 +109,15 @@ def _sharing(plan: "Plan", bases: int) -> str:
     return text
 
 
-def _bytes(plan: "Plan", config: Settings, phase: Phase, t: int) -> int:
-    """Bytes of a stage; 0 where the method says nothing of its networks in the way that the package's do."""
+def _bytes(plan: "Plan", config: Settings, phase: Phase, class_sizes: Sequence[int]) -> int:
+    """Bytes of a stage, given the training images of each class seen.
+
+    0 where the method says nothing of its networks in the way that the package's do.
+    """
     stream = plan.stream
     method = get_method(plan.record.method)
     try:
-        return stage_bytes(method, config, phase, stream.image_shape, stream.n_seen(t), stream.n_classes)
+        return stage_bytes(method, config, phase, stream.image_shape, class_sizes, stream.n_classes)
     except KeyError:
         return 0
 

@@ -178,7 +178,8 @@ def finetune_balanced(
 
 def finetuning_images(config: Finetuning, sizes: Sizes) -> int:
     """Images that balanced finetuning trains on."""
-    return steps_over(config, sizes.memory + sizes.n_new * (sizes.memory // sizes.n_old)) * config.batch_size
+    per_class = max(1, sizes.memory // sizes.n_old)
+    return steps_over(config, sizes.memory + sum(min(per_class, n) for n in sizes.new)) * config.batch_size
 
 
 def _undersampled(data: PhaseData, per_class: int, place: Place) -> Tensor:

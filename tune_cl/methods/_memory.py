@@ -4,16 +4,19 @@ What is stored is where the exemplars are (class, and place among the class's tr
 chain hands the images themselves to those phases that declare `sees_memory`. Nothing is trained.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from tune_cl.errors import TuneCLError
 from tune_cl.methods._features import pooled_features
 from tune_cl.methods._phase import (
     CLASS_MEANS,
     CLASSIFIER,
     MEMORY,
+    Extent,
     Phase,
     PhaseContext,
     PhaseData,
@@ -43,13 +46,27 @@ class AsBefore(Settings):
 
 
 def exemplars_per_class(budget: str, size: int, n_classes: int) -> int:
-    """Exemplars that each of n_classes may keep; at least one."""
-    return size if budget == "per_class" else max(1, size // n_classes)
+    """Exemplars that each of n_classes may keep."""
+    return size if budget == "per_class" else size // n_classes
 
 
-def planned_memory(config: MemoryBudget, n_old: int) -> int:
-    """Exemplars of n_old classes, where every class has that many images."""
-    return n_old * exemplars_per_class(config.budget, config.size, n_old)
+def planned_memory(config: MemoryBudget, old: Sequence[int]) -> int:
+    """Exemplars of classes with so many training images each."""
+    most = exemplars_per_class(config.budget, config.size, len(old))
+    return sum(min(most, images) for images in old)
+
+
+def check_memory_fits(config: MemoryBudget, extent: Extent) -> None:
+    """Check that a fixed total has room for an exemplar of each class.
+
+    Raises:
+        TuneCLError: it has not.
+    """
+    if config.budget == "total" and config.size < extent.n_seen:
+        raise TuneCLError(
+            f"base.memory.size: a total of {config.size} exemplars has no room for one of each of {extent.n_seen} "
+            f"classes; at least {extent.n_seen} are needed"
+        )
 
 
 def start_memory(config: MemoryBudget, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:

@@ -1,6 +1,6 @@
 """What a phase is given, what it gives back, and how a method is put together from phases."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -115,12 +115,30 @@ class PhaseResult:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is known of an increment before anything of it is trained."""
+    """What is known of an increment before anything of it is trained: how many images and classes there are."""
 
-    images: int  # real images of its classes
+    new: tuple[int, ...]  # training images of each of its classes
     n_old: int
-    n_new: int
     memory: int = 0  # exemplars of the classes before
+
+    @property
+    def images(self) -> int:
+        """Training images of its classes."""
+        return sum(self.new)
+
+    @property
+    def n_new(self) -> int:
+        """Its classes."""
+        return len(self.new)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a configuration must be able to deal with."""
+
+    image_shape: tuple[int, int, int]  # (C, H, W), as networks see it
+    n_base: int  # classes of the base task
+    n_seen: int  # classes after the last increment that is trained
 
 
 @dataclass(frozen=True)
@@ -147,10 +165,10 @@ class Phase:
 class Method:
     """A named composition: its configuration tree and its phases at the base task and at an increment.
 
-    `check_fit(config, image_shape)` raises TuneCLError where networks of this configuration cannot be built for images
-    (C, H, W), so that a chain refuses it before the first stage is trained. `memory(config, n_old)` says how many
-    exemplars of n_old classes are kept. `nearest_mean`: the classifier is scored by nearest class means as well, which
-    its memory phase leaves in the state.
+    `check_fit(config, extent)` raises TuneCLError where this configuration cannot be trained on such images or so many
+    classes, so that a chain refuses it before the first stage is trained. `memory(config, old)` says how many exemplars
+    are kept of classes with so many training images each. `nearest_mean`: the classifier is scored by nearest class
+    means as well, which its memory phase leaves in the state.
     """
 
     name: str
@@ -158,8 +176,8 @@ class Method:
     config: type[Settings]
     base: tuple[Phase, ...]
     increment: tuple[Phase, ...]
-    check_fit: Callable[[Any, tuple[int, int, int]], None] = lambda config, image_shape: None
-    memory: Callable[[Any, int], int] = lambda config, n_old: 0
+    check_fit: Callable[[Any, Extent], None] = lambda config, extent: None
+    memory: Callable[[Any, Sequence[int]], int] = lambda config, old: 0
     nearest_mean: bool = False
 
     def phases(self, config: Settings, increment: int, horizon: int) -> tuple[Phase, ...]:
@@ -172,9 +190,9 @@ class Method:
             and phase.needed(self.subtree(config, increment, phase))
         )
 
-    def sizes(self, config: Settings, images: int, n_old: int, n_new: int) -> Sizes:
-        """What phases are told of an increment beforehand."""
-        return Sizes(images, n_old, n_new, self.memory(config, n_old) if n_old else 0)
+    def sizes(self, config: Settings, old: Sequence[int], new: Sequence[int]) -> Sizes:
+        """What phases are told of an increment beforehand, given the training images of each old and new class."""
+        return Sizes(tuple(new), len(old), self.memory(config, old) if old else 0)
 
     def subtree(self, config: Settings, increment: int, phase: Phase) -> Settings:
         """The part of the configuration that a phase is called with."""

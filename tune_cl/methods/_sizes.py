@@ -1,5 +1,7 @@
 """How large a stage will be on disk, from the configuration alone."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -19,7 +21,12 @@ from tune_cl.records import flatten
 
 
 def stage_bytes(
-    method: Method, config: Settings, phase: Phase, image_shape: tuple[int, int, int], n_seen: int, n_stream: int
+    method: Method,
+    config: Settings,
+    phase: Phase,
+    image_shape: tuple[int, int, int],
+    class_sizes: Sequence[int],
+    n_stream: int,
 ) -> int:
     """Bytes of what a phase stores (the networks' sizes are named by the base task).
 
@@ -28,9 +35,10 @@ def stage_bytes(
         config: the method's whole configuration.
         phase: the phase that stores it.
         image_shape: (C, H, W).
-        n_seen: classes of the classifier's head.
+        class_sizes: training images of each class seen.
         n_stream: classes of the whole stream.
     """
+    n_seen = len(class_sizes)
     values = flatten(config.model_dump())
     base = {path.removeprefix("base."): value for path, value in values.items() if path.startswith("base.")}
     with torch.device("meta"):
@@ -38,7 +46,7 @@ def stage_bytes(
         if phase.name == "generator":
             return _generator_bytes(base, classifier, image_shape, n_seen, n_stream)
         if phase.name == "memory":  # two integers per exemplar, a mean per class
-            return 16 * method.memory(config, n_seen) + 4 * n_seen * classifier.n_features
+            return 16 * method.memory(config, class_sizes) + 4 * n_seen * classifier.n_features
         return _bytes(classifier)
 
 

@@ -48,5 +48,5 @@ METHOD = Method(
         Phase("classifier", "genifer.classifier", 1, train_with_generator, replay_images),
         Phase("generator", "genifer.generator", 1, train_increment_generator, game_images, for_successor=True),
     ),
-    check_fit=lambda config, image_shape: check_generator_fits(config.base.generator, image_shape),
+    check_fit=lambda config, extent: check_generator_fits(config.base.generator, extent.image_shape),
 )

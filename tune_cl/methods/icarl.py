@@ -11,7 +11,7 @@ from torch import Tensor
 from tune_cl.losses import binary_distillation
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy, train_base_with
 from tune_cl.methods._hosts import LossOf, MemoryTraining, Setting, host_images, train_host
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, planned_memory
+from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
@@ -113,6 +113,7 @@ METHOD = Method(
         Phase("classifier", "icarl.classifier", 1, train_icarl, host_images, sees_memory=True),
         replace(NEXT_MEMORY, for_successor=False),
     ),
-    memory=lambda config, n_old: planned_memory(config.base.memory, n_old),
+    check_fit=lambda config, extent: check_memory_fits(config.base.memory, extent),
+    memory=lambda config, old: planned_memory(config.base.memory, old),
     nearest_mean=True,
 )

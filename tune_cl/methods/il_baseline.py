@@ -9,7 +9,7 @@ from torch import Tensor
 from tune_cl.losses import distillation, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier
 from tune_cl.methods._hosts import LossOf, MemoryTraining, Setting, host_images, train_host
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, planned_memory
+from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
@@ -84,5 +84,6 @@ METHOD = Method(
         Phase("classifier", "il_baseline.classifier", 1, train_baseline, host_images, sees_memory=True),
         NEXT_MEMORY,
     ),
-    memory=lambda config, n_old: planned_memory(config.base.memory, n_old),
+    check_fit=lambda config, extent: check_memory_fits(config.base.memory, extent),
+    memory=lambda config, old: planned_memory(config.base.memory, old),
 )

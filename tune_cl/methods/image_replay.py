@@ -43,5 +43,5 @@ METHOD = Method(
     config=ImageReplayConfig,
     base=GENIFER.base,
     increment=GENIFER.increment,
-    check_fit=lambda config, image_shape: check_generator_fits(config.base.generator, image_shape),
+    check_fit=lambda config, extent: check_generator_fits(config.base.generator, extent.image_shape),
 )

@@ -22,7 +22,7 @@ from tune_cl.methods._hosts import (
     scores_of,
     train_host,
 )
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, planned_memory
+from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import POOLED, Classifier
@@ -143,5 +143,6 @@ METHOD = Method(
         ),
         NEXT_MEMORY,
     ),
-    memory=lambda config, n_old: planned_memory(config.base.memory, n_old),
+    check_fit=lambda config, extent: check_memory_fits(config.base.memory, extent),
+    memory=lambda config, old: planned_memory(config.base.memory, old),
 )

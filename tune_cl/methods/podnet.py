@@ -8,6 +8,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from tune_cl.errors import TuneCLError
 from tune_cl.losses import nca, pod_flat, pod_spatial, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
 from tune_cl.methods._hosts import (
@@ -23,8 +24,8 @@ from tune_cl.methods._hosts import (
     scores_of,
     train_host,
 )
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, planned_memory
-from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
+from tune_cl.methods._phase import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import POOLED, Classifier
 
@@ -160,6 +161,15 @@ def finetune_podnet(config: PodnetFinetuning, data: PhaseData, state: State, con
     return finetune_balanced(config, data, state, context, loss_of)
 
 
+def _check_fit(config: PodnetConfig, extent: Extent) -> None:
+    check_memory_fits(config.base.memory, extent)
+    if extent.n_base == 1 and config.base.classifier.loss == "nca":
+        raise TuneCLError(
+            "base.classifier.loss: 'nca' compares a class with others, and this stream's base task has one class; set "
+            "base.classifier.loss: ce, or take a stream with a larger base"
+        )
+
+
 METHOD = Method(
     name="podnet",
     summary="cosine proxies, pooled outputs distillation, balanced finetuning, a memory",
@@ -178,5 +188,6 @@ METHOD = Method(
         ),
         NEXT_MEMORY,
     ),
-    memory=lambda config, n_old: planned_memory(config.base.memory, n_old),
+    check_fit=_check_fit,
+    memory=lambda config, old: planned_memory(config.base.memory, old),
 )

@@ -119,9 +119,13 @@ class Stream:
         names = dict(zip(self.class_order, self.class_names, strict=True))
         return replace(self, class_order=order, class_names=tuple(names[label] for label in order), merged=True)
 
+    def class_sizes(self, t: int) -> list[int]:
+        """Number of training images of each of increment t's classes; no image is copied or read."""
+        return [len(self._split(self.class_order[c])[0]) for c in self.classes(t)]
+
     def n_training(self, t: int) -> int:
         """Number of training images of increment t's classes; no image is copied or read."""
-        return sum(len(self._split(self.class_order[c])[0]) for c in self.classes(t))
+        return sum(self.class_sizes(t))
 
     def exemplars(self, labels: Tensor, positions: Tensor) -> ImageSource:
         """Training images by class and position, in the order given: what a memory is made of.
