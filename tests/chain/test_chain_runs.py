@@ -290,12 +290,11 @@ def test_a_phase_says_beforehand_how_many_images_it_will_train_on(tmp_path, meth
     run, chosen = run_config(method, changes, horizon=2), get_method(method)
     config = chosen.config.model_validate(run.parameters)
     stream = tiny_stream()
-    sizes = [torch.bincount(stream.training(t).labels)[stream.classes(t).start :].tolist() for t in range(3)]
-    told = [
-        phase.images(
-            chosen.subtree(config, t, phase), chosen.sizes(config, [n for old in sizes[:t] for n in old], sizes[t])
-        )
-        for t in range(3)
-        for phase in chosen.phases(config, t, 2)
-    ]
+    told: list[int] = []
+    seen: list[int] = []
+    for t in range(3):
+        new = torch.bincount(stream.training(t).labels)[stream.classes(t).start :].tolist()
+        sizes = chosen.sizes(config, seen, new)
+        told += [phase.images(chosen.subtree(config, t, phase), sizes) for phase in chosen.phases(config, t, 2)]
+        seen += new
     assert told == [use.images_trained for row in rows_of(chain_of(run, tmp_path)) for use in row.stages]

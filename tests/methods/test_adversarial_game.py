@@ -12,7 +12,14 @@ from torch.nn import functional
 
 from tune_cl.methods import PhaseContext
 from tune_cl.methods._game import Draw, Game
-from tune_cl.nets import augment, build_classifier, build_discriminator, build_generator
+from tune_cl.nets import (
+    augment,
+    build_classifier,
+    build_discriminator,
+    build_generator,
+    new_discriminator,
+    new_generator,
+)
 from tune_cl.streams import Place
 
 STAGE = 4
@@ -180,6 +187,31 @@ def test_an_increment_goes_on_from_the_old_average_and_the_old_discriminator():
     assert same(changed["generator"], base_state()["generator"])
     assert same(changed["discriminator"], base_state()["discriminator"])
     assert changed["discriminator"].settings == base_state()["discriminator"].settings
+
+
+@pytest.mark.parametrize("restart", ["generator", "discriminator", "both"])
+def test_a_restarted_network_starts_from_new_weights_and_the_other_goes_on(restart):
+    still = {"learning_rate": 1e-30, "restart": restart}
+    changed = run_phase("genifer", 1, "generator", mid_state(), still).changed
+    place = phase_context(1, "generator").place
+    new = {
+        "generator": new_generator(build_generator(base_state()["generator"]).shape, place.seed("generator")),
+        "discriminator": new_discriminator(
+            build_discriminator(base_state()["discriminator"]).shape, place.seed("discriminator")
+        ),
+    }
+    for name, net in new.items():
+        assert changed[name].settings == base_state()[name].settings
+        goes_on = same(changed[name], base_state()[name])
+        stored = changed[name].tensors
+        fresh = all(torch.allclose(t, stored[key], rtol=0, atol=1e-20) for key, t in net.state_dict().items())
+        assert (goes_on, fresh) == ((False, True) if restart in (name, "both") else (True, False))
+
+
+def test_a_restarted_generator_is_still_held_to_the_old_one():
+    new = {"learning_rate": 1e-30, "restart": "generator"}
+    result = run_phase("genifer", 1, "generator", mid_state(), new)
+    assert result.losses["image_l1"] > 0.05
 
 
 @pytest.mark.parametrize("make", [base_game, increment_game])

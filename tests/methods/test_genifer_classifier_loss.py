@@ -72,7 +72,8 @@ def by_hand(config: Any, net: Classifier) -> dict[str, float]:
     targets = np.concatenate([labels, old_labels]) if config.replay_labels == "hard" else labels.numpy()
     ce = -log_softmax(z + shift)[np.arange(len(targets)), targets].mean()
     t = config.temperature
-    kd = -(np.exp(log_softmax(old_z / t)) * log_softmax(z[n:] / t)[:, :N_OLD]).sum(1).mean()
+    shared = z[n:] if config.distillation_over == "all" else z[n:, :N_OLD]
+    kd = -(np.exp(log_softmax(old_z / t)) * log_softmax(shared / t)[:, :N_OLD]).sum(1).mean()
     feature = np.sqrt(((f - old_f) ** 2).sum(1)).mean()
     total = config.weight_ce * ce + (1 - config.weight_ce) * kd + config.weight_feature * feature
     return {"ce": ce, "kd": kd, "feature": feature, "total": total}
@@ -88,6 +89,7 @@ def by_hand(config: Any, net: Classifier) -> dict[str, float]:
         {"loss": "relaxed", "epsilon": 0.01},
         {"temperature": 2.5, "distillation_stage": 5},
         {"distillation_stage": 6},
+        {"distillation_over": "old", "temperature": 2.0},
     ],
 )
 def test_the_loss_is_that_of_the_formulas(changes, training):

@@ -49,7 +49,11 @@ class BaseGenerator(GeneratorTraining):
         256, "channels of the discriminator's first block; twice as many after it", ge=4, le=4096, source="genifer"
     )
     deviation_group: int = parameter(
-        32, "samples that share one minibatch standard deviation", ge=1, le=1024, source="genifer"
+        32,
+        "samples that share one minibatch standard deviation; of another batch, its greatest common divisor with it",
+        ge=1,
+        le=1024,
+        source="genifer",
     )
 
 
@@ -59,6 +63,9 @@ class IncrementGenerator(GeneratorTraining):
     weight_image: float = parameter(10.0, "lambda_ID: pixel L1 to the old generator", ge=0, le=1e4, source="genifer")
     weight_image_scaling: Literal["classes", "none"] = parameter(
         "classes", "classes: lambda_ID times n_prev / n_curr", source="genifer"
+    )
+    restart: Literal["none", "generator", "discriminator", "both"] = parameter(
+        "none", "networks that start anew; the old generator replays old classes all the same", source="own", later=True
     )
 
 
@@ -113,11 +120,18 @@ def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, c
 def train_increment_generator(
     config: IncrementGenerator, data: PhaseData, state: State, context: PhaseContext
 ) -> PhaseResult:
-    """Go on from the old generator's average: old classes against its own images, new ones against real images."""
+    """Go on from the old generator's average: old classes against its own images, new ones against real images.
+
+    With `restart`, one of the networks, or both, start from new weights instead.
+    """
     classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
-    generator = build_generator(state[GENERATOR]).to(context.device)
     old = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
-    discriminator = build_discriminator(state[DISCRIMINATOR]).to(context.device)
+    generator, discriminator = build_generator(state[GENERATOR]), build_discriminator(state[DISCRIMINATOR])
+    if config.restart in ("generator", "both"):
+        generator = new_generator(generator.shape, context.place.seed("generator"))
+    if config.restart in ("discriminator", "both"):
+        discriminator = new_discriminator(discriminator.shape, context.place.seed("discriminator"))
+    generator, discriminator = generator.to(context.device), discriminator.to(context.device)
     stage = int(str(state[DISCRIMINATOR].settings["stage"]))
     scale = data.n_old / data.n_new if config.weight_image_scaling == "classes" else 1.0
     game = Game(config, data, context, classifier, stage, generator, discriminator, old)

@@ -28,6 +28,9 @@ _JUDGED_AT_ONCE = 64  # of them, where they are so large that networks see a cro
 class ReplayClassifier(ClassifierTraining):
     """An increment's classifier under replay."""
 
+    epochs: int = parameter(
+        50, "passes over the increment's real images", ge=1, source="genifer: 100, each leaving half of them out"
+    )
     weight_ce: float = parameter(0.02, "w_CE; w_KD is 1 - w_CE", ge=0, le=1, source="genifer")
     weight_feature: float = parameter(1.0, "w_feat", ge=0, le=1000, source="genifer")
     temperature: float = parameter(1.0, "of the distillation", gt=0, le=100, source="genifer")
@@ -51,6 +54,13 @@ class ReplayClassifier(ClassifierTraining):
     )
     replay_share_rule: Literal["fixed", "classes"] = parameter(
         "fixed", "fixed: replay_share; classes: n_old / n_seen in its place", source="genifer, range", later=True
+    )
+
+    distillation_over: Literal["all", "old"] = parameter(
+        "all",
+        "the student's logits that share a softmax in the distillation: of all its classes, or of the old ones alone",
+        source="genifer; LwF",
+        later=True,
     )
 
     @model_validator(mode="after")
@@ -138,7 +148,7 @@ class ReplayLoss:
         with torch.no_grad():
             old_features = self._teacher.features(old_images, stage)
             old_logits = self._teacher.logits_from(old_features, stage)
-        kd = distillation(logits[n:], old_logits, config.temperature)
+        kd = distillation(logits[n:], old_logits, config.temperature, config.distillation_over)
         feature = feature_distance(features[n:], old_features)
         total = config.weight_ce * ce + (1 - config.weight_ce) * kd + config.weight_feature * feature
         return total, {"ce": ce, "kd": kd, "feature": feature}
