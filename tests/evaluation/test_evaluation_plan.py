@@ -129,6 +129,14 @@ def test_an_interval_over_one_class_order_is_over_its_seeds_and_one_run_has_none
     assert within_noise(single) and within_noise(statistic([-0.1, 0.2], "ab")) and not within_noise(found)
 
 
+def test_a_published_class_order_is_evaluated_alone_where_no_held_out_ones_are_asked_for(
+    searched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(searched), "--class-order", "numpy-1993", "--seeds", "2", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 runs" in shown and "numpy-1993" in shown and "seed-1001" not in shown
+
+
 def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
     assert main(["evaluate", *map(str, argv)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -142,8 +150,12 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
     assert "--orders 0: must be at least 1" in refused(capsys, searched, "--orders", 0)
     assert "--gpus-per-trial 1.5: must be" in refused(capsys, searched, "--gpus-per-trial", 1.5)
     assert "did you mean numpy-1993" in refused(capsys, searched, "--class-order", "numpy-1994").replace("'", "")
+    assert "orders CIFAR-100's 100 labels, but here are 10" in refused(capsys, searched, "--class-order", "podnet")
     assert "unknown option --order; did you mean '--orders'" in refused(capsys, searched, "--order", 3)
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
+    write_json(folder / "search.json", record_of(folder).model_copy(update={"method": "my_own"}))
+    assert "a method from outside the package needs --plugin MODULE" in refused(capsys, folder, *EVALUATION)
+    write_json(folder / "search.json", record_of(searched))
     (folder / "summary.json").unlink()
     assert "has chosen nothing yet" in refused(capsys, folder, *EVALUATION)
     assert not (folder / "evaluation").exists()

@@ -35,10 +35,10 @@ from tune_cl.evaluation import (
     plan_evaluation,
     report,
 )
-from tune_cl.methods import Plugin
+from tune_cl.methods import Plugin, get_method
 from tune_cl.nets import Backbone
 from tune_cl.records import EvaluationSummary, SearchFolder, SearchRecord, held, make_folder, read_record, search_id
-from tune_cl.streams import Stream, default_workers
+from tune_cl.streams import Stream, class_order, default_workers, parse_name
 from tune_cl.tracking import WandbEvaluation, duration_text
 
 _PUBLISHED_ORDERS = ("numpy-1993", "podnet")
@@ -90,6 +90,7 @@ def _prepared(
         raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
     with held(folder):  # not while the search may still choose another
         record = read_record(folder.search, SearchRecord)
+        get_method(record.method)  # a plugin's is known only where its module is named
         plan = plan_evaluation(
             folder,
             record,
@@ -119,6 +120,7 @@ def _orders(args: argparse.Namespace, record: SearchRecord) -> tuple[Order, ...]
         if order not in _PUBLISHED_ORDERS:
             near = near_matches(order, _PUBLISHED_ORDERS)
             raise TuneCLError(f"--class-order {order}: not one of {', '.join(_PUBLISHED_ORDERS)}{near}")
+        class_order(order, parse_name(record.stream.name).dataset.n_classes, seed=0)  # not every data set has each
         named.append(order)
     n = args.orders if args.orders is not None else 0 if named else 3
     return (*named, *class_orders(n, record))

@@ -185,7 +185,7 @@ def _is_published(order: str) -> bool:
 
 
 def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
-    """Order seeds that give n class orders, all different and none of them the search's.
+    """Order seeds that give n class orders (none for 0), all different and none of them the search's.
 
     Raises:
         TuneCLError: the data set has not so many class orders.
@@ -194,12 +194,14 @@ def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
     known = {class_order(record.stream.class_order, n_classes, record.stream.order_seed)}
     found: list[int] = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + 100 * n):
+        if len(found) == n:
+            break
         order = class_order("seed", n_classes, seed)
         if order not in known:
             known.add(order)
             found.append(seed)
-        if len(found) == n:
-            return tuple(found)
+    if len(found) == n:
+        return tuple(found)
     raise TuneCLError(f"--orders {n}: {n_classes} classes have fewer class orders that the search has not seen")
 
 
