@@ -11,6 +11,7 @@ from tiny_chains import TIMES, comparable, rows_of, run_config
 
 from tune_cl.chain import Chain, StageStore
 from tune_cl.errors import TuneCLError
+from tune_cl.methods import method_names
 from tune_cl.records import IncrementRow, StreamRecord
 from tune_cl.streams import Stream, open_stream
 
@@ -52,7 +53,7 @@ def test_a_chain_runs_on_cub(cub: Stream, tmp_path: Path) -> None:
     assert all(row.metrics["val/accuracy"] is not None for row in rows)
 
 
-@pytest.mark.parametrize("method", ["finetune", "joint", "oracle"])
+@pytest.mark.parametrize("method", method_names())
 def test_a_chain_on_files_is_the_same_with_any_number_of_workers(imagenet: Stream, tmp_path: Path, method: str) -> None:
     alone = run(imagenet, tmp_path / "alone", method)
     assert [len(row.accuracy_row) for row in alone] == [1, 2, 3]

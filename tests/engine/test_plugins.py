@@ -145,6 +145,8 @@ def test_train_runs_a_plugins_chain_on_the_packages_base_task(capfd: pytest.Capt
     write_run(here / "run.yaml", run_config.model_copy(update={"horizon": 1}))
     methods_room._METHODS.pop("smooth")
     printed(capfd, "train", "--plugin", "smooth_method", "--config", "run.yaml", "--output", "out")
+    written = (here / "out" / "config.yaml").read_text()
+    assert written.splitlines()[0] == "# tune-cl train --plugin smooth_method --config out/config.yaml"
     rows = TrialFolder(here / "out").rows()
     assert [row.increment for row in rows] == [0, 1]
     again = tune_cl.run_chain("run.yaml", plugins=["smooth_method"])
@@ -173,7 +175,8 @@ def test_workers_import_the_plugin(here: Path) -> None:
     record = read_record(folder.search, SearchRecord)
     assert record.plugins == ["smooth_method"] and "plugins" not in record.definition()
     assert [len(trial.rows()) for trial in folder.trials().values()] == [2, 2]
-    text = folder.trial(1).config.read_text()
+    heading, _, text = folder.trial(1).config.read_text().partition("\n")
+    assert "tune-cl train --plugin smooth_method --config " in heading
     assert "method: smooth\n" in text and "smooth_method" not in text
 
 

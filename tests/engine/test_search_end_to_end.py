@@ -79,7 +79,7 @@ def test_best_is_the_best_of_the_finished_and_can_be_run_again(reference: Refere
     assert at_horizon[summary.best.trial] == max(at_horizon.values()) == summary.best.value
     assert summary.best.default_value == at_horizon[0]
     best = reference.folder.best_config.read_text()
-    assert best.startswith("# python launch/train.py --config ")
+    assert best.startswith("# tune-cl train --config ")
     winner = read_record(reference.folder.trial(summary.best.trial).config, RunConfig)
     assert read_record(reference.folder.best_config, RunConfig) == winner
 

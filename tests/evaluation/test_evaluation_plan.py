@@ -11,6 +11,7 @@ import torch
 from evaluations import EVALUATION
 from scipy import stats
 
+from tune_cl.cli._evaluate import _warnings
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.evaluation import EvaluationConductor, class_orders, plan_evaluation
@@ -26,6 +27,7 @@ from tune_cl.records import (
     read_lines,
     read_record,
     write_json,
+    write_run,
 )
 from tune_cl.reports import statistic, within_noise
 from tune_cl.streams import class_order, open_stream
@@ -218,6 +220,20 @@ def test_runs_on_other_test_data_are_not_taken_together(searched: Path, tmp_path
     assert "not those of the earlier runs" in summary.missing[plan.runs[1].name]
     scored = [r.fingerprint for r in read_lines(folder.evaluation.readings, Reading)]
     assert scored == ["a" * 64, "b" * 64], "the reading is in the record all the same"
+
+
+def test_runs_on_both_kinds_of_device_are_told(searched: Path, tmp_path: Path) -> None:
+    folder = SearchFolder(Path(shutil.copytree(searched, tmp_path / "s")))
+    plan = plan_evaluation(
+        folder, record_of(searched), orders=(1001,), seeds=2, with_default=False, threads=1, device="cpu"
+    )
+    assert plan.devices() == {"cpu"} and not list(_warnings(plan))
+    elsewhere = folder.evaluation.run(plan.runs[0].name)
+    write_run(elsewhere.config, plan.runs[0].config.model_copy(update={"device": "cuda"}))
+    assert plan.devices() == {"cpu"}, "it has no results yet and will be trained here"
+    for row in folder.trial(0).rows():
+        elsewhere.add_row(row)
+    assert plan.devices() == {"cpu", "cuda"} and "others on a GPU" in next(_warnings(plan))
 
 
 def test_a_search_that_still_runs_is_not_evaluated(

@@ -208,6 +208,8 @@ def _warnings(plan: EvaluationPlan) -> Iterator[str]:
     """What a person should know before test data are read."""
     if plan.earlier:
         yield f"{len(plan.earlier)} more runs of these configurations have results from earlier commands, and count."
+    if len(plan.devices()) > 1:
+        yield "Some of the runs that count were trained on the CPU, others on a GPU: means are over both."
     if plan.left:
         yield (
             f"{plan.left} of the search's {plan.record.trials} trials have not ended: if it goes on and chooses "

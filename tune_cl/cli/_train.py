@@ -22,7 +22,7 @@ from tune_cl.search import parse_override
 def train(argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
     args = train_parser().parse_args(argv)
-    load_named(args)
+    plugins = load_named(args)
     overrides = dict(parse_override(text) for text in args.overrides)
     run = override(read_record(Path(args.config), RunConfig), overrides, where="--set ")
     if args.train_seed is not None:
@@ -53,7 +53,7 @@ def train(argv: Sequence[str]) -> int:
         chain = Chain(run, stream, store, on_progress=show, loader_workers=workers, backbone=backbone)
         make_folder(stages, "--stages")
         if output:
-            _begin_output(output, run)
+            _begin_output(output, run, [plugin.module for plugin in plugins])
         with Pins(stages).hold(key for _, _, key in chain.planned_keys()):
             try:
                 _run_to_the_end(chain, console, output)
@@ -76,7 +76,7 @@ def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) 
                 write_grid(output.replay_grid(increment.row.increment), increment.preview.numpy())
 
 
-def _begin_output(output: TrialFolder, run: RunConfig) -> None:
+def _begin_output(output: TrialFolder, run: RunConfig, plugins: Sequence[str]) -> None:
     """Write the configuration that the rows will belong to; an interrupted run of the same one goes on.
 
     Raises:
@@ -87,7 +87,7 @@ def _begin_output(output: TrialFolder, run: RunConfig) -> None:
             raise TuneCLError(f"--output {output.path}: holds the rows of another run; name a new folder")
         return
     make_folder(output.path, "--output")
-    write_run(output.config, run)
+    write_run(output.config, run, plugins)
 
 
 def _line(row: IncrementRow) -> str:

@@ -76,6 +76,14 @@ class EvaluationPlan:
         """All runs whose results count, those of earlier commands last."""
         return (*self.runs, *self.earlier)
 
+    def devices(self) -> set[str]:
+        """Where the runs that count are trained, or were by earlier commands."""
+        folders = ((run, self.folder.evaluation.run(run.name)) for run in self.counted)
+        return {
+            read_record(folder.config, RunConfig).device if folder.increments.exists() else run.config.device
+            for run, folder in folders
+        }
+
     def parameters(self, trial: int) -> dict[str, Any]:
         """The searched paths and their values in a trial."""
         values = flatten(read_record(self.folder.trial(trial).config, RunConfig).parameters)

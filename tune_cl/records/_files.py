@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,9 +42,16 @@ def write_yaml(path: Path, record: Record, heading: str = "") -> None:
     write_atomically(path, comment + body)
 
 
-def write_run(path: Path, run: RunConfig) -> None:
-    """Write a configuration under the command that runs it again."""
-    write_yaml(path, run, f"python launch/train.py --config {path}")
+def write_run(path: Path, run: RunConfig, plugins: Sequence[str] = ()) -> None:
+    """Write a configuration under the command that runs it again.
+
+    Args:
+        path: the file.
+        run: the configuration.
+        plugins: modules that bring its method, where the package does not.
+    """
+    options = "".join(f"--plugin {module} " for module in plugins)
+    write_yaml(path, run, f"tune-cl train {options}--config {path}")
 
 
 def read_record(path: Path, kind: type[R]) -> R:
