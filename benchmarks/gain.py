@@ -21,6 +21,7 @@ from tune_cl.records import RunConfig, SearchFolder, Summary, read_record
 
 HERE = Path(__file__).parent
 METRIC = "val/average_incremental_accuracy"
+FIXED = "increment.generator.weight_image_scaling=classes"  # searched by the space since these figures were made
 
 
 def main() -> None:
@@ -48,8 +49,9 @@ def run_search(space: str, seed: int, results: Path) -> SearchFolder:
     """Run (or continue) a search, each seed under a name of its own; the stage store is shared."""
     name = f"gain-{Path(space).stem}-{seed}"
     script = HERE.parent / "launch" / "search.py"
-    command = [sys.executable, str(script), "--space", space, "--search-seed", str(seed), "--name", name]
-    subprocess.run([*command, "--results", str(results), "--wandb-mode", "disabled"], check=True)
+    command = [sys.executable, str(script), "--space", space, "--search-seed", str(seed), "--set", FIXED]
+    where = ["--name", name, "--results", str(results), "--wandb-mode", "disabled"]
+    subprocess.run([*command, *where], check=True)
     return SearchFolder(results / name)
 
 
@@ -65,7 +67,8 @@ def report(space: str, folders: dict[int, SearchFolder], scores: dict[str, list[
         "",
         "Average incremental accuracy on validation data. Winner and default of each search, retrained with fresh",
         f"training and split seeds ({', '.join(map(str, fresh))}); differences are paired by seed, with their 95 %",
-        "interval (Student's t). Made by `python benchmarks/gain.py`.",
+        f"interval (Student's t). The searches have `{FIXED}`. Made by",
+        "`python benchmarks/gain.py`.",
         "",
         "| search seed | trials: finished, stopped | gain the search saw (trial 0 → winner) | default, fresh seeds "
         "| winner, fresh seeds | mean difference, 95 % interval | verdict | chosen |",

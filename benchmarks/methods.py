@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 SEEDS = 3
 LADDERS = (
     Ladder("fashion-b4-t3", "quick", SEEDS, without=(MANY,)),
-    Ladder("quickdraw-b50-t5", "quick", SEEDS, without=("image_replay",)),
+    Ladder("quickdraw-b50-t5", "quick", SEEDS),
 )
 COMPARISONS = (
     *(Comparison(host, "fashion-b4-t3", size, "quick", SEEDS) for host in ("il_baseline", "icarl") for size in (20, 5)),
