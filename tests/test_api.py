@@ -10,6 +10,7 @@ import pytest
 
 import tune_cl
 from tune_cl.cli.main import main
+from tune_cl.errors import TuneCLError
 from tune_cl.records import RunConfig, TrialFolder, write_yaml
 
 pytestmark = pytest.mark.ray
@@ -57,6 +58,15 @@ def test_run_chain_gives_the_rows_of_the_train_command(tmp_path: Path) -> None:
     assert [use.phase for use in rows[1].stages] == ["classifier", "generator"]
     assert (tmp_path / "out" / "replay-00.png").is_file()
     assert tune_cl.load(tmp_path / "out" / "classifier.pt").shape.n_classes == 10
+
+
+def test_run_chain_refuses_a_misspelt_parameter_of_a_file_with_its_near_match(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "mine.yaml", tune_cl.configure("genifer"))
+    text = (tmp_path / "mine.yaml").read_text().replace("weight_feature:", "weight_featur:")
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(TuneCLError, match=r"mine\.yaml: .*weight_featur: unknown key; did you mean 'weight_feature'"):
+        tune_cl.run_chain(tmp_path / "mine.yaml", stages=tmp_path / "stages")
+    assert not (tmp_path / "stages").exists()
 
 
 def test_train_command_again_goes_on_and_refuses_another_run(

@@ -3,12 +3,16 @@
 import importlib
 import importlib.util
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -240,6 +244,25 @@ def test_the_example_method_forgets_less_than_finetuning_and_shares_its_base_tas
     assert (rows[-1].metrics["val/accuracy_old"] or 0) > (finetuned[-1].metrics["val/accuracy_old"] or 0) + 0.1
     again = run_small(configure(str(example / "feature_lwf.yaml")), example / "other stages")
     assert [row.comparable() for row in again] == [row.comparable() for row in rows]
+
+
+def test_the_example_method_can_be_imported_by_the_package_with_the_lines_that_the_page_gives(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "adding-a-method.md").read_text()
+    [lines] = re.findall(r"^ *```python\n(.*?)^ *```", page.split("## Into the package")[1], re.MULTILINE | re.DOTALL)
+    public = re.compile(r"^from tune_cl\.methods import .*\n", re.MULTILINE)
+    text, replaced = public.subn(dedent(lines), code_block(page, "python"))
+    assert replaced == 1
+    package = tmp_path / "tune_cl"
+    shutil.copytree(ROOT / "tune_cl", package, ignore=shutil.ignore_patterns("data", "__pycache__"))
+    (package / "methods" / "feature_lwf.py").write_text(text)
+    init = package / "methods" / "__init__.py"
+    for before in ("import ", "in ("):  # as step 1 says: in the import, and in _METHODS
+        init.write_text(init.read_text().replace(f"{before}finetune,", f"{before}feature_lwf, finetune,"))
+    script = "import tune_cl, tune_cl.methods as m; print(tune_cl.__file__, m.get_method('feature_lwf').name)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [str(package / "__init__.py"), "feature_lwf"], done.stderr
 
 
 def run_small(run: RunConfig, stages: Path) -> list[IncrementRow]:

@@ -1,9 +1,19 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from tune_cl.errors import TuneCLError
-from tune_cl.records import RunConfig, SearchRecord, SearchSeeds, StreamRecord, read_record, write_json, write_yaml
+from tune_cl.records import (
+    SCHEMA_VERSION,
+    RunConfig,
+    SearchRecord,
+    SearchSeeds,
+    StreamRecord,
+    read_record,
+    write_json,
+    write_yaml,
+)
 
 
 def search(**fixed: float) -> SearchRecord:
@@ -36,3 +46,23 @@ def test_file_that_is_no_record_is_one_sentence_that_names_it(tmp_path: Path, na
     with pytest.raises(TuneCLError, match=name) as caught:
         read_record(tmp_path / name, SearchRecord)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["search.json", "search.yaml"])
+def test_record_of_a_newer_version_is_refused_whatever_else_it_holds(tmp_path: Path, name: str) -> None:
+    newer = {**search().model_dump(mode="json"), "schema_version": SCHEMA_VERSION + 1, "of_the_future": 1}
+    (tmp_path / name).write_text(json.dumps(newer))
+    with pytest.raises(TuneCLError, match=rf"{name}: written by a newer tune_cl \(schema_version 2") as caught:
+        read_record(tmp_path / name, SearchRecord)
+    assert "\n" not in str(caught.value)
+
+
+def test_misspelt_key_of_a_record_gets_a_near_match_in_its_own_group(tmp_path: Path) -> None:
+    content = search().model_dump(mode="json")
+    for group, wrong, right in ((content, "metod", "method"), (content["seeds"], "serch", "search")):
+        changed = dict(group)
+        changed[wrong] = changed.pop(right)
+        whole = changed if group is content else {**content, "seeds": changed}
+        (tmp_path / "search.json").write_text(json.dumps(whole))
+        with pytest.raises(TuneCLError, match=rf"search\.json: (seeds\.)?{wrong}: unknown key; did you mean '{right}'"):
+            read_record(tmp_path / "search.json", SearchRecord)

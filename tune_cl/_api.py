@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl.records import IncrementRow, RunConfig, SearchFolder, StreamRecord, read_record
+from tune_cl.records import IncrementRow, RunConfig, SearchFolder, StreamRecord
 
 if TYPE_CHECKING:
     from tune_cl.nets import Classifier
@@ -54,12 +54,12 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    from tune_cl.chain import Chain, Pins, StageStore, read_named_backbone
+    from tune_cl.chain import Chain, Pins, StageStore, read_named_backbone, read_run
     from tune_cl.methods import load_plugins
     from tune_cl.streams import open_stream
 
     load_plugins(plugins)
-    config = run if isinstance(run, RunConfig) else read_record(Path(run), RunConfig)
+    config = run if isinstance(run, RunConfig) else read_run(Path(run))
     backbone = read_named_backbone(config, Path(backbone_weights) if backbone_weights else None)
     stream = open_stream(config.stream, Path(data_root) if data_root else None, accept_modified_data)
     store, rows = StageStore(Path(stages)), []

@@ -23,7 +23,7 @@ def complaint(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
     """Run a command that must be refused, and return its sentence."""
     code = main(argv)
     out, err = capfd.readouterr()
-    assert code == 2, out + err
+    assert (code, out) == (2, ""), out + err
     assert err.startswith("tune-cl: "), err
     assert err.count("\n") == 1 and err.endswith("\n"), f"not one line: {err!r}"
     assert "Traceback" not in out + err
@@ -89,6 +89,14 @@ def complaint(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
         (["--space", "finetune", "--wandb-mode", "offlin"], ["offlin", "'offline'"]),
         (["--space", "finetune", "--storage", "study.db"], ["--storage study.db", "sqlite:///"]),
         (["--space", "finetune", "--storage", "sqlite:////no/such/place/s.db"], ["/no/such/place"]),
+        (
+            ["--space", "il_baseline", "--set", "increment.classifier.sampler=class_balanced"],
+            ["il_baseline.yaml with --set increment.classifier.sampler:", "class_balanced"],
+        ),
+        (["--space", "finetune", "--train-seed", "-1"], ["--train-seed -1", "at least 0"]),
+        (["--space", "finetune", "--search-seed=-2"], ["--search-seed -2", "at least 0"]),
+        (["--space", "finetune", "--order-seed", "-1", "--dry-run"], ["--order-seed -1", "at least 0"]),
+        (["--space", "finetune", "--split-seed", "-1"], ["--split-seed -1", "at least 0"]),
         (["--space", "genifer", "--set", "base.generator.start_size=5"], ["start_size", "28 pixels"]),
         (["--space", "genifer", "--dry-run", "--set", "base.generator.start_size=5"], ["start_size", "28 pixels"]),
     ],
@@ -131,6 +139,19 @@ def test_bad_space_file_is_refused_with_its_name(
     assert not results.exists()
 
 
+def test_what_a_space_file_has_wrong_by_itself_is_not_blamed_on_an_option(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    bad = "increment.classifier.loss: posthoc\n  increment.classifier.sampler: class_balanced"
+    file.write_text(SPACE.format(entry=bad).replace("finetune", "il_baseline"))
+    options = ["--set", "increment.classifier.epochs=2", "--results", str(tmp_path / "results")]
+    sentence = complaint(capfd, ["search", "--space", str(file), *options])
+    assert "mine.yaml: the default configuration" in sentence and "--set" not in sentence
+    mended = ["--set", "increment.classifier.sampler=shuffled", "--dry-run"]
+    assert main(["search", "--space", str(file), *options, *mended]) == 0
+
+
 def test_wrong_data_files_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     (data / "cifar-100-binary").mkdir(parents=True)
@@ -170,6 +191,11 @@ def test_unknown_command_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
         ([], ["--config"]),
         (["--config", "{config}", "--set", "increment.classifier.epoch=1"], ["'increment.classifier.epochs'"]),
         (["--config", "{config}", "--set", "increment.classifier.epochs={int: [1, 3]}"], ["epochs"]),
+        (
+            ["--config", "{config}", "--set", "base.classifier.epochs=2", "--set", "base.classifier.pretrained=x"],
+            ["config.yaml with --set base.classifier.epochs and --set base.classifier.pretrained", "SHA-256"],
+        ),
+        (["--config", "{config}", "--train-seed", "-1"], ["--train-seed -1", "at least 0"]),
         (["--config", "{config}", "--stages", "{config}"], ["--stages", "cannot be made"]),
         (["--config", "{config}", "--output", "{config}"], ["--output", "cannot be made"]),
     ],
@@ -183,6 +209,44 @@ def test_bad_train_command_is_refused(
     sentence = complaint(capfd, ["train", "--results", str(tmp_path / "results"), *argv])
     for word in words:
         assert word in sentence
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("weight_decay:", "weight_decai:", ["base.classifier.weight_decai: unknown", "'weight_decay'"]),
+        ("  increment:", "  incremnt:", ["incremnt: unknown", "'increment'"]),
+        ("train_seed:", "trian_seed:", ["trian_seed: unknown", "'train_seed'"]),
+        ("method: finetune", "metod: finetune", ["metod: unknown", "'method'"]),
+        ("method: finetune", "method: finetun", ["unknown method 'finetun'", "'finetune'"]),
+        ("name: fashion", "nmae: fashion", ["stream.nmae: unknown", "'name'"]),
+        ("fashion-b4-t3", "fashon-b4-t3", ["'fashon'", "'fashion'"]),
+        ("horizon: 3", "horizon: 7", ["horizon: 7", "fashion-b4-t3 is 3"]),
+        ("horizon: 3", "", ["horizon: missing"]),
+        ("schema_version: 1", "schema_version: 9", ["written by a newer tune_cl", "schema_version 9"]),
+        ("epochs: ", "epochs: many #", ["base.classifier.epochs", "valid integer"]),
+        ("epochs: ", "epochs: -", ["base.classifier.epochs", "greater than or equal to 1"]),
+    ],
+)
+def test_hand_edited_configuration_is_refused_before_anything_is_printed_or_written(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], old: str, new: str, words: list[str]
+) -> None:
+    config, folders = tmp_path / "config.yaml", [tmp_path / "results", tmp_path / "output"]
+    write_default(config)
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, new, 1))
+    options = ["--results", str(folders[0]), "--output", str(folders[1])]
+    sentence = complaint(capfd, ["train", "--config", str(config), *options])
+    for word in ["config.yaml", *words]:
+        assert word in sentence
+    assert list(tmp_path.iterdir()) == [config]
+
+
+def test_space_file_is_told_from_a_configuration(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(SPACE.format(entry="increment.classifier.weight_decay: 1e-3"))
+    sentence = complaint(capfd, ["train", "--config", str(file)])
+    assert "mine.yaml: a space file" in sentence and "search --space" in sentence
 
 
 def test_truncated_configuration_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import tune_cl.methods as methods_room
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method, load_again, load_plugins, method_names, register
+from tune_cl.methods._plugins import check_method
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder, read_record, write_run
 
 pytestmark = pytest.mark.ray
@@ -252,6 +253,14 @@ BAD = {
     "name": (SMOOTH.replace('name="smooth"', 'name="a/b"'), ["'a/b'", "unfit as a name"]),
     "kind": (SMOOTH.replace("smooth.classifier", "finetune.classifier"), ["'finetune.classifier'", "'finetune'"]),
     "group": (SMOOTH.replace('Phase("classifier"', 'Phase("generator"'), ["increment.generator"]),
+    "unread": (
+        SMOOTH.replace("\n\nclass Config", "    generator: Smoothed = Smoothed()\n\n\nclass Config"),
+        ["no phase reads", "increment.generator"],
+    ),
+    "extra": (
+        SMOOTH.replace("class Config(Settings):", "class Config(Settings):\n    extra: Base = Base()"),
+        ["no phase reads", "parameters extra"],
+    ),
     "phases": (SMOOTH.replace("base=(BASE_CLASSIFIER,)", "base=()"), ["no phases in `base`"]),
     "config": (SMOOTH.replace("config=Config", "config=dict"), ["no class derived from"]),
     "defaults": (
@@ -272,3 +281,8 @@ def test_unfit_plugin_is_refused_in_a_sentence(here: Path, capfd: pytest.Capture
         for word in ("--plugin", *words):
             assert word in sentence
     assert method_names() == before
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_method_of_the_package_would_be_taken_from_outside(name: str) -> None:
+    check_method(get_method(name), ())

@@ -1,5 +1,6 @@
 import hashlib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.heldout import TestSet, open_test_set
 from tune_cl.heldout._test_sets import _CIFAR_TEST
 from tune_cl.records import StreamRecord
-from tune_cl.streams import imagenet_subset, open_stream
+from tune_cl.streams import DATASETS, imagenet_subset, open_stream
 
 Everything = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]
 DATA = Path(tune_cl.__file__).parent / "heldout" / "data"
@@ -139,3 +140,17 @@ def test_imagenets_test_images_are_its_validation_half_by_sorted_wnid(tmp_path: 
 def test_unknown_data_set_gets_a_near_match() -> None:
     with pytest.raises(TuneCLError, match=r"unknown data set 'fasion'; did you mean 'fashion'\?"):
         open_test_set("fasion")
+
+
+def test_data_set_without_a_reader_of_its_test_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cifar10"], name="svhn"))
+    with pytest.raises(TuneCLError, match=r"^svhn: .*no reader of its test files; .*heldout/_test_sets\.py"):
+        open_test_set("svhn", tmp_path)
+
+
+def test_test_images_that_are_not_as_described_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASETS, "fashion", replace(DATASETS["fashion"], n_classes=8))
+    with pytest.raises(TuneCLError, match=r"^fashion: its files hold the label [89], .* labels from 0 to 7"):
+        open_test_set("fashion")

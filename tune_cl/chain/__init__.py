@@ -3,6 +3,7 @@
 from tune_cl.chain._backbone import PRETRAINED, backbone_of, read_named_backbone
 from tune_cl.chain._chain import Chain, Increment, Progress, computing_threads, device_of
 from tune_cl.chain._checkpoint import PhaseCheckpoint
+from tune_cl.chain._configuration import read_run, settings_of
 from tune_cl.chain._forecast import Forecast, forecast
 from tune_cl.chain._inventory import Ages, Entry, Holdings, Inventory, Leftover
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
@@ -61,7 +62,9 @@ __all__ = [
     "phase_data",
     "planned_keys",
     "read_named_backbone",
+    "read_run",
     "scores",
+    "settings_of",
     "stage_ingredients",
     "stage_key",
     "verify",

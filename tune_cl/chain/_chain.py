@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from tune_cl.chain._backbone import backbone_of
+from tune_cl.chain._configuration import settings_of
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import Lease
 from tune_cl.chain._phase_data import extent, phase_data
@@ -23,7 +23,7 @@ from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
-from tune_cl.records import IncrementRow, RunConfig, StageUse, describe_validation
+from tune_cl.records import IncrementRow, RunConfig, StageUse
 from tune_cl.streams import Pixels, Place, Stream, default_workers
 
 
@@ -83,10 +83,7 @@ class Chain:
         in_files = default_workers() if loader_workers is None else loader_workers
         self._loader_workers = 0 if stream.resident else in_files
         self._method = get_method(run.method)
-        try:
-            self._config = self._method.config.model_validate(run.parameters)
-        except ValidationError as error:
-            raise TuneCLError(f"parameters of {run.method}: {describe_validation(error)}") from None
+        self._config = settings_of(run)
         if run.horizon > stream.horizon:
             raise TuneCLError(
                 f"horizon {run.horizon}: {stream.name} has {stream.horizon} increments after its base task"

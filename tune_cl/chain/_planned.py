@@ -1,11 +1,9 @@
 """The keys of a chain's stages before anything is trained, on any machine."""
 
-from pydantic import ValidationError
-
+from tune_cl.chain._configuration import settings_of
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
-from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
-from tune_cl.records import RunConfig, describe_validation
+from tune_cl.records import RunConfig
 from tune_cl.streams import Stream
 
 
@@ -18,10 +16,7 @@ def planned_keys(run: RunConfig, stream: Stream) -> list[tuple[int, str, str]]:
         TuneCLError: the configuration does not fit its method.
     """
     method = get_method(run.method)
-    try:
-        config = method.config.model_validate(run.parameters)
-    except ValidationError as error:
-        raise TuneCLError(f"parameters of {run.method}: {describe_validation(error)}") from None
+    config = settings_of(run)
     numerics = Numerics.of(run.device, run.threads)
     keys: list[tuple[int, str, str]] = []
     parent: str | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_cl.cli._parser import at_least_one, loader_workers, seconds, stream_record, trial_resources
+from tune_cl.cli._parser import at_least_one, check_seeds, loader_workers, seconds, stream_record, trial_resources
 from tune_cl.cli._sizes import size
 from tune_cl.engine import with_backbone
 from tune_cl.errors import TuneCLError
@@ -60,13 +60,14 @@ class Asked:
 
 
 def check_numbers(args: argparse.Namespace) -> None:
-    """Check counts, times and sizes.
+    """Check counts, seeds, times and sizes.
 
     Raises:
         TuneCLError: one of them is none, or out of bounds.
     """
     for name in ("trials", "base_configurations"):
         at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
+    check_seeds(args)
     trial_resources(args)
     seconds(args.time_budget)
     seconds(args.checkpoint_every, "--checkpoint-every")

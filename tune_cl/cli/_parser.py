@@ -325,6 +325,18 @@ def seconds(text: str | None, option: str = "--time-budget") -> float | None:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def check_seeds(args: argparse.Namespace) -> None:
+    """Check the seeds that a command has.
+
+    Raises:
+        TuneCLError: one is below 0.
+    """
+    for name in ("search_seed", "order_seed", "split_seed", "train_seed"):
+        seed = getattr(args, name, None)
+        if seed is not None and seed < 0:
+            raise TuneCLError(f"--{name.replace('_', '-')} {seed}: a seed must be at least 0")
+
+
 def at_least_one(value: float | None, option: str) -> None:
     """Check a count.
 

@@ -1,17 +1,18 @@
 """`tune-cl train`: one chain, without Ray and without a search."""
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore, read_named_backbone
+from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore, read_named_backbone, read_run, settings_of
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
-from tune_cl.cli._parser import loader_workers, seconds, train_parser
+from tune_cl.cli._parser import check_seeds, loader_workers, seconds, train_parser
 from tune_cl.engine import DISK_SECONDS, describe_failure, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
@@ -23,10 +24,8 @@ def train(argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
     args = train_parser().parse_args(argv)
     plugins = load_named(args)
-    overrides = dict(parse_override(text) for text in args.overrides)
-    run = override(read_record(Path(args.config), RunConfig), overrides, where="--set ")
-    if args.train_seed is not None:
-        run = run.model_copy(update={"train_seed": args.train_seed})
+    check_seeds(args)
+    run = _configuration(args)
     weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
     backbone = read_named_backbone(run, weights)
     stream = open_named(run.stream, args)
@@ -35,35 +34,54 @@ def train(argv: Sequence[str]) -> int:
     stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
     output = TrialFolder(Path(args.output)) if args.output else None
     console = Console(highlight=False, soft_wrap=True)
+    bar = _bar(console)
+    store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
+    chain = Chain(run, stream, store, on_progress=_shown_in(bar), loader_workers=workers, backbone=backbone)
+    make_folder(stages, "--stages")
+    if output:
+        _begin_output(output, run, [plugin.module for plugin in plugins])
     console.print(
         f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
     )
-    with _bar(console) as bar:
-        task = bar.add_task("", total=1)
-
-        def show(progress: PhaseProgress) -> None:
-            what = f"increment {progress.increment}, {progress.phase}"
-            if progress.waiting:
-                what += ": another process trains it"
-            elif progress.disk_full:
-                what += ": the disk is full, waiting for space"
-            bar.update(task, description=what, completed=progress.step, total=progress.steps)
-
-        store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
-        chain = Chain(run, stream, store, on_progress=show, loader_workers=workers, backbone=backbone)
-        make_folder(stages, "--stages")
-        if output:
-            _begin_output(output, run, [plugin.module for plugin in plugins])
-        with Pins(stages).hold(key for _, _, key in chain.planned_keys()):
-            try:
-                _run_to_the_end(chain, console, output)
-            except Diverged as error:
-                print(f"tune-cl: {describe_failure(error)}", file=sys.stderr)
-                return 1
+    with bar, Pins(stages).hold(key for _, _, key in chain.planned_keys()):
+        try:
+            _run_to_the_end(chain, console, output)
+        except Diverged as error:
+            print(f"tune-cl: {describe_failure(error)}", file=sys.stderr)
+            return 1
     if output:
         save_weights(output.path / "classifier.pt", chain.classifier(), stream)
         console.print(f"rows, configuration and weights: {output.path}")
     return 0
+
+
+def _configuration(args: argparse.Namespace) -> RunConfig:
+    """The configuration in the file that is named, with the changes that the options make.
+
+    Raises:
+        TuneCLError: the file, or what the options make of it, is not in order.
+    """
+    path = Path(args.config)
+    overrides = dict(parse_override(text) for text in args.overrides)
+    run = override(read_run(path), overrides, where="--set ")
+    if overrides:
+        settings_of(run, f"{path} with {' and '.join(f'--set {changed}' for changed in overrides)}: ")
+    return run if args.train_seed is None else run.model_copy(update={"train_seed": args.train_seed})
+
+
+def _shown_in(bar: Progress) -> Callable[[PhaseProgress], None]:
+    """What shows a chain's signs of life in a bar."""
+    task = bar.add_task("", total=1)
+
+    def show(progress: PhaseProgress) -> None:
+        what = f"increment {progress.increment}, {progress.phase}"
+        if progress.waiting:
+            what += ": another process trains it"
+        elif progress.disk_full:
+            what += ": the disk is full, waiting for space"
+        bar.update(task, description=what, completed=progress.step, total=progress.steps)
+
+    return show
 
 
 def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) -> None:

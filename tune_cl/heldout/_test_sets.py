@@ -17,6 +17,7 @@ from tune_cl.streams import (
     LabelledImages,
     RawFiles,
     RawImages,
+    check_as_described,
     dataset_names,
     read_archive,
     read_cifar,
@@ -73,9 +74,11 @@ def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_d
         accept_modified_data: admit files that differ from the published ones.
 
     Raises:
-        TuneCLError: unknown data set; files missing, damaged, or not the published ones.
+        TuneCLError: unknown data set; files missing, damaged, or not the published ones; images or labels that are not
+            as the data set's description says.
     """
     raw = _read(dataset, data_root, accept_modified_data)
+    check_as_described(raw, DATASETS[dataset])
     labels = torch.from_numpy(raw.labels)
     if isinstance(raw, RawFiles):
         return TestSet(FileImages(raw.images, labels), raw.class_names, raw.fingerprint())
@@ -93,4 +96,8 @@ def _read(dataset: str, data_root: Path | None, accept_modified_data: bool) -> R
         return read_cub(data_root, half="0", published=_CUB_TEST, accept_modified_data=accept_modified_data)
     if dataset in ("imagenet", "imagenet100"):
         return read_imagenet(dataset, _IMAGENET_TEST, data_root, accept_modified_data)
-    return read_cifar(_CIFAR_TEST[dataset], data_root, accept_modified_data)
+    if dataset in _CIFAR_TEST:
+        return read_cifar(_CIFAR_TEST[dataset], data_root, accept_modified_data)
+    raise TuneCLError(
+        f"{dataset}: there is no reader of its test files; have `_read` in tune_cl/heldout/_test_sets.py call one"
+    )

@@ -63,8 +63,8 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
     """Check that a method can stand beside those that are known.
 
     Raises:
-        TuneCLError: its name is taken or unfit, its parameters and phases do not fit each other, or one of its kinds
-            of phases is another procedure elsewhere, whose stages would be taken for its own.
+        TuneCLError: its name is taken or unfit, a phase has no parameters or parameters have no phase, or one of its
+            kinds of phases is another procedure elsewhere, whose stages would be taken for its own.
     """
     known = list(known)
     where = f"method {method.name!r}"
@@ -86,6 +86,21 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
             if not isinstance(group, Settings):
                 raise TuneCLError(f"{where}: its phase {phase.name!r} needs a group of parameters {part}.{phase.name}")
             _check_kind(method, phase, known)
+    _check_all_is_read(method, config)
+
+
+def _check_all_is_read(method: Method, config: Settings) -> None:
+    """Check that each group of parameters is one of a phase: another would be searched without effect."""
+    phases = {"base": method.base, "increment": method.increment}
+    unread = [name for name in type(config).model_fields if name not in phases]
+    for part, its_phases in phases.items():
+        groups = getattr(type(getattr(config, part)), "model_fields", {})
+        unread += [f"{part}.{name}" for name in groups if name not in {phase.name for phase in its_phases}]
+    if unread:
+        raise TuneCLError(
+            f"method {method.name!r}: no phase reads its parameters {' and '.join(unread)}; a phase is given the group "
+            "base.<its name> or increment.<its name>, so add such a phase, or leave them out"
+        )
 
 
 def _check_kind(method: Method, phase: Any, known: Iterable[Method]) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records._models import Record, RunConfig
 
 R = TypeVar("R", bound=Record)
@@ -58,14 +59,31 @@ def read_record(path: Path, kind: type[R]) -> R:
     """Read a JSON or YAML file as a record of the given kind.
 
     Raises:
-        TuneCLError: the file is missing, is not YAML/JSON, or does not fit the record.
+        TuneCLError: the file is missing, is not YAML/JSON, was written by a newer tune_cl, or does not fit the record.
     """
+    content = _read_json(path) if path.suffix == ".json" else read_yaml(path)
+    _check_version(path, content, kind)
     try:
-        if path.suffix == ".json":  # not through YAML, which reads 1e-06 as text
-            return kind.model_validate_json(read_text(path))
-        return kind.model_validate(read_yaml(path))
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise TuneCLError(f"{path}: {describe_validation(error)}") from None
+        raise TuneCLError(f"{path}: {describe_validation(error, model=kind)}") from None
+
+
+def _check_version(path: Path, content: Any, kind: type[Record]) -> None:
+    field = kind.model_fields.get("schema_version")
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if field is not None and isinstance(found, int) and found > field.default:
+        raise TuneCLError(
+            f"{path}: written by a newer tune_cl (schema_version {found}, and this one reads {field.default}); update "
+            "tune_cl"
+        )
+
+
+def _read_json(path: Path) -> Any:  # not through YAML, which reads 1e-06 as text
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise TuneCLError(f"{path}: not valid JSON ({error})") from None
 
 
 def read_yaml(path: Path) -> Any:
@@ -97,12 +115,42 @@ def read_text(path: Path) -> str:
         raise TuneCLError(f"{path}: cannot be read ({error})") from None
 
 
-def describe_validation(error: ValidationError, whole: str = "the file") -> str:
-    """Put pydantic's first complaint into one sentence: key (or `whole`, where it is about no key), what is wrong."""
-    first = error.errors()[0]
+def describe_validation(error: ValidationError, whole: str = "the file", model: type[BaseModel] | None = None) -> str:
+    """Put one of pydantic's complaints into a sentence: key (or `whole`, where it is about no key), what is wrong.
+
+    An unknown key comes first, since what it should have been may be missed elsewhere.
+
+    Args:
+        error: the complaints.
+        whole: what the message calls what was validated.
+        model: of what was validated, for the near matches of an unknown key.
+    """
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"]) or whole
-    message = first["msg"].removeprefix("Value error, ")
+    message = _message(first, model)
     return f"{key}: {message}" if key else message
+
+
+def _message(complaint: ErrorDetails, model: type[BaseModel] | None) -> str:
+    if complaint["type"] == "extra_forbidden":
+        *groups, key = complaint["loc"]
+        known = _keys_in(model, groups)
+        those = f"; known are {', '.join(known)}" if known else ""
+        return f"unknown key{near_matches(str(key), known) or those}"
+    if complaint["type"] == "missing":
+        return "missing"
+    if complaint["type"] in ("model_type", "dict_type"):
+        return "not a mapping of `key: value` lines"
+    return complaint["msg"].removeprefix("Value error, ")
+
+
+def _keys_in(model: type[BaseModel] | None, groups: Sequence[int | str]) -> list[str]:
+    """The keys of the group at a path; none where that is no model."""
+    for group in groups:
+        field = model.model_fields.get(str(group)) if model is not None else None
+        kind = field.annotation if field is not None else None
+        model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return list(model.model_fields) if model is not None else []
 
 
 def append_line(path: Path, record: Record) -> None:

@@ -160,9 +160,12 @@ def resolve(
     fixed = {path: value for path, value in draft.default.items() if path not in ranges}
     resolved = SearchSpace(config, fixed, ranges, draft.default, space.source)
     complaint = resolved.complaint({})
-    if complaint is not None:
-        raise TuneCLError(f"{space.source}: the default configuration (trial 0) is not allowed: {complaint}")
-    return resolved
+    if complaint is None:
+        return resolved
+    if overrides:
+        resolve(space, config=config, scale=scale, budget=budget, overrides={})  # what the file alone has wrong
+    given = f" with {' and '.join(f'--set {path}' for path in overrides)}" if overrides else ""
+    raise TuneCLError(f"{space.source}{given}: the default configuration (trial 0) is not allowed: {complaint}")
 
 
 @dataclass

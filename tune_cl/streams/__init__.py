@@ -1,5 +1,6 @@
 """Data sets, class orders, splits, increments: training data only. Nothing here opens a test file."""
 
+from tune_cl.streams._as_described import check_as_described
 from tune_cl.streams._batches import Batches, ClassUniform, StepIndices
 from tune_cl.streams._cifar import CifarFile, CifarVersion, read_cifar
 from tune_cl.streams._cub import read_cub
@@ -38,6 +39,7 @@ __all__ = [
     "StepIndices",
     "Stream",
     "StreamShape",
+    "check_as_described",
     "class_order",
     "dataset_names",
     "default_workers",

@@ -16,7 +16,6 @@ from tune_cl.streams._images import RawFiles
 _FOLDER = "CUB_200_2011"
 _IMAGES = 11_788
 _CLASSES = 200
-CUB_HINT = "the folder CUB_200_2011 of CUB_200_2011.tgz, from data.caltech.edu"
 
 
 def read_cub_training(data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
@@ -43,7 +42,7 @@ def read_cub(data_root: Path | None, half: str, published: int, accept_modified_
     Raises:
         TuneCLError: no data root or folder; a list or an image is missing; a list is malformed or not the original.
     """
-    folder = data_folder("cub200", data_root, _FOLDER, hint=CUB_HINT)
+    folder = data_folder("cub200", data_root, _FOLDER, hint=DATASETS["cub200"].origin)
     paths = _read_list(folder / "images.txt")
     classes = _read_list(folder / "classes.txt")
     halves = _read_list(folder / "train_test_split.txt", of=paths)

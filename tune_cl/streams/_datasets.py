@@ -58,6 +58,7 @@ class Dataset:
         preprocessing: constants of normalisation and augmentation.
         class_names: by label; None where the data files hold them.
         resident: whether the decoded images fit into memory; else they are decoded each time they are asked for.
+        origin: where `--download` does not fetch it: what is put into `--data-root`, and where that is from.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dataset:
     preprocessing: Preprocessing
     class_names: tuple[str, ...] | None = None
     resident: bool = True
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if self.preprocessing.seen_size not in (None, self.image_shape[1]):
@@ -81,10 +83,18 @@ class Dataset:
         """Side of an image as it is stored, in pixels."""
         return self.preprocessing.stored_size or self.image_shape[1]
 
+    @property
+    def stored_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of an image as it is stored."""
+        size = self.preprocessing.stored_size
+        return self.image_shape if size is None else (self.image_shape[0], size, size)
+
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CROP_224 = Preprocessing(_IMAGENET_MEAN, _IMAGENET_STD, 0, True, stored_size=256, seen_size=224, crop="random")
 _RESIZED_224 = Preprocessing(_IMAGENET_MEAN, _IMAGENET_STD, 0, True, stored_size=256, seen_size=224, crop="resized")
+_CUB_ORIGIN = "the folder CUB_200_2011 of CUB_200_2011.tgz, from data.caltech.edu"
+_IMAGENET_ORIGIN = "imagenet/train/<wnid>/*.JPEG, from image-net.org"
 
 _KNOWN = (
     # Mean and std: the customary ones of the official training set; the seeded subset's own differ by 0.001.
@@ -112,10 +122,30 @@ _KNOWN = (
         CIFAR100_CLASSES,
     ),
     # 29 or 30 training images of a class: 3 are held back.
-    Dataset("cub200", 200, (3, 224, 224), "cub", "data_root", 0.1, _CROP_224),
+    Dataset("cub200", 200, (3, 224, 224), "cub", "data_root", 0.1, _CROP_224, origin=_CUB_ORIGIN),
     # 732 to 1300 training images of a class: about as many are held back as the official validation set has, 50 each.
-    Dataset("imagenet", 1000, (3, 224, 224), "imagenet", "data_root", 0.04, _RESIZED_224, resident=False),
-    Dataset("imagenet100", 100, (3, 224, 224), "imagenet", "data_root", 0.04, _RESIZED_224, resident=False),
+    Dataset(
+        "imagenet",
+        1000,
+        (3, 224, 224),
+        "imagenet",
+        "data_root",
+        0.04,
+        _RESIZED_224,
+        resident=False,
+        origin=_IMAGENET_ORIGIN,
+    ),
+    Dataset(
+        "imagenet100",
+        100,
+        (3, 224, 224),
+        "imagenet",
+        "data_root",
+        0.04,
+        _RESIZED_224,
+        resident=False,
+        origin=_IMAGENET_ORIGIN,
+    ),
 )
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _KNOWN}

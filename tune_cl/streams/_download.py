@@ -10,15 +10,9 @@ from pathlib import Path
 
 from tune_cl.errors import TuneCLError
 from tune_cl.streams._cifar import cifar_training_version, read_cifar_training
-from tune_cl.streams._cub import CUB_HINT
 from tune_cl.streams._datasets import DATASETS
 
 _ARCHIVES = ("cifar10", "cifar100")
-_ELSEWHERE = {
-    "cub200": CUB_HINT,
-    "imagenet": "imagenet/train/<wnid>/*.JPEG, from image-net.org",
-    "imagenet100": "imagenet/train/<wnid>/*.JPEG, from image-net.org",
-}
 
 
 def download(dataset: str, data_root: Path) -> None:
@@ -34,7 +28,8 @@ def download(dataset: str, data_root: Path) -> None:
     if DATASETS[dataset].source == "embedded":
         raise TuneCLError(f"--download: {dataset} ships with tune_cl, so there is nothing to fetch; leave the flag out")
     if dataset not in _ARCHIVES:
-        raise TuneCLError(f"--download: {dataset} is not fetched; put {_ELSEWHERE[dataset]}, into {data_root}")
+        files = f"{DATASETS[dataset].origin}," if DATASETS[dataset].origin else "its files"
+        raise TuneCLError(f"--download: {dataset} is not fetched; put {files} into {data_root} and leave the flag out")
     destination = data_root / cifar_training_version(dataset).folder
     if os.path.exists(destination):
         _check_present(dataset, data_root, destination)

@@ -11,10 +11,10 @@ from tune_cl.streams._images import RawImages
 
 
 def read_archive(path: Path) -> RawImages:
-    """Read `images (N, H, W)` uint8, `labels (N,)` and `class_names` from an archive of grey images.
+    """Read `images (N, H, W)` uint8, `labels (N,)` of whole numbers and `class_names` of text, all grey images.
 
     Raises:
-        TuneCLError: the file is missing or damaged.
+        TuneCLError: the file is missing or damaged, or its labels are no whole numbers.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -24,6 +24,8 @@ def read_archive(path: Path) -> RawImages:
         raise TuneCLError(f"{path}: the package's data file is missing; install tune_cl again") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise TuneCLError(f"{path}: the package's data file is damaged ({error}); install tune_cl again") from None
+    if labels.dtype.kind not in "iu":
+        raise TuneCLError(f"{path}: its labels are {labels.dtype}, but labels are whole numbers, int64 say")
     return RawImages(images[:, None], labels.astype(np.int64, copy=False), class_names)
 
 

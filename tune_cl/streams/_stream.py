@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
+from tune_cl.streams._as_described import check_as_described
 from tune_cl.streams._cifar import read_cifar_training
 from tune_cl.streams._cub import read_cub_training
 from tune_cl.streams._datasets import Dataset, Preprocessing, Scale
@@ -190,13 +191,15 @@ def open_stream(record: StreamRecord, data_root: Path | None = None, accept_modi
         accept_modified_data: admit files that differ from the published ones; the fingerprint tells them apart.
 
     Raises:
-        TuneCLError: impossible name or class order; data files missing, damaged, or not the published ones.
+        TuneCLError: impossible name or class order; data files missing, damaged, or not the published ones; images or
+            labels that are not as the data set's description says.
     """
     shape = parse_name(record.name)
     order = class_order(record.class_order, shape.dataset.n_classes, record.order_seed)
     if record.class_order == "podnet" and shape.dataset.name != "cifar100":
         raise TuneCLError(f"class_order 'podnet': orders the labels of cifar100, not those of {shape.dataset.name}")
     raw = _read_training(shape.dataset, data_root, accept_modified_data)
+    check_as_described(raw, shape.dataset)
     _check_every_class(raw, shape.dataset)
     fingerprint = raw.fingerprint()
     return Stream(
@@ -217,7 +220,12 @@ def _read_training(dataset: Dataset, data_root: Path | None, accept_modified_dat
         return read_cub_training(data_root, accept_modified_data)
     if dataset.name in ("imagenet", "imagenet100"):
         return read_imagenet_training(dataset.name, data_root, accept_modified_data)
-    return read_cifar_training(dataset.name, data_root, accept_modified_data)
+    if dataset.name in ("cifar10", "cifar100"):
+        return read_cifar_training(dataset.name, data_root, accept_modified_data)
+    raise TuneCLError(
+        f"{dataset.name}: there is no reader of its training files; have `_read_training` in "
+        "tune_cl/streams/_stream.py call one"
+    )
 
 
 def _images(

@@ -1,0 +1,54 @@
+"""Configurations as their method reads them, and as they lie in files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import Settings, get_method
+from tune_cl.records import RunConfig, describe_validation, read_record, read_yaml
+from tune_cl.streams import parse_name
+
+
+def settings_of(run: RunConfig, where: str = "") -> Settings:
+    """The parameters of a configuration, as its method has them.
+
+    Args:
+        run: the configuration.
+        where: what a message begins with, such as the file and a colon.
+
+    Raises:
+        TuneCLError: the method is unknown, or one of its parameters is unknown or not allowed.
+    """
+    model = get_method(run.method).config
+    try:
+        return model.model_validate(run.parameters)
+    except ValidationError as error:
+        reason = describe_validation(error, "parameters", model)
+        raise TuneCLError(f"{where}parameters of {run.method}: {reason}") from None
+
+
+def read_run(path: Path) -> RunConfig:
+    """Read a configuration, `best.yaml` or the `config.yaml` of a trial, and check all of it that needs no data.
+
+    Raises:
+        TuneCLError: the file is missing or no configuration; its method, its stream or one of its parameters is unknown
+            or not allowed. The file is named.
+    """
+    content = read_yaml(path)
+    if isinstance(content, Mapping) and "scales" in content:
+        raise TuneCLError(
+            f"{path}: a space file, which says what is searched; give it to `search --space`, and here the best.yaml "
+            "of a search or the config.yaml of a trial"
+        )
+    run = read_record(path, RunConfig)
+    try:
+        get_method(run.method)
+        last = parse_name(run.stream.name).increments
+    except TuneCLError as error:
+        raise TuneCLError(f"{path}: {error}") from None
+    if run.horizon > last:
+        raise TuneCLError(f"{path}: horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
+    settings_of(run, f"{path}: ")
+    return run
