@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+import tune_cl
 from tune_cl.errors import TuneCLError
 from tune_cl.records import (
     SCHEMA_VERSION,
@@ -66,3 +67,22 @@ def test_misspelt_key_of_a_record_gets_a_near_match_in_its_own_group(tmp_path: P
         (tmp_path / "search.json").write_text(json.dumps(whole))
         with pytest.raises(TuneCLError, match=rf"search\.json: (seeds\.)?{wrong}: unknown key; did you mean '{right}'"):
             read_record(tmp_path / "search.json", SearchRecord)
+
+
+def test_a_configuration_changed_by_hand_is_read_as_a_space_file_is(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "best.yaml", tune_cl.configure("genifer"))
+    text = (tmp_path / "best.yaml").read_text()
+    for old, new in (("augmentation: adaptive", "augmentation: off"), ("learning_rate: 0.0025", "learning_rate: 1e-4")):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "best.yaml").write_text(text)
+    read = read_record(tmp_path / "best.yaml", RunConfig).parameters["base"]["generator"]
+    assert (read["augmentation"], read["learning_rate"]) == ("off", 1e-4)
+
+
+@pytest.mark.parametrize("text", ["method: 2024-99-99\n", "method: " + "[" * 3000, "method: &a lwf\nbudget: *a\n"])
+def test_yaml_of_any_kind_ends_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(TuneCLError, match=r"run\.yaml: ") as caught:
+        read_record(tmp_path / "run.yaml", RunConfig)
+    assert "\n" not in str(caught.value)

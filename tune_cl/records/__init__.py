@@ -33,6 +33,7 @@ from tune_cl.records._models import (
 )
 from tune_cl.records._paths import flatten
 from tune_cl.records._recording import RecordedIncrement, RecordedStage, RecordedTrial, Recording
+from tune_cl.records._yaml import parse_yaml
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -68,6 +69,7 @@ __all__ = [
     "make_folder",
     "order_name",
     "parse_run",
+    "parse_yaml",
     "place_of",
     "read_lines",
     "read_record",

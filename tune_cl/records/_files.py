@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records._models import Record, RunConfig
+from tune_cl.records._yaml import parse_yaml
 
 R = TypeVar("R", bound=Record)
 
@@ -87,18 +88,12 @@ def _read_json(path: Path) -> Any:  # not through YAML, which reads 1e-06 as tex
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML (or JSON) file with the safe loader.
+    """Read a YAML file as `parse_yaml` does.
 
     Raises:
-        TuneCLError: the file is missing, unreadable, or not YAML.
+        TuneCLError: the file is missing, unreadable, or not such YAML.
     """
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise TuneCLError(f"{path}: {place}{problem}") from None
+    return parse_yaml(read_text(path), str(path))
 
 
 def read_text(path: Path) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.records import parse_yaml
 from tune_cl.search._options import Direction, check_option, default_direction
-from tune_cl.search._yaml import parse_yaml
 
 _PACKAGE = "search_spaces"
 _MAX_BYTES = 1_000_000

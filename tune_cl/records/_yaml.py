@@ -1,8 +1,8 @@
 """YAML as a person means it: `1e-4` is a number, `off` is a word, and nothing is said twice.
 
-PyYAML follows YAML 1.1, where `1e-4` is text, `off` is false, `1:30` is ninety and `010` is eight. A space file is
-read by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), less infinities, octal and
-hexadecimal numbers.
+PyYAML follows YAML 1.1, where `1e-4` is text, `off` is false, `1:30` is ninety and `010` is eight. Files that
+people write or change are read by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), less
+infinities, octal and hexadecimal numbers.
 """
 
 import re

@@ -1,7 +1,9 @@
+"""What is read of YAML, and as what."""
+
 import pytest
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search._yaml import parse_yaml
+from tune_cl.records import parse_yaml
 
 
 @pytest.mark.parametrize(
