@@ -17,6 +17,7 @@ MANY = "genifer, for many classes"
 RUNGS: dict[str, tuple[str, dict[str, Any]]] = {  # rung -> method, and what differs from its space's default
     "finetune": ("finetune", {}),
     "lwf": ("lwf", {}),
+    "feature_replay": ("feature_replay", {}),
     "image_replay": ("image_replay", {}),
     IMAGE_RELAXED: ("image_replay", {"increment.classifier.loss": "relaxed"}),
     "genifer": ("genifer", {}),

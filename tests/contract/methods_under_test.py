@@ -92,6 +92,7 @@ SIGMOIDS: dict[str, dict[str, Any]] = {
 CASES = [
     *_cases("finetune", {"ce": {}}, "chance", 0.05),
     *_cases("lwf", _plain("ce", "relaxed"), "chance", 0.1),
+    *_cases("feature_replay", REPLAY, "chance", 0.1),
     *_cases("image_replay", REPLAY, "chance", 0.1),
     *_cases("genifer", REPLAY, "chance", 0.1),
     *_cases("oracle", REPLAY, "fine-tune", 0.1),

@@ -50,6 +50,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "augmentation_target": {"augmentation_speed": 0.3},
     "augmentation_limit": {"augmentation_speed": 0.9, "augmentation_target": -0.9},
     "il_baseline/weight_kd": {"weighting": "fixed"},
+    "feature_replay/start_size": {"replay_stage": 3},  # whose maps can be reached from more than one size
     "network": {"width": 16},  # at which small_cnn and resnet32_cifar exist
 }
 ELSEWHERE = {"base.classifier.pretrained": "tests/engine/test_backbone_weights.py"}

@@ -76,7 +76,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
                 **_CLASSIFIER, "optimizer": "sgd", "weight_ce": 0.3, "loss": "relaxed", "teacher_batch_norm": "train",
             },
         }
-        for kind in ("genifer.classifier", "oracle.classifier")
+        for kind in ("genifer.classifier", "oracle.classifier", "feature_replay.classifier")
     },
     "base.classifier of icarl": {"bce": {**_CLASSIFIER, "optimizer": "sgd", "loss": "bce"}},
     "cosine.base.classifier": {"sgd": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0}},
@@ -117,6 +117,8 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "fixed": {**_FIXED, "weight_image": 0.02},
         "adaptive": {**_GAN, "weight_image": 0.02, "weight_image_scaling": "none"},
     },
+    "feature_replay.base.generator": {"stage 4": _GAN, "stage 3": {**_GAN, "replay_stage": 3}},
+    "feature_replay.generator": {"stage 4": {**_GAN, "weight_image": 0.02}},
 }  # fmt: skip
 
 
@@ -143,21 +145,22 @@ def train(kind: str, changes: Mapping[str, Any]) -> PhaseResult:
     try:
         after_classifier = phase.name in ("generator", "finetune", "memory") and t > 0
         head = next((head for start, head in HEADS.items() if kind.startswith(start)), "linear")
-        state = _untrained_state(n_classes=6 if after_classifier else 4, head=head)
+        state = _untrained_state(6 if after_classifier else 4, head, makes_features=kind.startswith("feature_replay"))
         memory = state["memory"] if phase.sees_memory else None
         return phase.run(config, phase_data(t, with_past=phase.sees_past, memory=memory), state, context)
     finally:
         torch.set_default_dtype(torch.float32)
 
 
-def _untrained_state(n_classes: int, head: str) -> dict[str, Component]:
+def _untrained_state(n_classes: int, head: str, makes_features: bool) -> dict[str, Component]:
     """Networks with initial weights, so that a change of one phase is no change of those that follow it."""
     shape = ClassifierShape("small_cnn", 8, (1, 28, 28), n_classes, head=head, proxies=3, scale=4.0)
     classifier = new_classifier(shape, 1).train()
     with torch.no_grad():
         classifier(phase_data(0).new.images / 255)  # batch-norm statistics other than 0 and 1
         classifier.head.weight.mul_(10)  # a teacher that says something
-    generator = new_generator(GeneratorShape((1, 28, 28), 10, 8, 8, 4, 8, 7), 2)
+    made = (32, 7, 7) if makes_features else (1, 28, 28)
+    generator = new_generator(GeneratorShape(made, 10, 8, 8, 4, 8, 7), 2)
     discriminator = save_discriminator(new_discriminator(DiscriminatorShape((32, 7, 7), 10, 4, 4), 3))
     return {
         "classifier": save_classifier(classifier),

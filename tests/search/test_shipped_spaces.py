@@ -22,7 +22,7 @@ SCALES = {
 }
 BUDGETS = ("quick", "full")
 PLACES = list(product(SCALES, BUDGETS))
-LADDER = ("finetune", "lwf", "image_replay", "genifer", "oracle", "joint")
+LADDER = ("finetune", "lwf", "feature_replay", "image_replay", "genifer", "oracle", "joint")
 HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
 
 _COMMENTED = re.compile(r"^( *)# ((?:base|increment)\.[\w.]+: .*)$")

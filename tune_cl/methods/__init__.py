@@ -4,7 +4,19 @@ import socket
 from collections.abc import Iterable
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.methods import finetune, genifer, icarl, il_baseline, image_replay, joint, lucir, lwf, oracle, podnet
+from tune_cl.methods import (
+    feature_replay,
+    finetune,
+    genifer,
+    icarl,
+    il_baseline,
+    image_replay,
+    joint,
+    lucir,
+    lwf,
+    oracle,
+    podnet,
+)
 from tune_cl.methods._phase import (
     CLASS_MEANS,
     CLASSIFIER,
@@ -30,7 +42,10 @@ from tune_cl.records import flatten
 
 _METHODS = {
     module.METHOD.name: module.METHOD
-    for module in (finetune, lwf, image_replay, genifer, oracle, joint, il_baseline, icarl, lucir, podnet)
+    for module in (
+        *(finetune, lwf, feature_replay, image_replay, genifer, oracle, joint),
+        *(il_baseline, icarl, lucir, podnet),
+    )
 }
 
 

@@ -39,7 +39,7 @@ _PREVIEW = 8  # replayed images per class that a stage keeps for people to look 
 _PREVIEW_BYTES = 16 * 2**20  # where all classes would be more, some of them are shown
 
 
-class GeneratorTraining(Settings):
+class Adversarial(Settings):
     """How generator and discriminator are trained in one phase."""
 
     steps: int = parameter(80_000, "steps of generator and discriminator", ge=1, source="genifer")
@@ -62,6 +62,11 @@ class GeneratorTraining(Settings):
     r1_interval: int = parameter(16, "steps between two R1 terms", ge=1, source="genifer")
     ema_half_life: float = parameter(500_000, "images, at most", gt=0, source="genifer")
     ema_ramp: float = parameter(0.05, "half-life as a share of the images seen so far", gt=0, le=1, source="genifer")
+
+
+class GeneratorTraining(Adversarial):
+    """The same, with images that are augmented."""
+
     augmentation: Literal["off", "fixed", "adaptive"] = parameter(
         "adaptive", "image-space augmentation before the classifier", source="genifer"
     )
@@ -71,9 +76,18 @@ class GeneratorTraining(Settings):
     augmentation_limit: float = parameter(0.5, "adaptive: largest p", ge=0, le=1, source="genifer")
 
 
-def game_images(config: GeneratorTraining, sizes: Sizes | None = None) -> int:
+def game_images(config: Adversarial, sizes: Sizes | None = None) -> int:
     """Images that a phase trains on, real and fake; however many images the increment has."""
     return 2 * config.steps * config.batch_size
+
+
+def _strength(config: GeneratorTraining) -> AdaptiveStrength:
+    strength = AdaptiveStrength(
+        target=config.augmentation_target, speed=config.augmentation_speed, maximum=config.augmentation_limit
+    )
+    if config.augmentation == "fixed":
+        strength.p = config.augmentation_p
+    return strength
 
 
 def previewed_classes(n_seen: int, image_shape: tuple[int, int, int]) -> list[int]:
@@ -103,7 +117,7 @@ class Game:
 
     def __init__(
         self,
-        config: GeneratorTraining,
+        config: Adversarial,
         data: PhaseData,
         context: PhaseContext,
         classifier: Classifier,
@@ -120,11 +134,9 @@ class Game:
         self.n_old_images = config.batch_size // 2 if old is not None else 0
         batches = Batches(len(data.new), config.batch_size - self.n_old_images, context.place)
         self.feed = fed(data.new, batches, context)
-        self.strength = AdaptiveStrength(
-            target=config.augmentation_target, speed=config.augmentation_speed, maximum=config.augmentation_limit
-        )
-        if config.augmentation == "fixed":
-            self.strength.p = config.augmentation_p
+        self.augmentation, self.strength = "off", AdaptiveStrength()
+        if isinstance(config, GeneratorTraining):
+            self.augmentation, self.strength = config.augmentation, _strength(config)
 
     def play(self, image_weight: float) -> PhaseResult:
         """Train for the configured number of steps.
@@ -168,7 +180,7 @@ class Game:
         """
         device, place, n_old = self.context.device, self.context.place, self.data.n_old
         stored, real_labels = self.feed.at(step)
-        real = resize(self.pixels.normalise(stored), self.generator.shape.image_shape[1])
+        real = self.real(stored)
         random = place.generator("latents", step, device)
         labels = n_old + torch.randint(self.data.n_new, (len(real),), generator=random, device=device)
         latents = self.generator.draw_latents(self.config.batch_size, random)
@@ -183,12 +195,16 @@ class Game:
         fake = self.generator(latents, labels, noise)
         return Draw(torch.cat([old_images, real]), torch.cat([old_labels, real_labels]), fake, labels, half)
 
+    def real(self, stored: Tensor) -> Tensor:
+        """Stored images (B, C, S, S) uint8 as the generator would make them."""
+        return resize(self.pixels.normalise(stored), self.generator.shape.image_shape[1])
+
     def features(self, images: Tensor, purpose: str, step: int) -> Tensor:
         """Augment images at the generator's size and take them through the frozen classifier up to the matching stage.
 
         In between they are brought to the size at which the stream stores images, and cut to what networks see.
         """
-        if self.config.augmentation != "off":
+        if self.augmentation != "off":
             random = self.context.place.generator(purpose, step, self.context.device)
             low, high = self.pixels.black.flatten(), self.pixels.white.flatten()
             images = augment(images, self.strength.p, random, low=low, high=high)
@@ -227,7 +243,7 @@ class Game:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        if self.config.augmentation == "adaptive":
+        if self.augmentation == "adaptive":
             self.strength.update(real_scores.detach().sign().mean())
         return terms
 
@@ -250,10 +266,10 @@ class Game:
             GENERATOR: save_generator(self.average),
             DISCRIMINATOR: Component(discriminator.kind, settings, discriminator.tensors),
         }
-        return PhaseResult(changed, game_images(self.config), losses, preview=self._preview())
+        return PhaseResult(changed, game_images(self.config), losses, preview=self.preview())
 
     @torch.no_grad()
-    def _preview(self) -> Tensor:
+    def preview(self) -> Tensor | None:
         """Replayed images of the classes seen, or of some of them: (classes, k, C, H, W) uint8 on the CPU."""
         shape = self.average.shape.image_shape
         random = self.context.place.generator("preview", device=self.context.device)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods._game import Game, GeneratorTraining
+from tune_cl.methods._game import Adversarial, Game, GeneratorTraining
 from tune_cl.methods._phase import CLASSIFIER, DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import parameter
 from tune_cl.nets import (
@@ -17,22 +17,10 @@ from tune_cl.nets import (
 )
 
 
-class BaseGenerator(GeneratorTraining):
-    """The base task's generator: its network, what it matches, and how it is trained."""
+class BaseGame(Adversarial):
+    """The base task's networks, whose sizes hold in all increments, and how they are trained."""
 
     steps: int = parameter(250_000, "steps of generator and discriminator", ge=1, source="genifer")
-    matching_stage: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
-        4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer"
-    )
-    image_size: int = parameter(
-        0,
-        "pixels of the generator's images, which are resized to the stream's, as real ones are for the game; 0: as "
-        "many as networks see",
-        ge=0,
-        le=1024,
-        source="genifer: 128 for CUB-200",
-        later=True,
-    )
     channels: int = parameter(512, "of the learned constant; halved at every doubling", ge=4, le=4096, source="genifer")
     start_size: int = parameter(4, "pixels of the learned constant", ge=1, le=64, source="genifer")
     latent_dim: int = parameter(512, "size of z", ge=1, le=4096, source="genifer")
@@ -57,10 +45,29 @@ class BaseGenerator(GeneratorTraining):
     )
 
 
-class IncrementGenerator(GeneratorTraining):
-    """An increment's generator: adversarial on old and new classes, tied to the old generator."""
+class BaseGenerator(BaseGame, GeneratorTraining):
+    """The base task's generator: its network, what it matches, and how it is trained."""
 
-    weight_image: float = parameter(10.0, "lambda_ID: pixel L1 to the old generator", ge=0, le=1e4, source="genifer")
+    matching_stage: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
+        4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer"
+    )
+    image_size: int = parameter(
+        0,
+        "pixels of the generator's images, which are resized to the stream's, as real ones are for the game; 0: as "
+        "many as networks see",
+        ge=0,
+        le=1024,
+        source="genifer: 128 for CUB-200",
+        later=True,
+    )
+
+
+class IncrementGame(Adversarial):
+    """How an increment's networks are trained, and what ties them to those before."""
+
+    weight_image: float = parameter(
+        10.0, "lambda_ID: L1 to what the old generator makes", ge=0, le=1e4, source="genifer"
+    )
     weight_image_scaling: Literal["classes", "none"] = parameter(
         "classes", "classes: lambda_ID times n_prev / n_curr", source="genifer"
     )
@@ -69,18 +76,30 @@ class IncrementGenerator(GeneratorTraining):
     )
 
 
+class IncrementGenerator(IncrementGame, GeneratorTraining):
+    """An increment's generator: adversarial on old and new classes, tied to the old generator."""
+
+
 def check_generator_fits(config: BaseGenerator, image_shape: tuple[int, int, int]) -> None:
     """Check that doublings of `start_size` reach the generated image's side, with at least one channel left at the end.
 
     Raises:
         TuneCLError: they do not.
     """
-    side = config.image_size or image_shape[1]
+    check_doublings(config, config.image_size or image_shape[1], "images")
+
+
+def check_doublings(config: BaseGame, side: int, what: str) -> None:
+    """Check the same for what the generator makes, such as images, of so many pixels a side.
+
+    Raises:
+        TuneCLError: the doublings do not reach it.
+    """
     starts = [side >> k for k in range(side.bit_length()) if side % (1 << k) == 0]
     where = "base.generator"
     if config.start_size not in starts:
         raise TuneCLError(
-            f"{where}.start_size: no number of doublings takes {config.start_size} to images of {side} pixels; "
+            f"{where}.start_size: no number of doublings takes {config.start_size} to {what} of {side} pixels; "
             f"these would do: {', '.join(map(str, starts))}"
         )
     least = side // config.start_size
@@ -93,28 +112,9 @@ def check_generator_fits(config: BaseGenerator, image_shape: tuple[int, int, int
 
 def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Train a new generator on the base classes, with the base classifier as frozen feature extractor."""
-    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
     size = config.image_size or data.image_shape[1]
-    generator_shape = GeneratorShape(
-        (data.image_shape[0], size, size),
-        data.n_stream,
-        config.latent_dim,
-        config.style_dim,
-        config.embedding_dim,
-        config.channels,
-        config.start_size,
-        config.label_scale == "unit",
-    )
-    discriminator_shape = DiscriminatorShape(
-        classifier.feature_shape(config.matching_stage),
-        data.n_stream,
-        config.discriminator_width,
-        config.deviation_group,
-    )
-    generator = new_generator(generator_shape, context.place.seed("generator")).to(context.device)
-    discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator")).to(context.device)
-    game = Game(config, data, context, classifier, config.matching_stage, generator, discriminator, old=None)
-    return game.play(image_weight=0.0)
+    made = (data.image_shape[0], size, size)
+    return start_game(Game, config, config.matching_stage, made, data, state, context)
 
 
 def train_increment_generator(
@@ -124,6 +124,52 @@ def train_increment_generator(
 
     With `restart`, one of the networks, or both, start from new weights instead.
     """
+    return go_on_with_game(Game, config, data, state, context)
+
+
+def start_game(
+    game: type[Game],
+    config: BaseGame,
+    stage: int,
+    made: tuple[int, int, int],
+    data: PhaseData,
+    state: State,
+    context: PhaseContext,
+) -> PhaseResult:
+    """Train new networks on the base classes.
+
+    Args:
+        game: what is played.
+        config: the phase's configuration.
+        stage: of the classifier, whose features the discriminator is shown.
+        made: (C, H, W) of what the generator makes.
+        data: the base task.
+        state: holds the classifier.
+        context: where and how.
+    """
+    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    generator_shape = GeneratorShape(
+        made,
+        data.n_stream,
+        config.latent_dim,
+        config.style_dim,
+        config.embedding_dim,
+        config.channels,
+        config.start_size,
+        config.label_scale == "unit",
+    )
+    discriminator_shape = DiscriminatorShape(
+        classifier.feature_shape(stage), data.n_stream, config.discriminator_width, config.deviation_group
+    )
+    generator = new_generator(generator_shape, context.place.seed("generator")).to(context.device)
+    discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator")).to(context.device)
+    return game(config, data, context, classifier, stage, generator, discriminator, old=None).play(image_weight=0.0)
+
+
+def go_on_with_game(
+    game: type[Game], config: IncrementGame, data: PhaseData, state: State, context: PhaseContext
+) -> PhaseResult:
+    """Train an increment's networks, from those before it or from new weights."""
     classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
     old = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
     generator, discriminator = build_generator(state[GENERATOR]), build_discriminator(state[DISCRIMINATOR])
@@ -132,7 +178,11 @@ def train_increment_generator(
     if config.restart in ("discriminator", "both"):
         discriminator = new_discriminator(discriminator.shape, context.place.seed("discriminator"))
     generator, discriminator = generator.to(context.device), discriminator.to(context.device)
-    stage = int(str(state[DISCRIMINATOR].settings["stage"]))
     scale = data.n_old / data.n_new if config.weight_image_scaling == "classes" else 1.0
-    game = Game(config, data, context, classifier, stage, generator, discriminator, old)
-    return game.play(image_weight=config.weight_image * scale)
+    played = game(config, data, context, classifier, matched_stage(state), generator, discriminator, old)
+    return played.play(image_weight=config.weight_image * scale)
+
+
+def matched_stage(state: State) -> int:
+    """The stage whose features the discriminator was shown from the base task on."""
+    return int(str(state[DISCRIMINATOR].settings["stage"]))

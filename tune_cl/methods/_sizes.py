@@ -66,16 +66,18 @@ def _generator_bytes(
         return int(str(base[f"generator.{name}"]))
 
     g = {name: setting(name) for name in ("latent_dim", "style_dim", "embedding_dim", "channels", "start_size")}
-    size = setting("image_size") or image_shape[1]
-    made = (image_shape[0], size, size)
+    features = "generator.replay_stage" in base
+    stage = setting("replay_stage" if features else "matching_stage")
+    size = 0 if features else setting("image_size") or image_shape[1]
+    made = classifier.feature_shape(stage) if features else (image_shape[0], size, size)
     generator = Generator(GeneratorShape(made, n_stream, **g))  # type: ignore[arg-type]
     shape = DiscriminatorShape(
-        classifier.feature_shape(setting("matching_stage")),
+        classifier.feature_shape(stage),
         n_stream,
         setting("discriminator_width"),
         setting("deviation_group"),
     )
-    preview = preview_bytes(len(previewed_classes(n_seen, made)), made)
+    preview = 0 if features else preview_bytes(len(previewed_classes(n_seen, made)), made)
     return _bytes(generator) + _bytes(Discriminator(shape)) + preview
 
 

@@ -46,8 +46,18 @@ class Classifier(nn.Module):
 
     def features(self, images: Tensor, stage: int) -> Tensor:
         """Activation after a stage: (B, C_l, H_l, W_l), or (B, D) for stage 6; stage 0 is the image itself."""
-        x = images
-        for transform in self.stages[:stage]:
+        return self.go_on(images, 0, stage)
+
+    def go_on(self, activation: Tensor, start: int, stage: int) -> Tensor:
+        """Go on from the activation after one stage to that after another.
+
+        Raises:
+            ValueError: the other one comes before it.
+        """
+        if stage < start:
+            raise ValueError(f"stage {stage} cannot be reached from stage {start}, which comes after it")
+        x = activation
+        for transform in self.stages[start:stage]:
             x = transform(x)
         return x
 
@@ -60,10 +70,7 @@ class Classifier(nn.Module):
 
     def logits_from(self, activation: Tensor, stage: int) -> Tensor:
         """Go on from the activation after a stage to the raw logits (B, n_classes)."""
-        x = activation
-        for transform in self.stages[stage:]:
-            x = transform(x)
-        return self.head(x)
+        return self.head(self.go_on(activation, stage, POOLED))
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw logits (B, n_classes): what losses and distillation read."""

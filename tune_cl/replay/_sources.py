@@ -14,7 +14,8 @@ from tune_cl.streams import ClassUniform, Feed, ImageSource, LabelledImages, Pix
 class Replayed:
     """A replayed batch in normalised pixel space."""
 
-    images: Tensor  # (B, C, S, S) float32, within the range of valid pixels, as stored: neither augmented nor cropped
+    images: Tensor  # (B, C, S, S) float32, within the range of valid pixels, as stored: neither augmented nor cropped;
+    # or features
     labels: Tensor  # (B,) int64, stream class indices of old classes
 
 
@@ -54,10 +55,36 @@ class GeneratorReplay:
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
         """Generate a batch of n images."""
         random = self._place.generator(purpose, step, self._device)
-        labels = torch.randint(self._n_old, (n,), generator=random, device=self._device)
-        latents = self._generator.draw_latents(n, random)
-        images = self._generator(latents, labels, self._generator.draw_noise(n, random))
+        images, labels = generated(self._generator, n, self._n_old, random)
         return Replayed(self._pixels.clamp(resize(images, self._size)), labels)
+
+
+class FeatureReplay:
+    """Features f = max(0, G(z, y)), y uniform over all old classes, for a stage that ends in a ReLU (feature replay).
+
+    Args:
+        generator: frozen, on the device; makes features.
+        n_old: old classes.
+        place: where in the chain.
+        device: of all draws.
+    """
+
+    def __init__(self, generator: Generator, n_old: int, place: Place, device: torch.device) -> None:
+        self._generator, self._n_old, self._place, self._device = generator, n_old, place, device
+
+    @torch.no_grad()
+    def draw(self, n: int, purpose: str, step: int) -> Replayed:
+        """Generate a batch of n features."""
+        random = self._place.generator(purpose, step, self._device)
+        features, labels = generated(self._generator, n, self._n_old, random)
+        return Replayed(features.clamp(min=0), labels)
+
+
+def generated(generator: Generator, n: int, n_old: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What a generator makes of n draws, and their labels, uniform over the old classes."""
+    labels = torch.randint(n_old, (n,), generator=random, device=random.device)
+    latents = generator.draw_latents(n, random)
+    return generator(latents, labels, generator.draw_noise(n, random)), labels
 
 
 class OracleReplay:

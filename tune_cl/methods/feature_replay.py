@@ -1,0 +1,149 @@
+"""Feature replay: a generator makes hidden features themselves, so that what makes them must stay as it is (a control).
+
+Everything else is Genifer's (arXiv 2106.05350), which has images in their place to be free of that.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from tune_cl.errors import TuneCLError
+from tune_cl.methods._classifier import BaseClassifier
+from tune_cl.methods._game import Game, game_images
+from tune_cl.methods._generator_phase import (
+    BaseGame,
+    IncrementGame,
+    check_doublings,
+    go_on_with_game,
+    matched_stage,
+    start_game,
+)
+from tune_cl.methods._phase import (
+    CLASSIFIER,
+    GENERATOR,
+    Extent,
+    Method,
+    Phase,
+    PhaseContext,
+    PhaseData,
+    PhaseResult,
+    State,
+)
+from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_replay
+from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods.finetune import BASE_CLASSIFIER
+from tune_cl.nets import ClassifierShape, blank_classifier, build_classifier, build_generator
+from tune_cl.replay import FeatureReplay
+
+
+class FeatureGenerator(BaseGame):
+    """The base task's generator of features."""
+
+    replay_stage: Literal[2, 3, 4, 5] = parameter(
+        4,
+        "stage whose features are made and replayed; it and all before it stay as the base task left them",
+        source="own",
+    )
+
+
+class FeatureClassifier(ReplayClassifier):
+    """An increment's classifier under replayed features."""
+
+    distillation_stage: Literal[3, 4, 5, 6] = parameter(
+        6, "stage whose features are distilled, after replay_stage", source="own"
+    )
+
+
+class Base(Settings):
+    """The base task."""
+
+    classifier: BaseClassifier = BaseClassifier()
+    generator: FeatureGenerator = FeatureGenerator()
+
+
+class Increment(Settings):
+    """Every increment after it."""
+
+    classifier: FeatureClassifier = FeatureClassifier()
+    generator: IncrementGame = IncrementGame()
+
+
+class FeatureReplayConfig(Settings):
+    """Configuration of `feature_replay`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+    @model_validator(mode="after")
+    def _distils_what_can_change(self) -> "FeatureReplayConfig":
+        replayed, distilled = self.base.generator.replay_stage, self.increment.classifier.distillation_stage
+        if distilled <= replayed:
+            raise ValueError(
+                f"increment.classifier.distillation_stage {distilled}: stages up to base.generator.replay_stage "
+                f"{replayed} do not change, so that there is nothing to distil; take a stage above {replayed}"
+            )
+        return self
+
+
+class FeatureGame(Game):
+    """The same game on features that the generator makes itself."""
+
+    @torch.no_grad()
+    def real(self, stored: Tensor) -> Tensor:
+        """Features (B, C, H, W) of stored images as they are, without augmentation."""
+        return self.classifier.features(self.pixels.see(stored), self.stage)
+
+    def features(self, images: Tensor, purpose: str, step: int) -> Tensor:
+        """They are features already."""
+        return images
+
+    def preview(self) -> None:
+        """There is nothing for people to look at."""
+
+
+def train_base_features(config: FeatureGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Train a new generator of the base classes' features."""
+    made = build_classifier(state[CLASSIFIER]).feature_shape(config.replay_stage)
+    return start_game(FeatureGame, config, config.replay_stage, made, data, state, context)
+
+
+def train_increment_features(
+    config: IncrementGame, data: PhaseData, state: State, context: PhaseContext
+) -> PhaseResult:
+    """Go on from the old generator's average: old classes against its own features, new ones against real ones."""
+    return go_on_with_game(FeatureGame, config, data, state, context)
+
+
+def train_with_features(config: FeatureClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Train the stages after the replayed one: real new images through all of them, replayed features through these."""
+    generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    source = FeatureReplay(generator, data.n_old, context.place, context.device)
+    return train_with_replay(config, data, state, context, source, entry=matched_stage(state))
+
+
+def _check_fit(config: FeatureReplayConfig, extent: Extent) -> None:
+    classifier = config.base.classifier
+    shape = ClassifierShape(classifier.network, classifier.width, extent.image_shape, extent.n_base)
+    with torch.device("meta"):
+        _, height, width = blank_classifier(shape).feature_shape(config.base.generator.replay_stage)
+    if height != width:
+        raise TuneCLError(f"base.generator.replay_stage: its features are {height} x {width}; they must be square")
+    check_doublings(config.base.generator, height, "features")
+
+
+METHOD = Method(
+    name="feature_replay",
+    summary="control: a generator replays hidden features; the stages that make them stay as they are",
+    config=FeatureReplayConfig,
+    base=(
+        BASE_CLASSIFIER,
+        Phase("generator", "feature_replay.base.generator", 1, train_base_features, game_images, for_successor=True),
+    ),
+    increment=(
+        Phase("classifier", "feature_replay.classifier", 1, train_with_features, replay_images),
+        Phase("generator", "feature_replay.generator", 1, train_increment_features, game_images, for_successor=True),
+    ),
+    check_fit=_check_fit,
+)
