@@ -266,6 +266,17 @@ def test_the_example_method_can_be_imported_by_the_package_with_the_lines_that_t
     assert done.stdout.split() == [str(package / "__init__.py"), "feature_lwf"], done.stderr
 
 
+@pytest.mark.slow
+def test_the_example_method_passes_the_contract(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "adding-a-method.md").read_text()
+    (tmp_path / "feature_lwf.py").write_text(code_block(text, "python"))
+    found_in = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "pytest", "tests/contract", "-k", "feature_lwf"]
+    environment = {**os.environ, "TUNE_CL_CONTRACT": "feature_lwf", "PYTHONPATH": found_in}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def run_small(run: RunConfig, stages: Path) -> list[IncrementRow]:
     """The rows of a chain on 60 images of each class."""
     whole = open_stream(StreamRecord(name=run.stream.name))

@@ -1,8 +1,13 @@
-"""Each declared parameter, changed, changes what its phase computes, under at least one loss of its method."""
+"""Each declared parameter, changed, changes what its phase computes, under at least one loss of its method.
+
+Of a number another value is tried; of a choice all are, and each must be told from each other one. What a phase
+computes are its tensors: that its settings say something else does not count.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from itertools import chain, combinations, product, zip_longest
 from typing import Any
 
 import numpy as np
@@ -43,20 +48,28 @@ TINY: dict[str, Any] = {
     "increment.generator.batch_size": 8,
 }
 
-# Where a parameter acts only beside another value: what else is set, in its own group.
-BESIDE: dict[str, dict[str, Any]] = {
-    "augmentation_p": {"augmentation": "fixed"},
-    "augmentation_speed": {"augmentation_target": -0.9},
-    "augmentation_target": {"augmentation_speed": 0.3},
-    "augmentation_limit": {"augmentation_speed": 0.9, "augmentation_target": -0.9},
-    "il_baseline/weight_kd": {"weighting": "fixed"},
-    "feature_replay/start_size": {"replay_stage": 3},  # whose maps can be reached from more than one size
-    "network": {"width": 16},  # at which small_cnn and resnet32_cifar exist
+# Where a parameter acts only beside another value: what else is set, in its own group; several ways, where one does not
+# do for all choices.
+BESIDE: dict[str, list[dict[str, Any]]] = {
+    "augmentation": [{"augmentation_speed": 0.9, "augmentation_target": -0.9}],
+    "augmentation_p": [{"augmentation": "fixed"}],
+    "augmentation_speed": [{"augmentation_target": -0.9}],
+    "augmentation_target": [{"augmentation_speed": 0.3}],
+    "augmentation_limit": [{"augmentation_speed": 0.9, "augmentation_target": -0.9}],
+    "ema_half_life": [{"ema_ramp": 1.0}],
+    "feature_replay/start_size": [{"replay_stage": 3}],  # whose maps can be reached from more than one size
+    "il_baseline/weight_kd": [{"weighting": "fixed"}],
+    "network": [{"width": width, "epochs": 1} for width in (16, 64)],  # small_cnn has both; the others have one of them
 }
-ELSEWHERE = {"base.classifier.pretrained": "tests/engine/test_backbone_weights.py"}
+PER_CLASS = 20  # images of a class: 16 to train on
+FEWER_PER_CLASS = {"network": 5}  # of some parameters, since a step takes long
+NOT_HERE = {
+    "base.classifier.pretrained": "needs a file of weights: tests/engine/test_backbone_weights.py",
+    "image_replay/base.generator.matching_stage": "has one choice, out of those of genifer, which are told apart",
+}
 
 
-def _owned_leaves() -> list[tuple[str, str]]:
+def _owned_leaves(of_choice: bool) -> list[tuple[str, str]]:
     """(method, path) of every parameter; one that several methods have in one kind of phase comes once."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for method in METHODS:
@@ -67,12 +80,13 @@ def _owned_leaves() -> list[tuple[str, str]]:
         }
         for path, leaf in leaves(get_method(method).config).items():
             group, _, name = path.rpartition(".")
-            if path not in ELSEWHERE and not (leaf.choices and len(leaf.choices) == 1):
+            if not {path, f"{method}/{path}"} & NOT_HERE.keys() and bool(choices_of(leaf)) == of_choice:
                 found.setdefault((kinds[group], name), (method, path))
     return list(found.values())
 
 
-LEAVES = _owned_leaves()
+def choices_of(leaf: Leaf) -> tuple[Any, ...]:
+    return (False, True) if leaf.kind is bool else leaf.choices or ()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,68 +97,103 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("method", "path"), LEAVES)
-def test_a_changed_parameter_changes_the_result(method, path):
+@pytest.mark.parametrize(("method", "path"), _owned_leaves(of_choice=False))
+def test_a_changed_number_changes_the_result(method, path):
     leaf = leaves(get_method(method).config)[path]
-    group, _, name = path.rpartition(".")
-    beside = {f"{group}.{key}": v for key, v in (BESIDE.get(f"{method}/{name}") or BESIDE.get(name, {})).items()}
+    (beside,) = besides(method, path)
+    of_each_case = (
+        [(case, value) for value in others(leaf, values_of(method, case.changes, beside).get(path, leaf.default))]
+        for case in cases_of(method)
+    )
     tried = 0
-    for case in (case for case in CASES if case.method == method):
-        before = values_of(case, beside)
-        for value in others(leaf, before.get(path, leaf.default)):
-            try:
-                changed = run_owner(case, path, {**beside, path: value})
-            except ValueError:  # not allowed under this loss, or no network of that size
-                continue
-            tried += 1
-            if not equal(run_owner(case, path, beside), changed):
-                return
+    for case, value in filter(None, chain.from_iterable(zip_longest(*of_each_case))):
+        changed = run_owner(case, path, {**beside, path: value})
+        tried += changed is not None
+        if changed is not None and not equal(run_owner(case, path, beside), changed):
+            return
     pytest.fail(f"{path} changes nothing: {tried} values tried")
 
 
+@pytest.mark.parametrize(("method", "path"), _owned_leaves(of_choice=True))
+def test_each_choice_gives_a_result_of_its_own(method, path):
+    choices = choices_of(leaves(get_method(method).config)[path])
+    assert len(choices) > 1, f"{path} leaves no choice; say in NOT_HERE what it is for"
+    untold, allowed, met = set(combinations(choices, 2)), set(), set()
+    for case, beside in product(cases_of(method), besides(method, path)):
+        wanted = [value for value in choices if any(value in pair for pair in untold)]
+        results = {value: run_owner(case, path, {**beside, path: value}) for value in wanted}
+        results = {value: changed for value, changed in results.items() if changed is not None}
+        pairs = set(combinations(results, 2))
+        untold -= {(one, other) for one, other in pairs if not equal(results[one], results[other])}
+        allowed |= results.keys()
+        met |= pairs
+        if not untold:
+            return
+    assert allowed == set(choices)
+    assert not untold & met, f"choices of {path} that give one result: {untold & met}"
+
+
+def cases_of(method: str) -> list[Case]:
+    return [case for case in CASES if case.method == method]
+
+
+def besides(method: str, path: str) -> list[dict[str, Any]]:
+    """What else is set while a parameter is tried, by path."""
+    group, _, name = path.rpartition(".")
+    ways = BESIDE.get(f"{method}/{name}") or BESIDE.get(name, [{}])
+    return [{f"{group}.{key}": value for key, value in way.items()} for way in ways]
+
+
 def others(leaf: Leaf, value: Any) -> list[Any]:
-    """Other values of a leaf, the likeliest to matter first."""
-    if leaf.choices is not None:
-        return [choice for choice in leaf.choices if choice != value]
-    if leaf.kind is bool:
-        return [not value]
+    """Other values of a number, the likeliest to matter first."""
     if leaf.kind is int:
         candidates: list[Any] = [2 * value, value + 1, value - 1, 14]
     else:
-        candidates = [1.5 * value, value / 2, 0.01 * value, 10.0, 1.0, 0.0, -0.9, 1e-3 * value, 1e-5 * value]
+        candidates = [-0.9, 1.5 * value, 10.0, 1.0, value / 2, 0.01 * value, 0.0, 1e-3 * value, 1e-5 * value]
     return [candidate for candidate in candidates if candidate != value and leaf.allows(candidate)]
 
 
-def values_of(case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
-    known = leaves(get_method(case.method).config)
-    return {path: value for path, value in TINY.items() if path in known} | dict(case.changes) | dict(changes)
+def values_of(method: str, own: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    known = leaves(get_method(method).config)
+    return {path: value for path, value in TINY.items() if path in known} | dict(own) | dict(changes)
 
 
-def run_owner(case: Case, path: str, changes: Mapping[str, Any]) -> Mapping[str, Component]:
-    """Run the phase that a parameter belongs to, with changes to its group, after phases as the case has them."""
-    part, name, _ = path.split(".")
+def run_owner(case: Case, path: str, changes: Mapping[str, Any]) -> Mapping[str, Component] | None:
+    """Run the phase that a parameter belongs to, with changes to its group, after phases as the case has them.
+
+    None where the values are not allowed: under this loss, or for want of a network of that size.
+    """
+    part, name, parameter = path.split(".")
     t = 0 if part == "base" else 1
     method = get_method(case.method)
     phases = method.base if t == 0 else method.increment
     index = next(i for i, phase in enumerate(phases) if phase.name == name)
-    return _run(case.method, freeze(case.changes), t, index, freeze(changes))
+    own = case.changes if t else _of_base(case.changes)
+    try:
+        return _run(case.method, freeze(own), t, index, freeze(changes), FEWER_PER_CLASS.get(parameter, PER_CLASS))
+    except ValueError:
+        return None
 
 
 @cache
 def _run(
-    method: str, own: tuple[tuple[str, Any], ...], t: int, index: int, changes: tuple[tuple[str, Any], ...]
+    method: str,
+    own: tuple[tuple[str, Any], ...],
+    t: int,
+    index: int,
+    changes: tuple[tuple[str, Any], ...],
+    per_class: int = PER_CLASS,
 ) -> Mapping[str, Component]:
-    case = next(case for case in CASES if case.method == method and freeze(case.changes) == own)
     phases = get_method(method).base if t == 0 else get_method(method).increment
     phase = phases[index]
     group = f"{'base' if t == 0 else 'increment'}.{phase.name}"
-    given: Any = unflatten(values_of(case, dict(changes)))
+    given: Any = unflatten(values_of(method, dict(own), dict(changes)))
     for name in group.split("."):
         given = given.get(name, {})
     config = _settings(method, group).model_validate(given)
     state = _state_before(method, own, t, index)
     context = PhaseContext(Place(0, t, phase.name), CPU)
-    return phase.run(config, phase_data(_stream(), phase, t, state), state, context).changed
+    return phase.run(config, phase_data(_stream(per_class), phase, t, state), state, context).changed
 
 
 @cache
@@ -156,9 +205,12 @@ def _state_before(method: str, own: tuple[tuple[str, Any], ...], t: int, index: 
     for increment, i, _ in order:
         if (increment, i) == (t, index):
             return state
-        base_changes = tuple(item for item in own if item[0].startswith("base."))
-        state.update(_run(method, own, increment, i, base_changes))
+        state.update(_run(method, own if increment else freeze(_of_base(dict(own))), increment, i, ()))
     return state
+
+
+def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in changes.items() if path.startswith("base.")}
 
 
 def _settings(method: str, group: str) -> Any:
@@ -169,10 +221,9 @@ def _settings(method: str, group: str) -> Any:
 
 
 @cache
-def _stream() -> Stream:
-    """20 images of a class: 16 to train on."""
+def _stream(per_class: int) -> Stream:
     stream = small_stream()
-    places = np.concatenate([np.flatnonzero(stream.raw_labels == label)[:20] for label in range(10)])
+    places = np.concatenate([np.flatnonzero(stream.raw_labels == label)[:per_class] for label in range(10)])
     return replace(stream, raw_images=stream.raw_images[places], raw_labels=stream.raw_labels[places])
 
 
@@ -182,8 +233,7 @@ def freeze(changes: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def equal(one: Mapping[str, Component], other: Mapping[str, Component]) -> bool:
     return all(
-        dict(one[name].settings) == dict(other[name].settings)
-        and one[name].tensors.keys() == other[name].tensors.keys()
+        one[name].tensors.keys() == other[name].tensors.keys()
         and all(torch.equal(tensor, other[name].tensors[key]) for key, tensor in one[name].tensors.items())
         for name in one
     )

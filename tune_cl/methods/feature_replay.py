@@ -41,7 +41,7 @@ from tune_cl.replay import FeatureReplay
 class FeatureGenerator(BaseGame):
     """The base task's generator of features."""
 
-    replay_stage: Literal[2, 3, 4, 5] = parameter(
+    replay_stage: Literal[3, 4, 5] = parameter(
         4,
         "stage whose features are made and replayed; it and all before it stay as the base task left them",
         source="own",
@@ -51,7 +51,7 @@ class FeatureGenerator(BaseGame):
 class FeatureClassifier(ReplayClassifier):
     """An increment's classifier under replayed features."""
 
-    distillation_stage: Literal[3, 4, 5, 6] = parameter(
+    distillation_stage: Literal[4, 5, 6] = parameter(
         6, "stage whose features are distilled, after replay_stage", source="own"
     )
 
