@@ -31,9 +31,15 @@ ALL_LEAVES = [
 ]
 
 
+# At which every network exists, a total memory has room for each class, and features are reached from two sizes.
+WIDE = {"base.classifier.width": 64, "base.memory.size": 10, "base.generator.replay_stage": 3}
+
+
 def wide(method: str, changes: dict[str, Any] | None = None, **fields: Any) -> RunConfig:
-    """A tiny configuration with the width at which every network exists."""
-    return run_config(method, {"base.classifier.width": 64, **(changes or {})}, **fields)
+    """A tiny configuration that allows another value of each leaf."""
+    known = leaves(get_method(method).config)
+    here = {path: value for path, value in WIDE.items() if path in known}
+    return run_config(method, {**here, **(changes or {})}, **fields)
 
 
 def keys_of(run: RunConfig, stream: Stream | None = None) -> Keys:
@@ -53,7 +59,7 @@ def from_first(keys: Keys, first: tuple[int, str] | None) -> list[tuple[int, str
 
 def mutated(method: str, leaf: Leaf) -> Any:
     """Another value of a leaf that makes a valid configuration."""
-    value = TINY.get(leaf.path, leaf.default)
+    value = WIDE.get(leaf.path, TINY.get(leaf.path, leaf.default))
     if leaf.choices is not None:
         candidates: list[Any] = [choice for choice in leaf.choices if choice != value]
     elif leaf.kind is bool:
