@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Settings, get_method
-from tune_cl.records import RunConfig, describe_validation, read_record, read_yaml
+from tune_cl.records import RunConfig, describe_validation, read_content, record_of
 from tune_cl.streams import parse_name
 
 
@@ -36,13 +36,13 @@ def read_run(path: Path) -> RunConfig:
         TuneCLError: the file is missing or no configuration; its method, its stream or one of its parameters is unknown
             or not allowed. The file is named.
     """
-    content = read_yaml(path)
+    content = read_content(path)
     if isinstance(content, Mapping) and "scales" in content:
         raise TuneCLError(
             f"{path}: a space file, which says what is searched; give it to `search --space`, and here the best.yaml "
             "of a search or the config.yaml of a trial"
         )
-    run = read_record(path, RunConfig)
+    run = record_of(content, path, RunConfig)
     try:
         get_method(run.method)
         last = parse_name(run.stream.name).increments

@@ -17,7 +17,7 @@ from tune_cl.engine import DISK_SECONDS, describe_failure, override, save_weight
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
 from tune_cl.records import IncrementRow, RunConfig, TrialFolder, make_folder, read_record, write_run
-from tune_cl.search import parse_override
+from tune_cl.search import parse_override, with_options
 
 
 def train(argv: Sequence[str]) -> int:
@@ -65,7 +65,7 @@ def _configuration(args: argparse.Namespace) -> RunConfig:
     overrides = dict(parse_override(text) for text in args.overrides)
     run = override(read_run(path), overrides, where="--set ")
     if overrides:
-        settings_of(run, f"{path} with {' and '.join(f'--set {changed}' for changed in overrides)}: ")
+        settings_of(run, f"{with_options(path, overrides)}: ")
     return run if args.train_seed is None else run.model_copy(update={"train_seed": args.train_seed})
 
 

@@ -131,7 +131,7 @@ def start_game(
     game: type[Game],
     config: BaseGame,
     stage: int,
-    made: tuple[int, int, int],
+    made: tuple[int, int, int] | None,
     data: PhaseData,
     state: State,
     context: PhaseContext,
@@ -142,14 +142,15 @@ def start_game(
         game: what is played.
         config: the phase's configuration.
         stage: of the classifier, whose features the discriminator is shown.
-        made: (C, H, W) of what the generator makes.
+        made: (C, H, W) of what the generator makes; None: of these features.
         data: the base task.
         state: holds the classifier.
         context: where and how.
     """
     classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    features = classifier.feature_shape(stage)
     generator_shape = GeneratorShape(
-        made,
+        made or features,
         data.n_stream,
         config.latent_dim,
         config.style_dim,
@@ -159,7 +160,7 @@ def start_game(
         config.label_scale == "unit",
     )
     discriminator_shape = DiscriminatorShape(
-        classifier.feature_shape(stage), data.n_stream, config.discriminator_width, config.deviation_group
+        features, data.n_stream, config.discriminator_width, config.deviation_group
     )
     generator = new_generator(generator_shape, context.place.seed("generator")).to(context.device)
     discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator")).to(context.device)

@@ -55,7 +55,6 @@ class ReplayClassifier(ClassifierTraining):
     replay_share_rule: Literal["fixed", "classes"] = parameter(
         "fixed", "fixed: replay_share; classes: n_old / n_seen in its place", source="genifer, range", later=True
     )
-
     distillation_over: Literal["all", "old"] = parameter(
         "all",
         "the student's logits that share a softmax in the distillation: of all its classes, or of the old ones alone",
@@ -106,7 +105,7 @@ def train_with_replay(
     replay_accuracy = accuracy_on(teacher, source, Pixels(data.preprocessing, context.device), entry)
     teacher.train(config.teacher_batch_norm == "train")
     student = grown(state, data, context).to(context.device)
-    student.stages[:entry].requires_grad_(False)
+    unchanged = student.stages[:entry].requires_grad_(False)
     real = RealBatches(data.new, config.batch_size, data, context)
     augment = Augment(data, context)
     n_replayed = replayed_per_step(config, data.n_old, data.n_new)
@@ -114,7 +113,7 @@ def train_with_replay(
     steps = classifier_steps(config, len(data.new.labels))
 
     def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        student.stages[:entry].eval()
+        unchanged.eval()
         images, labels = real.draw(step)
         replayed = source.draw(n_replayed, "replay", step)
         old = augment(replayed.images, "augment replay", step) if entry == 0 else replayed.images

@@ -21,7 +21,6 @@ from tune_cl.methods._generator_phase import (
     start_game,
 )
 from tune_cl.methods._phase import (
-    CLASSIFIER,
     GENERATOR,
     Extent,
     Method,
@@ -34,7 +33,7 @@ from tune_cl.methods._phase import (
 from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_replay
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
-from tune_cl.nets import ClassifierShape, blank_classifier, build_classifier, build_generator
+from tune_cl.nets import ClassifierShape, blank_classifier, build_generator
 from tune_cl.replay import FeatureReplay
 
 
@@ -105,8 +104,7 @@ class FeatureGame(Game):
 
 def train_base_features(config: FeatureGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Train a new generator of the base classes' features."""
-    made = build_classifier(state[CLASSIFIER]).feature_shape(config.replay_stage)
-    return start_game(FeatureGame, config, config.replay_stage, made, data, state, context)
+    return start_game(FeatureGame, config, config.replay_stage, None, data, state, context)
 
 
 def train_increment_features(

@@ -62,7 +62,15 @@ def read_record(path: Path, kind: type[R]) -> R:
     Raises:
         TuneCLError: the file is missing, is not YAML/JSON, was written by a newer tune_cl, or does not fit the record.
     """
-    content = _read_json(path) if path.suffix == ".json" else read_yaml(path)
+    return record_of(read_content(path), path, kind)
+
+
+def record_of(content: Any, path: Path, kind: type[R]) -> R:
+    """What was read from a file, as a record of the given kind.
+
+    Raises:
+        TuneCLError: it was written by a newer tune_cl, or does not fit the record.
+    """
     _check_version(path, content, kind)
     try:
         return kind.model_validate(content)
@@ -80,20 +88,19 @@ def _check_version(path: Path, content: Any, kind: type[Record]) -> None:
         )
 
 
-def _read_json(path: Path) -> Any:  # not through YAML, which reads 1e-06 as text
-    try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise TuneCLError(f"{path}: not valid JSON ({error})") from None
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file as `parse_yaml` does.
+def read_content(path: Path) -> Any:
+    """Read a JSON file, or a YAML file as `parse_yaml` does.
 
     Raises:
-        TuneCLError: the file is missing, unreadable, or not such YAML.
+        TuneCLError: the file is missing, unreadable, or not JSON or such YAML.
     """
-    return parse_yaml(read_text(path), str(path))
+    text = read_text(path)
+    if path.suffix != ".json":
+        return parse_yaml(text, str(path))
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TuneCLError(f"{path}: not valid JSON ({error})") from None
 
 
 def read_text(path: Path) -> str:

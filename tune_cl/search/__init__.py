@@ -14,7 +14,7 @@ from tune_cl.search._options import (
 )
 from tune_cl.search._prefix import check_base_configurations
 from tune_cl.search._ranges import Range, check_value, find_leaf
-from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve
+from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve, with_options
 from tune_cl.search._stopping import Decision, StoppingRule
 from tune_cl.search._study import Deferred, Proposal, Study, StudySettings, TrialView
 
@@ -47,4 +47,5 @@ __all__ = [
     "protocol_horizon",
     "resolve",
     "shipped_spaces",
+    "with_options",
 ]

@@ -1,7 +1,7 @@
 """Search spaces: a space file resolved for one method, scale and budget."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -163,8 +163,15 @@ def resolve(
         return resolved
     if overrides:
         resolve(space, config=config, scale=scale, budget=budget, overrides={})  # what the file alone has wrong
-    given = f" with {' and '.join(f'--set {path}' for path in overrides)}" if overrides else ""
-    raise TuneCLError(f"{space.source}{given}: the default configuration (trial 0) is not allowed: {complaint}")
+    raise TuneCLError(
+        f"{with_options(space.source, overrides)}: the default configuration (trial 0) is not allowed: {complaint}"
+    )
+
+
+def with_options(source: object, overrides: Iterable[str]) -> str:
+    """A file, and the paths that `--set` changes of it, for messages."""
+    options = " and ".join(f"--set {path}" for path in overrides)
+    return f"{source} with {options}" if options else str(source)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The data sets that streams are cut from, and what is known of each before a file is opened."""
 
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from tune_cl.streams._class_names import CIFAR10_CLASSES, CIFAR100_CLASSES
@@ -94,7 +94,17 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CROP_224 = Preprocessing(_IMAGENET_MEAN, _IMAGENET_STD, 0, True, stored_size=256, seen_size=224, crop="random")
 _RESIZED_224 = Preprocessing(_IMAGENET_MEAN, _IMAGENET_STD, 0, True, stored_size=256, seen_size=224, crop="resized")
 _CUB_ORIGIN = "the folder CUB_200_2011 of CUB_200_2011.tgz, from data.caltech.edu"
-_IMAGENET_ORIGIN = "imagenet/train/<wnid>/*.JPEG, from image-net.org"
+_IMAGENET = Dataset(
+    "imagenet",
+    1000,
+    (3, 224, 224),
+    "imagenet",
+    "data_root",
+    0.04,
+    _RESIZED_224,
+    resident=False,
+    origin="imagenet/train/<wnid>/*.JPEG, from image-net.org",
+)
 
 _KNOWN = (
     # Mean and std: the customary ones of the official training set; the seeded subset's own differ by 0.001.
@@ -124,28 +134,8 @@ _KNOWN = (
     # 29 or 30 training images of a class: 3 are held back.
     Dataset("cub200", 200, (3, 224, 224), "cub", "data_root", 0.1, _CROP_224, origin=_CUB_ORIGIN),
     # 732 to 1300 training images of a class: about as many are held back as the official validation set has, 50 each.
-    Dataset(
-        "imagenet",
-        1000,
-        (3, 224, 224),
-        "imagenet",
-        "data_root",
-        0.04,
-        _RESIZED_224,
-        resident=False,
-        origin=_IMAGENET_ORIGIN,
-    ),
-    Dataset(
-        "imagenet100",
-        100,
-        (3, 224, 224),
-        "imagenet",
-        "data_root",
-        0.04,
-        _RESIZED_224,
-        resident=False,
-        origin=_IMAGENET_ORIGIN,
-    ),
+    _IMAGENET,
+    replace(_IMAGENET, name="imagenet100", n_classes=100),
 )
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _KNOWN}
