@@ -17,7 +17,7 @@ from torch import Tensor
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
 from tune_cl.methods._batches import fed
 from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, Stateful
-from tune_cl.methods._training import LossTail, check_finite, check_weights
+from tune_cl.methods._training import FiniteLoss, LossTail, check_weights
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import (
     AdaptiveStrength,
@@ -142,12 +142,14 @@ class Game:
         """Train for the configured number of steps.
 
         Raises:
-            Diverged: the generator's loss, or a weight of either network, is no longer finite.
+            Diverged: a loss was not finite at some step, or a weight of either network is not after the last one.
         """
         config, context = self.config, self.context
         g_optimizer = torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas=_BETAS)
         d_optimizer = self._discriminator_optimizer()
         tail = LossTail(config.steps)
+        g_finite = FiniteLoss(config.steps, "the generator's loss")
+        d_finite = FiniteLoss(config.steps, "the discriminator's loss")
         parts: dict[str, Stateful] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -156,13 +158,16 @@ class Game:
             "discriminator_optimizer": d_optimizer,
             "strength": self.strength,
             "tail": tail,
+            "generator_finite": g_finite,
+            "discriminator_finite": d_finite,
         }
         for step in context.steps(config.steps, parts):
             draw = self.draw(step)
             fake_features = self.features(draw.fake, "augment fake", step)
-            d_terms = self._discriminator_step(d_optimizer, draw, fake_features.detach(), step)
+            d_loss, d_terms = self._discriminator_step(d_optimizer, draw, fake_features.detach(), step)
+            d_finite.take(step, d_loss)
             loss, g_terms = self.generator_objective(draw, fake_features, image_weight)
-            check_finite(loss, step, config.steps, "the generator's loss")
+            g_finite.take(step, loss)
             g_optimizer.zero_grad(set_to_none=True)
             loss.backward()
             g_optimizer.step()
@@ -223,7 +228,7 @@ class Game:
 
     def _discriminator_step(
         self, optimizer: torch.optim.Optimizer, draw: Draw, fake_features: Tensor, step: int
-    ) -> dict[str, Tensor]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.no_grad():
             real_features = self.features(draw.real, "augment real", step)
         lazy = step % self.config.r1_interval == 0 and self.config.r1_gamma > 0
@@ -245,7 +250,7 @@ class Game:
         optimizer.step()
         if self.augmentation == "adaptive":
             self.strength.update(real_scores.detach().sign().mean())
-        return terms
+        return loss.detach(), terms
 
     def _discriminator_optimizer(self) -> torch.optim.Adam:
         """Adam with the correction for lazy R1: rate and betas for k of k + 1 steps (Karras et al. 2020)."""

@@ -16,7 +16,7 @@ _STEPS = {
     "steps_33_67": ((1 / 3, 2 / 3), 0.1),  # LUCIR's 30 and 60 of 90 (ImageNet)
     "constant": ((), 1.0),
 }
-_CHECK_EVERY = 50  # steps between two looks at whether the loss is finite (each look waits for the device)
+_LOOK_EVERY = 50  # steps between two looks at what was seen of a loss (each look waits for the device)
 
 
 class ClassifierTraining(Settings):
@@ -66,14 +66,52 @@ class LossTail:
         return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
 
 
-def check_finite(value: Tensor, step: int, steps: int, what: str) -> None:
-    """Look at a loss now and then.
+class FiniteLoss:
+    """Whether a loss was finite at every step of a phase.
 
-    Raises:
-        Diverged: it is NaN or infinite.
+    The first step at which it was not is kept on the device, so that no step waits for it; somebody looks now and then.
+    It is part of a checkpoint: what a killed run had seen is not forgotten.
+
+    Args:
+        steps: of the phase.
+        what: the loss, as a message names it.
     """
-    if (step % _CHECK_EVERY == 0 or step == steps - 1) and not torch.isfinite(value).all():
-        raise Diverged(f"{what} is not finite at step {step + 1} of {steps}")
+
+    def __init__(self, steps: int, what: str) -> None:
+        self._steps, self._what = steps, what
+        self._first: Tensor | None = None  # () int64: the first bad step, `steps` while there is none
+
+    def take(self, step: int, loss: Tensor) -> None:
+        """Take in the loss of a step, a scalar.
+
+        Raises:
+            Diverged: it is time for a look, and this loss or an earlier one was NaN or infinite.
+        """
+        before = self._first
+        if before is None or before.device != loss.device:  # the first step, or the first one after a checkpoint
+            start = self._steps if before is None else int(before)
+            before = torch.full((), start, dtype=torch.int64, device=loss.device)
+        self._first = torch.where(torch.isfinite(loss.detach()).all(), before, before.clamp(max=step))
+        if step % _LOOK_EVERY == _LOOK_EVERY - 1 or step == self._steps - 1:
+            self.look()
+
+    def look(self) -> None:
+        """Wait for the device and look.
+
+        Raises:
+            Diverged: the loss was NaN or infinite at one of the steps so far.
+        """
+        first = self._steps if self._first is None else int(self._first)
+        if first < self._steps:
+            raise Diverged(f"{self._what} is not finite at step {first + 1} of {self._steps}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far."""
+        return {"first": self._first}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from it, wherever it lies."""
+        self._first = state_dict["first"]
 
 
 def check_weights(net: nn.Module, what: str) -> None:
@@ -109,16 +147,22 @@ def train_classifier(
         training: False leaves batch norm (and whatever else knows the mode) as in prediction.
 
     Raises:
-        Diverged: the loss or a weight is no longer finite.
+        Diverged: the loss was not finite at some step, or a weight is not after the last one.
     """
     optimizer = _optimizer(net, config)
     schedule = _schedule(optimizer, config.schedule, steps)
-    tail = LossTail(steps)
+    tail, finite = LossTail(steps), FiniteLoss(steps, "the classifier's loss")
     net.train(training)
-    parts: dict[str, Stateful] = {"net": net, "optimizer": optimizer, "schedule": schedule, "tail": tail}
+    parts: dict[str, Stateful] = {
+        "net": net,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "tail": tail,
+        "finite": finite,
+    }
     for step in context.steps(steps, parts):
         loss, terms = batch_loss(step)
-        check_finite(loss, step, steps, "the classifier's loss")
+        finite.take(step, loss)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
