@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plugin_files import SMOOTH, plugin_folder
 from search_cli import environment, run, search_here
 
 import tune_cl
@@ -18,85 +19,12 @@ from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder, 
 
 pytestmark = pytest.mark.ray
 
-# What a user writes: fine-tuning with label smoothing, on the base task of the package.
-SMOOTH = '''
-"""Fine-tuning with smoothed labels."""
-
-from torch.nn import functional
-
-from tune_cl.methods import Method, Phase, Settings, parameter
-from tune_cl.methods._classifier import BaseClassifier, ReplayFreeIncrement, grown, real_images, train_on_images
-from tune_cl.methods.finetune import BASE_CLASSIFIER
-
-
-class Smoothed(ReplayFreeIncrement):
-    smoothing: float = parameter(0.1, "share of the label that all classes divide", source="own", ge=0, le=1)
-
-
-class Base(Settings):
-    classifier: BaseClassifier = BaseClassifier()
-
-
-class Increment(Settings):
-    classifier: Smoothed = Smoothed()
-
-
-class Config(Settings):
-    base: Base = Base()
-    increment: Increment = Increment()
-
-
-def train(config, data, state, context):
-    def loss_of(classifier, images, labels):
-        ce = functional.cross_entropy(classifier(images), labels, label_smoothing=config.smoothing)
-        return ce, {"ce": ce}
-
-    classifier = grown(state, data, context)
-    return train_on_images(classifier, config, data.new, config.batch_size, data, context, loss_of)
-
-
-METHOD = Method(
-    name="smooth",
-    summary="fine-tuning with smoothed labels",
-    config=Config,
-    base=(BASE_CLASSIFIER,),
-    increment=(Phase("classifier", "smooth.classifier", 1, train, real_images),),
-)
-'''
-
-SPACE = """# tune-cl search --plugin smooth_method --space smooth.yaml
-method: smooth
-trials: 2
-protocol: first_1
-parameters:
-  increment.classifier.smoothing: {uniform: [0.0, 0.5]}
-scales:
-  small28:
-    defaults: {base.classifier.network: small_cnn, base.classifier.width: 4}
-    budgets:
-      quick:
-        base.classifier.epochs: 1
-        base.classifier.batch_size: 256
-        increment.classifier.epochs: 1
-        increment.classifier.batch_size: 256
-"""
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, with the user's two files; what a test registers and imports is forgotten after it."""
-    (tmp_path / "smooth_method.py").write_text(SMOOTH)
-    (tmp_path / "smooth.yaml").write_text(SPACE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv("COLUMNS", "300")
-    before = set(sys.modules)
-    importlib.invalidate_caches()
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
-            del sys.modules[name]
+    """The current folder, with the user's two files."""
+    with plugin_folder(tmp_path, monkeypatch) as folder:
+        yield folder
 
 
 def printed(capfd: pytest.CaptureFixture[str], *argv: str) -> str:
@@ -260,6 +188,15 @@ BAD = {
     "extra": (
         SMOOTH.replace("class Config(Settings):", "class Config(Settings):\n    extra: Base = Base()"),
         ["no phase reads", "parameters extra"],
+    ),
+    "taken": (
+        SMOOTH.replace('Phase("classifier"', 'Phase("val"').replace("classifier: Smoothed", "val: Smoothed"),
+        ["cannot have the name 'val'", "val, test, paid"],
+    ),
+    "phrase": (SMOOTH.replace('Phase("classifier"', 'Phase("my classifier"'), ["'my classifier' is unfit", "letters"]),
+    "twice": (
+        SMOOTH.replace("increment=(Phase", "increment=(BASE_CLASSIFIER, Phase"),
+        ["two phases 'classifier' in one increment"],
     ),
     "phases": (SMOOTH.replace("base=(BASE_CLASSIFIER,)", "base=()"), ["no phases in `base`"]),
     "config": (SMOOTH.replace("config=Config", "config=dict"), ["no class derived from"]),

@@ -41,15 +41,16 @@ def stage_ingredients(
         parent: key of the stage before it in the chain, None for the first.
         stream: the stream as seen so far (`Stream.identity`).
         train_seed: seed of everything random inside a chain.
-        phase: its kind and declared version.
+        phase: its kind and declared version, and the hash of its source where it comes from outside the package.
         hyperparameters: the subtree that the phase is called with.
         numerics: device, dtype, threads and library version.
     """
+    source = {} if phase.source is None else {"source": phase.source}
     return {
         "parent": parent,
         "stream": dict(stream),
         "train_seed": train_seed,
-        "phase": {"name": phase.name, "kind": phase.kind, "version": phase.version},
+        "phase": {"name": phase.name, "kind": phase.kind, "version": phase.version, **source},
         "hyperparameters": keyed(hyperparameters),
         "numerics": asdict(numerics),
     }

@@ -18,6 +18,11 @@ def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
     earlier = read_record(folder.search, SearchRecord)
     old, new = earlier.definition(), record.definition()
     changed = [key for key in new if old.get(key) != new[key]]
+    if changed == ["method_source"]:
+        raise TuneCLError(
+            f"{folder.path} holds a search of {record.method} in another version of its source; give this one another "
+            "--name, or put the source back"
+        )
     if changed:
         details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
         weights = earlier.fixed.get(PRETRAINED, "none") != "none" and record.fixed.get(PRETRAINED) == "none"

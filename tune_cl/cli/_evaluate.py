@@ -35,7 +35,7 @@ from tune_cl.evaluation import (
     plan_evaluation,
     report,
 )
-from tune_cl.methods import Plugin, get_method
+from tune_cl.methods import Plugin, get_method, method_source
 from tune_cl.nets import Backbone
 from tune_cl.records import EvaluationSummary, SearchFolder, SearchRecord, held, make_folder, read_record, search_id
 from tune_cl.streams import Stream, class_order, default_workers, parse_name
@@ -90,7 +90,12 @@ def _prepared(
         raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
     with held(folder):  # not while the search may still choose another
         record = read_record(folder.search, SearchRecord)
-        get_method(record.method)  # a plugin's is known only where its module is named
+        method = get_method(record.method)  # a plugin's is known only where its module is named
+        if method_source(method) != record.method_source:
+            raise TuneCLError(
+                f"{folder.path}: what it chose was chosen for another version of the source of {record.method}; put "
+                "that source back, or search again under another --name"
+            )
         plan = plan_evaluation(
             folder,
             record,

@@ -32,7 +32,7 @@ from tune_cl.engine import (
     share_out,
 )
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Plugin
+from tune_cl.methods import Plugin, method_source
 from tune_cl.nets import Backbone, check_backbone, read_backbone
 from tune_cl.records import (
     SearchFolder,
@@ -211,6 +211,7 @@ def _plan(
         ranges=space.written_ranges(),
         default=dict(space.default),
         data_fingerprint=stream.fingerprint,
+        method_source=method_source(method),
         trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
         versions=versions(),
         git_commit=git_commit(),

@@ -39,7 +39,7 @@ def train(argv: Sequence[str]) -> int:
     chain = Chain(run, stream, store, on_progress=_shown_in(bar), loader_workers=workers, backbone=backbone)
     make_folder(stages, "--stages")
     if output:
-        _begin_output(output, run, [plugin.module for plugin in plugins])
+        _begin_output(output, run, [plugin.module for plugin in plugins], chain.planned_keys())
     console.print(
         f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
     )
@@ -94,7 +94,9 @@ def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) 
                 write_grid(output.replay_grid(increment.row.increment), increment.preview.numpy())
 
 
-def _begin_output(output: TrialFolder, run: RunConfig, plugins: Sequence[str]) -> None:
+def _begin_output(
+    output: TrialFolder, run: RunConfig, plugins: Sequence[str], planned: Sequence[tuple[int, str, str]]
+) -> None:
     """Write the configuration that the rows will belong to; an interrupted run of the same one goes on.
 
     Raises:
@@ -103,6 +105,12 @@ def _begin_output(output: TrialFolder, run: RunConfig, plugins: Sequence[str]) -
     if output.config.exists() or output.increments.exists():
         if not output.config.exists() or read_record(output.config, RunConfig) != run:
             raise TuneCLError(f"--output {output.path}: holds the rows of another run; name a new folder")
+        keys = {key for _, _, key in planned}
+        if any(use.key not in keys for row in output.rows() for use in row.stages):
+            raise TuneCLError(
+                f"--output {output.path}: holds rows of this configuration from other data, another version of PyTorch "
+                "or another source of its method; name a new folder"
+            )
         return
     make_folder(output.path, "--output")
     write_run(output.config, run, plugins)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -147,10 +147,11 @@ class Phase:
 
     `run` is called with the phase's own configuration subtree, its increment's tensors, its parent's state and a
     context. `images(config, sizes)` says beforehand how many images it will train on.
-    `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version.
+    `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version. Of a procedure
+    from outside the package, the hash of its source is there, too.
     """
 
-    name: Literal["classifier", "finetune", "memory", "generator"]
+    name: str  # an identifier, of its own within an increment; see `check_method` for those that are taken
     kind: str
     version: int
     run: Callable[[Any, PhaseData, State, PhaseContext], PhaseResult]
@@ -159,6 +160,7 @@ class Phase:
     sees_memory: bool = False
     for_successor: bool = False  # only of use to a later increment: skipped after the last one
     needed: Callable[[Any], bool] = lambda config: True  # whether a configuration has this phase at all
+    source: str | None = None  # sha256 of its source, outside the package; set when its method is registered
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Methods from outside the package: a module is imported, and what it calls METHOD (or METHODS) is looked at."""
 
 import importlib
+import keyword
 import re
 import sys
 import traceback
@@ -11,8 +12,12 @@ from types import ModuleType
 from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.methods._phase import Method
+from tune_cl.methods._phase import Method, Phase
+from tune_cl.methods._source import module_source
 from tune_cl.methods._tree import Settings
+
+# What names of a row, or of W&B's columns of it, begin with; those of phases stand beside them.
+TAKEN = ("val", "test", "paid", "losses", "stages", "warnings", "R", "config")
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Plugin:
 
     module: str
     folder: str | None  # the entry of sys.path that it was found in, None for a module without a file
+    source: str  # sha256 of its source and of what it imports from its own folder
 
 
 def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...]]:
@@ -33,7 +39,7 @@ def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...]]:
         How another process finds it, and its methods.
 
     Raises:
-        TuneCLError: it cannot be imported, or has no methods.
+        TuneCLError: it cannot be imported, has no methods, or no source.
     """
     source = f"--plugin {name}"
     if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
@@ -49,7 +55,11 @@ def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...]]:
         raise TuneCLError(f"{source}: no module {error.name!r}{hint}") from None
     except (Exception, SystemExit) as error:
         raise TuneCLError(f"{source}: cannot be imported: {_last_line(error)}") from None
-    return Plugin(name, _folder(module, name)), _methods(module, source)
+    methods = _methods(module, source)
+    try:
+        return Plugin(name, _folder(module, name), module_source(module)), methods
+    except TuneCLError as error:
+        raise TuneCLError(f"{source}: {error}") from None
 
 
 def make_findable(plugin: Plugin) -> None:
@@ -81,12 +91,34 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
     for part, phases in (("base", method.base), ("increment", method.increment)):
         if not phases:
             raise TuneCLError(f"{where}: has no phases in `{part}`; it needs at least one")
+        _check_names(where, phases)
         for phase in phases:
             group: Any = getattr(getattr(config, part, None), phase.name, None)
             if not isinstance(group, Settings):
                 raise TuneCLError(f"{where}: its phase {phase.name!r} needs a group of parameters {part}.{phase.name}")
             _check_kind(method, phase, known)
     _check_all_is_read(method, config)
+
+
+def _check_names(where: str, phases: Iterable[Phase]) -> None:
+    """Check the names of the phases of one increment: groups of parameters, random numbers and columns go by them."""
+    names = [phase.name for phase in phases]
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            raise TuneCLError(
+                f"{where}: {name!r} is unfit as the name of a phase, since a group of parameters has it; use letters, "
+                "digits and _, and begin with a letter"
+            )
+        if name in TAKEN:
+            raise TuneCLError(
+                f"{where}: a phase cannot have the name {name!r}, since other columns of a row begin with it; taken "
+                f"are {', '.join(TAKEN)}"
+            )
+        if names.count(name) > 1:
+            raise TuneCLError(
+                f"{where}: has two phases {name!r} in one increment, which would draw the same random numbers; give "
+                "each a name of its own"
+            )
 
 
 def _check_all_is_read(method: Method, config: Settings) -> None:

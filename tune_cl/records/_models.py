@@ -126,6 +126,9 @@ class SearchRecord(Record):
     ranges: dict[str, Any] = Field(description="path -> range as in the space file")
     default: dict[str, Any] = Field(description="path -> value of trial 0")
     data_fingerprint: str
+    method_source: str | None = Field(
+        None, description="SHA-256 over the source of the method's phases from outside the package"
+    )
     # Below: for the reader; a difference here is no change of the search.
     trials: int
     versions: dict[str, str] = {}
