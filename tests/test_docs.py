@@ -257,8 +257,8 @@ def test_the_example_method_can_be_imported_by_the_package_with_the_lines_that_t
     (package / "methods" / "feature_lwf.py").write_text(text)
     init = package / "methods" / "__init__.py"
     for before in ("    ", "*("):  # as step 1 says: in the import, and in _METHODS
-        assert f"{before}finetune," in init.read_text()
-        init.write_text(init.read_text().replace(f"{before}finetune,", f"{before}feature_lwf, finetune,"))
+        assert f"{before}frozen," in init.read_text()
+        init.write_text(init.read_text().replace(f"{before}frozen,", f"{before}feature_lwf, frozen,"))
     script = "import tune_cl, tune_cl.methods as m; print(tune_cl.__file__, m.get_method('feature_lwf').name)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", script]

@@ -132,6 +132,7 @@ FINETUNED = {
 
 CASES = [
     *_cases("finetune", {"ce": {}}),
+    *_cases("frozen", {"ce": {}}),
     *_cases("lwf", {"ce": {"loss": "ce", "weight_kd": 20.0, "learning_rate": 1e-3}, **_plain("relaxed")}),
     *_cases("feature_replay", _beside(GENERATED, {"weight_ce": 0.5}), replays=True),
     *_cases("image_replay", GENERATED, replays=True),
@@ -148,6 +149,7 @@ CASES = [
 ]
 METHODS = tuple(dict.fromkeys(case.method for case in CASES))
 (FINE_TUNING,) = (case for case in CASES if str(case) == "finetune, ce")
+FROZEN = [case for case in CASES if not get_method(case.method).increment]  # these train nothing after the base task
 
 
 @cache

@@ -18,6 +18,7 @@ from methods_under_test import (
     CASES,
     CHANCE,
     FINE_TUNING,
+    FROZEN,
     HORIZON,
     MARGIN,
     METHODS,
@@ -110,7 +111,17 @@ def test_fine_tuning_learns(rows_of):
     assert rows_of(FINE_TUNING)[-1].metrics["val/accuracy"] > CHANCE + 0.05
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case != FINE_TUNING], ids=str)
+@pytest.mark.parametrize("case", FROZEN, ids=str)
+def test_what_is_never_trained_again_keeps_what_it_knows_and_learns_nothing(case, rows_of):
+    rows = rows_of(case)
+    base = rows[0].accuracy_row[0]
+    assert base > 2 / 4, "twice what guessing gives"
+    assert [row.accuracy_row for row in rows] == [[base], [base, 0.0], [base, 0.0, 0.0]]
+    assert [len(row.stages) for row in rows] == [1, 0, 0]
+    assert rows[0].stages[0].key == rows_of(FINE_TUNING)[0].stages[0].key
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in (FINE_TUNING, *FROZEN)], ids=str)
 def test_it_learns_new_classes_and_forgets_less_than_fine_tuning(case, rows_of):
     fine_tuned, reached = (rows_of(which)[-1].metrics for which in (FINE_TUNING, case))
     for read_out in ("val/", "val/nme/") if get_method(case.method).nearest_mean else ("val/",):
@@ -135,7 +146,8 @@ def test_it_reports_every_metric(case, rows_of):
         assert scores == (at_base if row.increment == 0 else set())
         assert len(row.accuracy_row) == row.increment + 1
         assert (row.nearest_mean_row is not None) == method.nearest_mean
-        assert row.losses
+        assert bool(row.losses) == bool(row.stages)
+        assert row.stages or (case in FROZEN and row.increment > 0)
 
 
 @each_case
@@ -168,7 +180,8 @@ def run_again(case: Case, t: int, expected: list[IncrementRow], stages: Path, st
     chain = Chain(run_of(case), blinded(case, t, stages), StageStore(store), node="here")
     for i in range(t + 1):
         row = chain.advance().row
-        assert chain.classifier().shape.n_classes == chain.classifier().head.weight.shape[0] == small_stream().n_seen(i)
+        known = small_stream().n_seen(0 if case in FROZEN else i)
+        assert chain.classifier().shape.n_classes == chain.classifier().head.weight.shape[0] == known
         assert row.comparable() == expected[i].comparable()
     for use in expected[t].stages:
         one, other = (StageStore(path).load(use.key) for path in (stages, store))
@@ -187,9 +200,10 @@ def keep_stages(rows: list[IncrementRow], stages: Path, store: Path) -> None:
 def blinded(case: Case, t: int, stages: Path, spare_past: bool = True) -> Stream:
     """The stream with noise for every training image that increment t may not see; what is scored stays.
 
-    It may see its own images, the exemplars that the memory names before it, and for a control that declares it the
-    past.
+    It may see its own images where it trains at all, the exemplars that the memory names before it, and for a control
+    that declares it the past.
     """
+    own = range(0) if t and case in FROZEN else small_stream().classes(t)
     stream = small_stream()
     before = Chain(run_of(case), stream, StageStore(stages))
     for _ in range(t):
@@ -200,7 +214,7 @@ def blinded(case: Case, t: int, stages: Path, spare_past: bool = True) -> Stream
     images = stream.raw_images.copy()
     random = np.random.default_rng(0)
     for c in range(stream.n_classes):
-        if c in stream.classes(t) or (sees_past and c < stream.classes(t).start):
+        if c in own or (sees_past and c < stream.classes(t).start):
             continue
         training, _ = stream._split(stream.class_order[c])
         hidden = np.delete(training, kept.get(c, []))

@@ -118,7 +118,7 @@ def _begin_output(
 
 def _line(row: IncrementRow) -> str:
     accuracies = " ".join(f"{value:.3f}" for value in row.accuracy_row)
-    stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages)
+    stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages) or "nothing to train"
     return (
         f"increment {row.increment}: val/accuracy {row.metrics['val/accuracy']:.4f}, "
         f"average {row.metrics['val/average_incremental_accuracy']:.4f}; per increment {accuracies}; {stages}"

@@ -224,7 +224,7 @@ def write_grid(path: Any, preview: np.ndarray) -> None:
 
 
 def _in_words(row: IncrementRow) -> str:
-    stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages)
+    stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages) or "nothing to train"
     return f"increment {row.increment}: accuracy {row.metrics['val/accuracy']:.4f}; {stages}; on {row.node}"
 
 

@@ -10,6 +10,7 @@ from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods import (
     feature_replay,
     finetune,
+    frozen,
     genifer,
     icarl,
     il_baseline,
@@ -47,7 +48,7 @@ from tune_cl.records import flatten
 _METHODS = {
     module.METHOD.name: module.METHOD
     for module in (
-        *(finetune, lwf, feature_replay, image_replay, genifer, oracle, joint),
+        *(frozen, finetune, lwf, feature_replay, image_replay, genifer, oracle, joint),
         *(il_baseline, icarl, lucir, podnet),
     )
 }

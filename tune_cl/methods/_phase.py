@@ -167,6 +167,8 @@ class Phase:
 class Method:
     """A named composition: its configuration tree and its phases at the base task and at an increment.
 
+    `increment` may be empty: then nothing is trained after the base task, and its classifier is scored as it stands.
+
     `check_fit(config, extent)` raises TuneCLError where this configuration cannot be trained on such images or so many
     classes, so that a chain refuses it before the first stage is trained. `memory(config, old)` says how many exemplars
     are kept of classes with so many training images each. `nearest_mean`: the classifier is scored by nearest class

@@ -89,8 +89,8 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
     except Exception as error:
         raise TuneCLError(f"{where}: its parameters have no allowed defaults: {_last_line(error)}") from None
     for part, phases in (("base", method.base), ("increment", method.increment)):
-        if not phases:
-            raise TuneCLError(f"{where}: has no phases in `{part}`; it needs at least one")
+        if part == "base" and not phases:
+            raise TuneCLError(f"{where}: has no phases in `base`; it needs at least one, which leaves a classifier")
         _check_names(where, phases)
         for phase in phases:
             group: Any = getattr(getattr(config, part, None), phase.name, None)

@@ -32,7 +32,7 @@ def _durations(state: ViewState) -> list[float] | None:
     seen: dict[int, list[float]] = {}
     for _, trial in sorted(state.trials.items()):
         for increment, cell in trial.cells.items():
-            if increment == 0 or len(cell.reused) < cell.phases:
+            if increment == 0 or len(cell.reused) < max(1, cell.phases):  # `frozen` has increments without a phase
                 seen.setdefault(increment, []).append(cell.seconds)
     later = [seconds for increment, all_seconds in seen.items() if increment > 0 for seconds in all_seconds]
     if not later:

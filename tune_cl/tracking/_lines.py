@@ -48,6 +48,7 @@ def _increment_line(event: IncrementReported, before: ViewState) -> str:
         f"{stage.phase} {'reused' if stage.origin == 'reused' else f'trained in {stage.seconds:.1f} s'}"
         for stage in row.stages
     )
+    stages = stages or "nothing to train"
     return (
         f"trial {event.trial:04d}: increment {row.increment}{horizon} {objective} {value_text(event.value)} ({stages})"
     )

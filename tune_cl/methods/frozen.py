@@ -1,0 +1,25 @@
+"""Frozen: the base task's classifier, never trained again. A control: what is below it has lost by training on."""
+
+from tune_cl.methods._phase import Method
+from tune_cl.methods._tree import Settings
+from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+
+
+class Increment(Settings):
+    """Every increment after the base task: nothing is trained, so there is nothing to set."""
+
+
+class FrozenConfig(Settings):
+    """Configuration of `frozen`."""
+
+    base: Base = Base()
+    increment: Increment = Increment()
+
+
+METHOD = Method(
+    name="frozen",
+    summary="control: the base task's classifier, never trained again; it knows the base classes alone",
+    config=FrozenConfig,
+    base=(BASE_CLASSIFIER,),
+    increment=(),
+)
