@@ -24,6 +24,7 @@ from search_cli import (
 import tune_cl
 from tune_cl.cli._parser import command_line
 from tune_cl.cli.main import main
+from tune_cl.outcome import never_trained_again
 from tune_cl.records import (
     IncrementRow,
     RunConfig,
@@ -34,6 +35,7 @@ from tune_cl.records import (
     read_lines,
     read_record,
 )
+from tune_cl.reports import compare, read_search
 from tune_cl.streams import Pixels, open_stream
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
@@ -82,6 +84,29 @@ def test_best_is_the_best_of_the_finished_and_can_be_run_again(reference: Refere
     assert best.startswith("# tune-cl train --config ")
     winner = read_record(reference.folder.trial(summary.best.trial).config, RunConfig)
     assert read_record(reference.folder.best_config, RunConfig) == winner
+
+
+def test_never_training_again_is_told_of_the_best_trials_base_with_every_caution(reference: Reference) -> None:
+    summary = summary_of(reference.folder)
+    assert summary.best is not None and summary.never_trained_again is not None
+    rows = reference.folder.trial(summary.best.trial).rows()
+    images = rows[-1].images_scored
+    assert images == [800, 400, 400, 400]
+    found = summary.never_trained_again.model_dump()
+    assert found.pop("trial") == summary.best.trial and found.pop("nearest_mean") is False
+    assert found == never_trained_again(rows[0].accuracy_row[0], images)
+    out = " ".join(reference.done.stdout.split())
+    assert f"Never training again: {found['average_incremental_accuracy']:.4f} average incremental accuracy" in out
+    kinds = [caution.kind for caution in summary.cautions]
+    assert "old classes" in kinds, "it is fine-tuning"
+    assert ("below frozen" in kinds) == (summary.best.value < found["average_incremental_accuracy"])
+    for caution in summary.cautions:
+        assert f"Caution: {caution.sentence}" in out
+    [compared] = compare([read_search(reference.folder)]).searches
+    assert (compared.cautions, compared.never_trained_again) == (summary.cautions, summary.never_trained_again)
+    shown = offline_runs(reference.folder.wandb)[f"s-{summary.best.trial:04d}"].summary()
+    for name, value in found.items():
+        assert shown[f"never_training_again/val/{name}"] == value
 
 
 def test_trial_0_is_the_default_and_runs_to_the_end(reference: Reference) -> None:

@@ -60,6 +60,30 @@ def test_what_a_failed_increment_had_trained_was_paid() -> None:
     assert found is not None and found.saving == pytest.approx(12 / 24)
 
 
+def test_what_an_earlier_search_had_trained_is_told_apart_from_what_trials_share() -> None:
+    """Four trials on one base that lay in the store, of one the increments as well: the sentence keeps to its bound."""
+    rows = {n: trial(n, "base", 3, first=False) for n in range(4)}
+    rows[0] = [row(0, t, *(use(u.key, u.seconds, False) for u in r.stages)) for t, r in enumerate(rows[0])]
+    found = sharing(rows)
+    assert found is not None
+    alone, paid, lay_there = 4 * 12, 3 * 6, 6 + 6
+    assert found.saving == pytest.approx(alone / paid) and found.saving > found.bound
+    assert found.found == pytest.approx(lay_there / alone)
+    assert found.own == pytest.approx(alone / (paid + lay_there)) == pytest.approx(found.bound)
+    assert found.bound == pytest.approx(1 / (1 - 0.5 * (1 - 1 / 4)))
+
+
+def test_what_trials_share_is_never_above_its_bound_whatever_else_they_have_in_common() -> None:
+    alike = [row(1, t, use(f"0/{t}", STEP + t, trained=False)) for t in range(1, 4)]  # of one configuration
+    rows = {0: trial(0, "base", 3, first=True), 1: [*trial(1, "base", 0, first=False), *alike]}
+    found = sharing(rows, [use("failed", 1.0, trained=True)])
+    assert found is not None and found.own is not None and found.own < found.bound
+    assert found.bound == pytest.approx((12 + 6 + 3 * STEP + 6) / 12)
+    rows = {n: trial(n, "base", 3, first=True) for n in range(3)}  # trained by each, since the store had lost it
+    found = sharing(rows)
+    assert found is not None and found.own == 1.0 and found.found == 0.0
+
+
 def test_nothing_is_said_of_a_search_that_trained_nothing_or_has_no_rows() -> None:
     assert sharing({0: trial(0, "base", 0, first=False)}) is None
     assert sharing({0: []}) is None

@@ -136,13 +136,32 @@ def test_the_summary_has_every_value_and_intervals_over_class_orders(evaluated: 
             assert found.values == values and found.mean == pytest.approx(np.mean(values))
             assert found.std == pytest.approx(np.std(values, ddof=1))
             interval = stats.ttest_1samp(values, 0).confidence_interval()
-            assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+            least = -1 if metric == "test/forgetting" else 0  # an interval holds nothing that cannot be
+            assert (found.low, found.high) == pytest.approx((max(interval.low, least), min(interval.high, 1)))
         matrix = np.mean([rows[run][-1].accuracy_row for run in configuration.runs], axis=0)
         assert configuration.accuracy_matrix[-1] == pytest.approx(matrix)
+        untrained = configuration.never_trained_again
+        for name, share in (("test/accuracy", 0.4), ("test/nme/accuracy", 0.4)):
+            bases = [rows[run][0].metrics[name] for run in configuration.runs]
+            assert untrained[name].values == pytest.approx([base * share for base in bases])
     if len(summary.configurations) == 2:
         chosen, default = (c.metrics["test/accuracy"].values for c in summary.configurations)
         assert summary.difference is not None
         assert summary.difference["test/accuracy"].values == pytest.approx(np.subtract(chosen, default))
+
+
+def test_the_report_says_what_never_training_again_gives_and_every_caution(evaluated: Evaluated) -> None:
+    summary = summary_of(evaluated.folder)
+    text = " ".join(evaluated.output.split())
+    assert "never training again" in text
+    untrained = summary.configurations[0].never_trained_again["test/accuracy"]
+    assert f"{untrained.mean:.4f}" in text
+    for caution in summary.cautions:
+        assert caution.sentence in text
+    below = summary.configurations[0].metrics[summary.objective].mean < (
+        summary.configurations[0].never_trained_again[summary.objective].mean
+    )
+    assert ("below frozen" in [caution.kind for caution in summary.cautions]) == below
 
 
 def test_the_same_command_again_runs_nothing_and_reads_nothing(evaluated: Evaluated, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_searches import made
+from made_searches import FROZEN, made
 from test_comparison_page import PLOTS, evaluated
 from wandb_records import offline_runs
 
@@ -20,10 +20,19 @@ def test_comparison_is_one_run_with_its_tables_plots_and_page(tmp_path: Path) ->
     assert run.starts()[0].job_type == "comparison"
     assert run.config()["objective"] == "val/average_incremental_accuracy"
     assert run.summary()["genifer/value"] == pytest.approx(0.8)
+    assert run.summary()["genifer/never_training_again/average_incremental_accuracy"] == pytest.approx(0.95 * FROZEN)
+    assert "lost the old classes" in run.summary()["finetune/cautions"][0]
     [row] = run.rows()
     logged = {"/".join(key.split("/")[:-1]) for key in row}  # each is a file with its kind, size, checksum, …
     assert {f"plots/{plot}" for plot in PLOTS} <= logged
-    assert {"tables/best", "tables/test", "tables/configurations", "tables/differences", "page"} <= logged
+    assert {
+        "tables/best",
+        "tables/test",
+        "tables/configurations",
+        "tables/differences",
+        "tables/cautions",
+        "page",
+    } <= logged
     assert run.exit_codes() == [0]
     assert "wandb sync" in line and str(tmp_path / "comparisons" / "wandb") in line
     [page] = (tmp_path / "comparisons").rglob("*.html")

@@ -81,7 +81,17 @@ STATES = {0: "finished", 1: "finished", 2: "stopped", 3: "finished"}
 def comparable(search: SearchData) -> dict[str, Any]:
     """What both sources know."""
     found = search.model_dump(
-        exclude={"source", "scale", "numerics", "data_fingerprint", "planned", "found", "trials", "evaluation"}
+        exclude={
+            "source",
+            "scale",
+            "numerics",
+            "data_fingerprint",
+            "planned",
+            "found",
+            "trials",
+            "evaluation",
+            "ranges",
+        }
     )
     known = {OBJECTIVE, "val/accuracy", "val/forgetting", "images_trained", "seconds"}
     trials = [

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started, whole_trial
 
-from tune_cl.records import BestSummary, SearchFolder, TrialSummary
+from tune_cl.records import BestSummary, Caution, NeverTrainedAgain, SearchFolder, Sharing, TrialSummary
 from tune_cl.tracking import ConsoleTracker, PhaseProgress, SlotDeferred, TrialEnded
 from tune_cl.tracking._report import continue_command, evaluate_command, python_text
 
@@ -83,6 +83,45 @@ def test_report_names_the_winner_its_gain_and_why_to_doubt_it(folder: SearchFold
     assert "30 trained, 13 reused" in text
     assert "900.0 k; every trial alone would have cost 1.50 M (40% saved)" in text
     assert "Trial 0003 failed: the loss became NaN [sic]" in text
+
+
+def test_report_says_what_never_training_again_gives_and_each_caution(folder: SearchFolder) -> None:
+    untrained = NeverTrainedAgain(
+        trial=1, accuracy=0.36, average_incremental_accuracy=0.8201, average_incremental_accuracy_excl_base=0.5
+    )
+    doubts = [
+        Caution(kind="old classes", sentence="It has lost [all] of them."),
+        Caution(kind="below frozen", sentence="B."),
+    ]
+    ended = search_ended(best=BEST, table=TABLE, trials=COUNTS, never_trained_again=untrained, cautions=doubts)
+    text = unwrapped(printed(folder, [ended]))
+    line = "Never training again: 0.8201 average incremental accuracy, 0.3600 accuracy after the last increment"
+    assert f"{line} (base task of trial 0001)." in text
+    assert "Caution: It has lost [all] of them." in text and "Caution: B." in text
+    assert text.index("Gain over the default") < text.index(line) < text.index("Caution: It") < text.index("Stages:")
+    text = unwrapped(printed(folder, [ended], objective="val/accuracy"))
+    assert "Never training again: 0.3600 accuracy after the last increment, 0.8201 average" in text
+    text = unwrapped(printed(folder, [ended], objective="val/average_incremental_accuracy_excl_base"))
+    assert "Never training again: 0.5000 average incremental accuracy without the base task, 0.8201" in text
+    text = unwrapped(printed(folder, [ended], objective="val/forgetting", direction="min"))
+    assert "Never training again: 0.8201" in text and "trial 0001; forgetting alone does not tell)." in text
+    by_means = untrained.model_copy(update={"nearest_mean": True})
+    text = unwrapped(printed(folder, [search_ended(never_trained_again=by_means)], objective="val/nme/accuracy"))
+    assert "Never training again, by class means of the base task: 0.3600" in text
+    assert "Never training again" not in printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)])
+
+
+def test_sharing_among_trials_and_what_was_found_are_told_apart(folder: SearchFolder) -> None:
+    values = {"unit": "cpu_seconds", "trials": 8, "base_configurations": 2, "base_share": 0.46, "bound": 1.45}
+    text = unwrapped(printed(folder, [search_ended(sharing=Sharing(saving=1.57, own=1.44, found=0.06, **values))]))
+    assert "shared with each other made the search 1.44 times cheaper than trial by trial (in CPU seconds)" in text
+    assert "46% of the cost, 2 base configurations and 8 trials allow 1.45." in text
+    assert (
+        "found stages that had been trained before it, worth 6% of the cost trial by trial; with them it was 1.57"
+        in text
+    )
+    text = unwrapped(printed(folder, [search_ended(sharing=Sharing(saving=1.44, own=1.44, found=0.0, **values))]))
+    assert "1.44 times cheaper" in text and "trained before it" not in text
 
 
 def test_stopped_trial_with_a_higher_value_is_not_ranked(folder: SearchFolder) -> None:

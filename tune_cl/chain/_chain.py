@@ -257,6 +257,7 @@ class Chain:
             metrics={**measured.metrics, "replay_accuracy": next(replayed, None), **self._costs()},
             accuracy_row=measured.accuracy_row,
             nearest_mean_row=measured.nearest_mean_row,
+            images_scored=measured.images,
             losses={f"{phase.name}/{term}": v for phase, s in stages for term, v in s.record.losses.items()},
             stages=list(self._used),
             node=self._node,

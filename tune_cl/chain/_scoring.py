@@ -1,7 +1,7 @@
 """Scoring: accuracies per increment on raw logits, and the metrics of class-incremental learning made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ class Scores:
     metrics: dict[str, float | None]
     accuracy_row: list[float]
     nearest_mean_row: list[float] | None
+    images: list[int] = field(default_factory=list)  # of each increment's classes
 
 
 @torch.no_grad()
@@ -87,12 +88,12 @@ def scores(correct: Sequence[Correct], before: Sequence[Scores], prefix: str) ->
     }
     nearest = [part.nearest_mean for part in correct if part.nearest_mean is not None]
     if not nearest:
-        return Scores(measured, row, None)
+        return Scores(measured, row, None, counts)
     nearest_row = accuracy_row(nearest)
     earlier = [s.nearest_mean_row for s in before if s.nearest_mean_row is not None]
     by_means = metrics([*earlier, nearest_row], counts)
     measured |= {f"{prefix}nme/{name}": value for name, value in by_means.items()}
-    return Scores(measured, row, nearest_row)
+    return Scores(measured, row, nearest_row, counts)
 
 
 def accuracy_row(correct: Sequence[Tensor]) -> list[float]:

@@ -1,5 +1,6 @@
 """What sharing stages has saved, and what it could save at most; from the stages that trials used."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tune_cl.records import IncrementRow, Sharing, StageUse
@@ -10,9 +11,11 @@ def sharing(
 ) -> Sharing | None:
     """Compare what trials would have cost one by one with what was paid for them.
 
-    With b the base task's share of the cost as if alone, k base configurations and N trials, training each base once
-    saves at most the factor 1 / (1 - b (1 - k / N)). The bound is computed from the costs of the stages themselves, so
-    that it also holds where base configurations differ in cost, or have a stage in common.
+    Two things make a search cheaper: what its trials share with each other, and what lay in the store before it. Only
+    the first has a bound. With b the base task's share of the cost as if alone, k base configurations and N trials,
+    training each base once saves at most the factor 1 / (1 - b (1 - k / N)). The bound is computed from the costs of
+    the stages themselves, each counted once, so that it also holds where base configurations differ in cost, or where
+    trials have more in common than their bases.
 
     Args:
         rows: of each trial.
@@ -26,18 +29,28 @@ def sharing(
     base_uses = [use for of_trial in rows.values() for row in of_trial[:1] for use in row.stages]
     alone = sum(_cost(use, unit) for use in uses)
     paid = sum(_cost(use, unit) for use in (*uses, *failed) if use.origin == "trained")
-    base_alone = sum(_cost(use, unit) for use in base_uses)
-    base_once = sum({use.key: _cost(use, unit) for use in base_uses}.values())
+    trained = {use.key for use in (*uses, *failed) if use.origin == "trained"}
+    found = _once([use for use in uses if use.key not in trained], unit)
     if not base_uses or not paid:
         return None
     return Sharing(
         unit=unit,
         trials=sum(bool(of_trial) for of_trial in rows.values()),
         base_configurations=len({of_trial[0].stages[-1].key for of_trial in rows.values() if of_trial}),
-        base_share=base_alone / alone,
+        base_share=sum(_cost(use, unit) for use in base_uses) / alone,
         saving=alone / paid,
-        bound=alone / (alone - base_alone + base_once),
+        own=alone / (paid + found),
+        found=found / alone,
+        bound=alone / _once(uses, unit),
     )
+
+
+def _once(uses: Sequence[StageUse], unit: str) -> float:
+    """The cost of stages if each had been trained once; of one trained twice the cheaper run."""
+    costs: dict[str, float] = {}
+    for use in uses:
+        costs[use.key] = min(_cost(use, unit), costs.get(use.key, math.inf))
+    return sum(costs.values())
 
 
 def unit_of(device: str) -> str:

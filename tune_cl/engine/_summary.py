@@ -1,8 +1,21 @@
 """How a search ended, from its study and its rows on disk."""
 
+from collections.abc import Mapping, Sequence
+
 from tune_cl.engine._sharing import sharing, unit_of
-from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
+from tune_cl.outcome import Achieved, achieved, cautions, edges
+from tune_cl.records import (
+    BestSummary,
+    Caution,
+    IncrementRow,
+    NeverTrainedAgain,
+    SearchFolder,
+    SearchRecord,
+    Summary,
+    TrialSummary,
+)
 from tune_cl.search import Study, TrialView
+from tune_cl.streams import parse_name
 
 
 def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summary:
@@ -15,6 +28,7 @@ def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summa
     failed = [use for trial in trials.values() for use in trial.failed_stages()]
     uses = [*(use for of_trial in rows.values() for row in of_trial for use in row.stages), *failed]
     paid = [use for use in uses if use.origin == "trained"]
+    frozen, doubts = _doubts(study, record, rows)
     return Summary(
         trials=counts,
         stages={"trained": len(paid), "reused": len(uses) - len(paid)},
@@ -25,6 +39,8 @@ def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summa
         images_trained_as_if_alone=sum(use.images_trained for use in uses),
         sharing=sharing(rows, failed, unit=unit_of(record.device)),
         best=_best(study, record),
+        never_trained_again=frozen,
+        cautions=doubts,
         table=[summary_of(view) for view in views],
     )
 
@@ -46,3 +62,23 @@ def _best(study: Study, record: SearchRecord) -> BestSummary | None:
         default_value=study.default_value(),
         parameters=dict(best.parameters),
     )
+
+
+def _doubts(
+    study: Study, record: SearchRecord, rows: Mapping[int, Sequence[IncrementRow]]
+) -> tuple[NeverTrainedAgain | None, list[Caution]]:
+    """What never training again would give from the best trial's base task, and what speaks against that trial."""
+    best = study.best()
+    if best is None:
+        return None, []
+    choice = _achieved(record, rows[best.number])
+    default = _achieved(record, rows[0]) if best.number and study.default_value() is not None else None
+    at_an_end = edges({**record.fixed, **best.parameters}, record.ranges) if best.number else []
+    doubts = [*cautions(choice, default, record.objective), *at_an_end]
+    return choice.frozen(best.number, record.objective), doubts
+
+
+def _achieved(record: SearchRecord, rows: Sequence[IncrementRow]) -> Achieved:
+    base_classes = parse_name(record.stream.name).base
+    metrics = [row.metrics for row in rows]
+    return achieved(metrics, rows[0].accuracy_row, rows[-1].images_scored, record.objective, base_classes)

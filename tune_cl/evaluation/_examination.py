@@ -118,5 +118,6 @@ def _with_scores(row: IncrementRow, scored: Scores) -> IncrementRow:
         "metrics": {**scored.metrics, **row.metrics},
         "accuracy_row": scored.accuracy_row,
         "nearest_mean_row": scored.nearest_mean_row,
+        "images_scored": scored.images,
     }
     return row.model_copy(update=changes)

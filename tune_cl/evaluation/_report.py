@@ -37,6 +37,7 @@ def report(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Rendera
         yield _matrix(configuration.accuracy_matrix)
     yield Text()
     yield from _verdict(summary)
+    yield from (Text("Caution: ", style="bold yellow").append(c.sentence, style="default") for c in summary.cautions)
     for run, why in summary.missing.items():
         yield Text(f"No result of {run}: {why}", style="red")
     yield from _looks(plan, summary)
@@ -69,6 +70,10 @@ def _table(summary: EvaluationSummary) -> Table:
             continue
         difference = [] if summary.difference is None else [_signed(summary.difference.get(name)).replace(" ", "\n", 1)]
         table.add_row(words, *map(_spread, cells), *difference)
+        untrained = [configuration.never_trained_again.get(name) for configuration in summary.configurations]
+        if any(untrained):
+            blank = [] if summary.difference is None else [""]
+            table.add_row(f"{words}, never training again", *map(_spread, untrained), *blank, style="dim")
     return table
 
 

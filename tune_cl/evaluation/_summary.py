@@ -2,7 +2,7 @@
 
 from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun
 from tune_cl.records import EvaluationFolder, EvaluationSummary, Failure, Reading, read_lines, read_record
-from tune_cl.reports import EvaluatedRun, evaluated_configuration, paired_difference
+from tune_cl.reports import EvaluatedRun, evaluated_configuration, evaluation_cautions, paired_difference
 from tune_cl.streams import parse_name
 
 
@@ -15,14 +15,15 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
         role: [EvaluatedRun(run.place, rows[run.name]) for run in done if run.trial == trial]
         for trial, role in plan.roles.items()
     }
+    objective, shape = plan.record.objective.replace("val/", "test/", 1), parse_name(plan.record.stream.name)
     readings = list(read_lines(folder.readings, Reading))
     return EvaluationSummary(
         search=plan.record.name,
         method=plan.record.method,
         stream=plan.record.stream.name,
         budget=plan.record.budget,
-        horizon=parse_name(plan.record.stream.name).increments,
-        objective=plan.record.objective.replace("val/", "test/", 1),
+        horizon=shape.increments,
+        objective=objective,
         direction=plan.record.direction,
         class_orders=list(plan.orders),
         held_out=plan.held_out,
@@ -33,6 +34,7 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
             if by_role[role]
         ],
         difference=paired_difference(by_role.get("chosen", []), by_role.get("default", [])),
+        cautions=evaluation_cautions(by_role.get("chosen", []), by_role.get("default", []), objective, shape.base),
         test_fingerprint=next((r.fingerprint for r in reversed(readings) if r.fingerprint), None),
         readings=sum(reading.event == "opened" for reading in readings),
         trials_read=sorted({reading.trial for reading in readings}),

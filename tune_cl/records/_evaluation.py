@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tune_cl.records._models import SCHEMA_VERSION, Record
+from tune_cl.records._models import SCHEMA_VERSION, Caution, Record
 
 
 class Reading(Record):
@@ -41,6 +41,9 @@ class EvaluatedConfiguration(Record):
     metrics: dict[str, Statistic] = Field(description="test/… at the last increment")
     by_increment: list[dict[str, Statistic]] = Field(description="test/… after increments 0, 1, …")
     accuracy_matrix: list[list[float]] = Field(description="R[t, 0..t], mean over the runs")
+    never_trained_again: dict[str, Statistic] = Field(
+        {}, description="test/… of the base tasks' classifiers if never trained again; empty where rows are older"
+    )
     images_trained: float = Field(description="mean over the runs, each as if trained alone")
     seconds: float = Field(description="the same, wall time of training")
 
@@ -63,6 +66,7 @@ class EvaluationSummary(Record):
     difference: dict[str, Statistic] | None = Field(
         None, description="chosen minus default, paired by class order and seed, at the last increment"
     )
+    cautions: list[Caution] = Field([], description="reasons to doubt the chosen configuration, on test data")
     test_fingerprint: str | None = Field(None, description="SHA-256 of the test data; None before the first reading")
     readings: int = Field(description="times that test data were opened by evaluations of this search")
     trials_read: list[int] = Field(description="trials whose runs opened test data")

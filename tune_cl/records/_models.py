@@ -8,6 +8,7 @@ SCHEMA_VERSION = 1
 
 Origin = Literal["trained", "reused"]
 TrialState = Literal["running", "finished", "stopped", "failed"]
+CautionKind = Literal["below frozen", "new classes", "old classes", "base at chance", "edge of range"]
 
 # Outside every equality between two runs: when and where a thing ran, and who paid for it.
 _INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained")
@@ -72,6 +73,9 @@ class IncrementRow(Record):
     metrics: dict[str, float | None]
     accuracy_row: list[float]
     nearest_mean_row: list[float] | None = None
+    images_scored: list[int] = Field(
+        [], description="images of the classes of increments 0..t that the accuracies are over; empty in older rows"
+    )
     losses: dict[str, float] = Field(description="'<phase>/<term>': mean over the last tenth of the phase's steps")
     stages: list[StageUse]
     node: str
@@ -162,6 +166,32 @@ class BestSummary(Record):
     parameters: dict[str, Any] = Field(description="the searched paths and their chosen values")
 
 
+class NeverTrainedAgain(Record):
+    """What the classifier of a base task gives where it is never trained again: computed from its base row.
+
+    It knows the base classes alone, so that its accuracy after an increment is its accuracy at the base task, times the
+    share that images of the base classes have in those of all classes seen.
+    """
+
+    trial: int = Field(description="whose base task it is: the chosen one's")
+    nearest_mean: bool = Field(False, description="by nearest class means, as the objective is; else by the head")
+    accuracy: float = Field(description="after the last increment")
+    average_incremental_accuracy: float
+    average_incremental_accuracy_excl_base: float
+
+    def value(self, objective: str) -> float | None:
+        """In terms of an objective; None where that is no accuracy over all classes seen, such as forgetting."""
+        found = getattr(self, objective.rpartition("/")[2], None)
+        return found if isinstance(found, float) else None
+
+
+class Caution(Record):
+    """A reason to doubt a search's choice."""
+
+    kind: CautionKind
+    sentence: str = Field(description="for a person, with its numbers")
+
+
 class Sharing(Record):
     """What sharing stages saved in a search, as factors on the cost paid."""
 
@@ -169,8 +199,12 @@ class Sharing(Record):
     trials: int = Field(description="N: trials that have done their base task")
     base_configurations: int = Field(description="k: distinct base tasks among them")
     base_share: float = Field(description="b: the base task's share of the cost as if every trial had run alone")
-    saving: float = Field(description="cost as if alone / cost paid")
-    bound: float = Field(description="the same if each base was trained once here and nothing else was shared")
+    saving: float = Field(description="cost as if alone / cost paid, by what was found as well")
+    own: float | None = Field(
+        None, description="what its own trials shared with each other: the same with every stage found paid for once"
+    )
+    found: float = Field(0.0, description="cost of the stages found, each once, as a share of the cost as if alone")
+    bound: float = Field(description="`own` if every stage had been trained once")
 
 
 class Summary(Record):
@@ -186,4 +220,8 @@ class Summary(Record):
     images_trained_as_if_alone: int
     sharing: Sharing | None
     best: BestSummary | None
+    never_trained_again: NeverTrainedAgain | None = Field(
+        None, description="the best trial's base task left as it is; None without a best trial, or where rows are older"
+    )
+    cautions: list[Caution] = Field([], description="reasons to doubt the best trial")
     table: list[TrialSummary]

@@ -6,6 +6,7 @@ from tune_cl.reports._console import console_parts
 from tune_cl.reports._evaluated import (
     EvaluatedRun,
     evaluated_configuration,
+    evaluation_cautions,
     interval_over,
     paired_difference,
     paired_over,
@@ -41,6 +42,7 @@ __all__ = [
     "compare",
     "console_parts",
     "evaluated_configuration",
+    "evaluation_cautions",
     "expected_maximum",
     "interval_over",
     "page",

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tune_cl.errors import TuneCLError
+from tune_cl.outcome import cautions, edges
+from tune_cl.records import Caution
 from tune_cl.reports._budget import best_so_far, expected_best
 from tune_cl.reports._checks import check_comparable, notes
 from tune_cl.reports._differences import differences
@@ -60,9 +62,22 @@ def _compared(label: str, search: SearchData) -> ComparedSearch:
         value=value,
         default_value=default_value,
         gain=None if value is None or default_value is None else search.sign * (value - default_value),
+        never_trained_again=None if best is None else search.achieved(best).frozen(best.trial, search.objective),
+        cautions=list(_doubts(search)),
         best_so_far=best_so_far(search),
         expected_best=expected_best(search),
     )
+
+
+def _doubts(search: SearchData) -> Iterator[Caution]:
+    """What speaks against a search's best trial."""
+    best, default = search.best, search.default
+    if best is None:
+        return
+    against = None if default is None or default is best else search.achieved(default)
+    yield from cautions(search.achieved(best), against, search.objective)
+    if best is not search.first:
+        yield from edges(best.parameters, search.ranges)
 
 
 def _parameters(searches: Sequence[SearchData], labels: Sequence[str]) -> Iterator[ParameterRow]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from tune_cl.reports._differences import evaluate_commands
 from tune_cl.reports._models import Comparison, Difference
 from tune_cl.reports._setting import setting_line
-from tune_cl.reports._tables import DataTable, tables
+from tune_cl.reports._tables import DataTable, doubts, tables
 from tune_cl.tracking import plain_table
 
 _HEADING = 10  # characters of a heading's line
@@ -29,6 +29,7 @@ def console_parts(comparison: Comparison) -> Iterator[RenderableType]:
         yield Text(table.note, style="dim")
         yield Text()
     yield from _verdicts(comparison)
+    yield from _doubts(comparison)
     yield from _notes(comparison)
 
 
@@ -72,6 +73,15 @@ def _verdicts(comparison: Comparison) -> Iterator[Text]:
 
 def _verdict(difference: Difference) -> Text:
     return Text("  ").append(difference.sentence, style=_STYLES[difference.verdict])
+
+
+def _doubts(comparison: Comparison) -> Iterator[Text]:
+    rows = doubts(comparison).rows
+    if rows:
+        yield Text("Cautions", style="bold")
+        for label, data, sentence in rows:
+            yield Text(f"  {label}, {data} data: ", style="bold yellow").append(sentence, style="default")
+        yield Text()
 
 
 def _notes(comparison: Comparison) -> Iterator[Text]:

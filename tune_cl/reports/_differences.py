@@ -12,7 +12,7 @@ from scipy.stats import t
 from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, Statistic, place_of
 from tune_cl.reports._evaluated import interval_over, paired_over
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
-from tune_cl.reports._statistics import statistic, within_noise
+from tune_cl.reports._statistics import clipped, possible_differences, statistic, within_noise
 from tune_cl.tracking import gain_text
 
 _TAIL = 0.975  # of the two-sided 95 % interval
@@ -77,7 +77,8 @@ def _between(a_label: str, a: SearchData, b_label: str, b: SearchData) -> Differ
     if len(fingerprints) > 1:
         why = "evaluated on different test data: not comparable"
         return _unknown(a_label, b_label, metric, None, why)
-    difference = _paired(ours, theirs) or _unpaired(ours, theirs)
+    possible = possible_differences(metric)
+    difference = _paired(ours, theirs, possible) or _unpaired(ours, theirs, possible)
     if difference is None:
         why = "evaluated on unequal class orders, one of the two on a single one, so it cannot be told from noise"
         return _unknown(a_label, b_label, metric, None, why)
@@ -93,20 +94,20 @@ def _values(evaluation: EvaluationSummary | None) -> dict[EvaluationPlace, float
     return dict(zip(places, configuration.metrics[evaluation.objective].values, strict=True))
 
 
-def _paired(ours: _Values, theirs: _Values) -> _Found | None:
+def _paired(ours: _Values, theirs: _Values, possible: tuple[float, float]) -> _Found | None:
     """The difference paired by run, else by class order where there are two or more; else None."""
     if set(ours) == set(theirs):
         orders = [place.order for place in ours]
-        found = statistic([ours[place] - theirs[place] for place in ours], orders)
+        found = statistic([ours[place] - theirs[place] for place in ours], orders, possible)
         return _Found(found, interval_over(ours), _BY_BOTH)
     mine, others = _by_order(ours), _by_order(theirs)
     if set(mine) != set(others) or len(mine) < 2:
         return None
     values = [statistics.fmean(mine[order]) - statistics.fmean(others[order]) for order in mine]
-    return _Found(statistic(values, list(mine)), "class orders", "paired by class order")
+    return _Found(statistic(values, list(mine), possible), "class orders", "paired by class order")
 
 
-def _unpaired(ours: _Values, theirs: _Values) -> _Found | None:
+def _unpaired(ours: _Values, theirs: _Values, possible: tuple[float, float]) -> _Found | None:
     """The difference of two means over class orders, or over the seeds of the one order that both have; else None.
 
     The values of a single class order, beside those of others, say nothing of how much an order matters.
@@ -120,7 +121,7 @@ def _unpaired(ours: _Values, theirs: _Values) -> _Found | None:
         first, second = list(ours.values()), list(theirs.values())
     else:
         return None
-    low, high = welch(first, second)
+    low, high = clipped(*welch(first, second), possible)
     mean = statistics.fmean(first) - statistics.fmean(second)
     found = Statistic(mean=mean, std=None, low=low, high=high, values=[])
     return _Found(found, over, f"Welch, since they were evaluated on {on}", "welch")

@@ -57,6 +57,7 @@ def read_search(folder: SearchFolder) -> SearchData:
         planned=record.trials,
         unfinished=_unfinished(record, summary, trials),
         searched=list(record.ranges),
+        ranges=record.ranges,
         trials=trials,
         found=_found(rows, [use for number in rows for use in folder.trial(number).failed_stages()]),
         evaluation=_evaluation(folder.evaluation.summary),
@@ -81,6 +82,7 @@ def _trial(
         parameters=flatten(read_record(folder.config, RunConfig).parameters),
         by_increment=[row.metrics for row in rows],
         accuracy_matrix=[_accuracy_row(row, record.objective) for row in rows],
+        images_scored=rows[-1].images_scored if rows else [],
         alone=_cost([*(use for row in rows for use in row.stages), *failed]),
         paid=_cost([use for use in (*(u for row in rows for u in row.stages), *failed) if use.origin == "trained"]),
     )

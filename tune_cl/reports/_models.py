@@ -5,7 +5,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tune_cl.records import SCHEMA_VERSION, EvaluationSummary, Record, SearchSeeds, StreamRecord, TrialState
+from tune_cl.errors import TuneCLError
+from tune_cl.outcome import Achieved, achieved
+from tune_cl.records import (
+    SCHEMA_VERSION,
+    Caution,
+    EvaluationSummary,
+    NeverTrainedAgain,
+    Record,
+    SearchSeeds,
+    StreamRecord,
+    TrialState,
+)
+from tune_cl.streams import parse_name
 
 Basis = Literal["paired", "welch", "none"]
 NEAREST_MEAN = "val/nme/"  # how objectives of the nearest-mean read-out begin
@@ -35,6 +47,7 @@ class TrialData(Record):
     parameters: dict[str, Any] = Field(description="every path of the configuration and its value")
     by_increment: list[dict[str, float | None]] = Field(description="metrics after increments 0, 1, …")
     accuracy_matrix: list[list[float]] = Field(description="R[t, 0..t]")
+    images_scored: list[int] = Field([], description="validation images of each increment's classes; [] if not noted")
     alone: Cost = Field(description="as if the trial had trained all of its stages")
     paid: Cost = Field(description="the stages that it trained itself")
 
@@ -62,6 +75,7 @@ class SearchData(Record):
     planned: int | None = Field(None, description="trials asked for; None where the source does not say")
     unfinished: str | None = Field(None, description="in a sentence, why there is more to come; None when it has ended")
     searched: list[str] = Field(description="the searched paths")
+    ranges: dict[str, Any] = Field({}, description="path -> range as in the space file; empty where it is not known")
     trials: list[TrialData] = Field(description="in order of their numbers")
     found: Cost = Field(Cost(), description="stages that lay in the store already: neither trained nor paid here")
     evaluation: EvaluationSummary | None = None
@@ -98,6 +112,19 @@ class SearchData(Record):
     def alone(self) -> Cost:
         """What it would have spent if every trial had run alone."""
         return sum((trial.alone for trial in self.trials), Cost())
+
+    def achieved(self, trial: TrialData) -> Achieved:
+        """What a trial achieved, by the read-out that the objective is of."""
+        base_row = trial.accuracy_matrix[0] if trial.accuracy_matrix else []
+        return achieved(trial.by_increment, base_row, trial.images_scored, self.objective, self.base_classes)
+
+    @property
+    def base_classes(self) -> int | None:
+        """Classes of the base task."""
+        try:
+            return parse_name(self.stream.name).base
+        except TuneCLError:  # of a data set that is not known here
+            return None
 
     def finished(self) -> Iterator[TrialData]:
         """The trials that came to the horizon with a value: those that may be chosen."""
@@ -138,6 +165,10 @@ class ComparedSearch(Record):
     value: float | None = Field(description="its objective, on validation data")
     default_value: float | None = Field(description="of trial 0")
     gain: float | None = Field(description="better than the default by; positive is better whatever the direction")
+    never_trained_again: NeverTrainedAgain | None = Field(
+        None, description="what the best trial's base task gives if it is never trained again; None where it is unknown"
+    )
+    cautions: list[Caution] = Field([], description="reasons to doubt the best trial, on validation data")
     best_so_far: list[BudgetPoint]
     expected_best: list[ExpectedBest]
 

@@ -12,7 +12,7 @@ from tune_cl.reports._figures import Plot, colour, plots
 from tune_cl.reports._models import ComparedSearch, Comparison, Difference
 from tune_cl.reports._page_parts import SCRIPT, STYLE
 from tune_cl.reports._setting import class_order_text
-from tune_cl.reports._tables import DataTable, configurations, tables, trials_of
+from tune_cl.reports._tables import DataTable, configurations, doubts, tables, trials_of
 from tune_cl.tracking import gain_text, value_text
 
 _MANY = 6  # differences that are not known, beyond which they are folded away
@@ -98,6 +98,7 @@ def _card(comparison: Comparison, entry: ComparedSearch) -> str:
         f'<li class="card" style="--chip: {colour(comparison, entry.label)}"><h3>{escape(entry.label)}</h3>'
         f'<p class="value">{value_text(entry.value)}</p><p class="soft">{escape(_chosen_text(entry))}</p>'
         f'<p class="soft">{escape(_tested(entry))}</p>'
+        f"{_untrained(comparison, entry)}"
         f'<p class="soft">{escape(method)}budget {escape(search.budget)}, {trials}</p></li>'
     )
 
@@ -121,9 +122,16 @@ def _tested(entry: ComparedSearch) -> str:
     return f"on test data {told.mean:.4f}{interval}"
 
 
+def _untrained(comparison: Comparison, entry: ComparedSearch) -> str:
+    found = entry.never_trained_again
+    value = None if found is None else found.value(comparison.objective)
+    return "" if value is None else f'<p class="soft">never training again: {value_text(value)}</p>'
+
+
 def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
     found = {table.name: table for table in tables(comparison)}
     by_name = {plot.name: plot for plot in drawn}
+    yield from _doubts(comparison)
     yield from _notes(comparison)
     yield from _verdicts(comparison)
     if "test" in found:
@@ -144,6 +152,17 @@ def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
         yield f"<details><summary>{escape(entry.label)}: {escape(entry.search.source)}</summary>"
         yield _table(trials_of(entry))
         yield "</details>"
+
+
+def _doubts(comparison: Comparison) -> Iterator[str]:
+    rows = doubts(comparison).rows
+    if rows:
+        yield '<section class="bear cautions"><h2>Cautions</h2><ul>'
+        yield from (
+            f"<li><strong>{escape(label)}, {escape(data)} data:</strong> {escape(sentence)}</li>"
+            for label, data, sentence in rows
+        )
+        yield "</ul></section>"
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """A comparison in W&B."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tune_cl.reports._figures import plots
 from tune_cl.reports._models import Comparison
 from tune_cl.reports._page import page
-from tune_cl.reports._tables import DataTable, tables
+from tune_cl.reports._tables import DataTable, doubts, tables
 from tune_cl.tracking import ComparisonRun, publish_comparison
 
 _CONFIG = {"objective", "direction", "protocol", "horizon"}
@@ -28,7 +29,7 @@ def publish(comparison: Comparison, mode: str | None, project: str | None, entit
             "searches": {entry.label: entry.search.source for entry in comparison.searches},
         },
         summary=_summary(comparison),
-        tables={table.name: (table.columns, table.rows) for table in (*tables(comparison), _verdicts(comparison))},
+        tables={table.name: (table.columns, table.rows) for table in _all_tables(comparison)},
         figures={plot.name: plot.figure for plot in plots(comparison)},
         page=page(comparison),
     )
@@ -37,8 +38,19 @@ def publish(comparison: Comparison, mode: str | None, project: str | None, entit
 
 def _summary(comparison: Comparison) -> dict[str, Any]:
     numbers = ("value", "default_value", "gain")
-    found = {f"{e.label}/{name}": getattr(e, name) for e in comparison.searches for name in numbers}
+    found: dict[str, Any] = {f"{e.label}/{name}": getattr(e, name) for e in comparison.searches for name in numbers}
+    for entry in comparison.searches:
+        untrained = entry.never_trained_again
+        figures = {} if untrained is None else untrained.model_dump(exclude={"trial", "nearest_mean"})
+        found |= {f"{entry.label}/never_training_again/{name}": value for name, value in figures.items()}
+        found[f"{entry.label}/cautions"] = [c.sentence for c in entry.cautions] or None
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _all_tables(comparison: Comparison) -> Iterator[DataTable]:
+    yield from tables(comparison)
+    yield doubts(comparison)
+    yield _verdicts(comparison)
 
 
 def _verdicts(comparison: Comparison) -> DataTable:

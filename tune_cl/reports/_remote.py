@@ -67,6 +67,7 @@ def _trial(trial: RemoteTrial, nearest_mean: bool) -> TrialData:
         parameters=trial.parameters,
         by_increment=[row.metrics for row in trial.rows],
         accuracy_matrix=[] if nearest_mean else [row.accuracy_row for row in trial.rows],
+        images_scored=trial.rows[-1].images_scored if trial.rows else [],
         alone=Cost(images_trained=last.get("images_trained") or 0.0, seconds=last.get("seconds") or 0.0),
         paid=Cost(images_trained=last.get("paid/images_trained") or 0.0, seconds=last.get("paid/seconds") or 0.0),
     )

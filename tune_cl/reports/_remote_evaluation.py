@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, order_name
-from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, paired_difference
+from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, evaluation_cautions, paired_difference
 from tune_cl.reports._models import SearchData
 from tune_cl.tracking import RemoteTrial
 
@@ -20,6 +20,7 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
         "chosen": [run for run in done if run.trial == trial],
         "default": [run for run in done if run.trial == 0] if trial else [],
     }
+    objective = search.objective.replace("val/", "test/", 1)
     orders = list(dict.fromkeys(_place(run).order for run in done))
     return EvaluationSummary(
         search=search.name,
@@ -27,13 +28,16 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
         stream=search.stream.name,
         budget=search.budget,
         horizon=last,
-        objective=search.objective.replace("val/", "test/", 1),
+        objective=objective,
         direction=search.direction,
         class_orders=orders,
         held_out=order_name(search.stream.class_order, search.seeds.order) not in orders,
         train_seeds=sorted({_place(run).seed for run in done}),
         configurations=[_configuration(search, role, of_role) for role, of_role in by_role.items() if of_role],
         difference=paired_difference(_evaluated(by_role["chosen"]), _evaluated(by_role["default"])),
+        cautions=evaluation_cautions(
+            _evaluated(by_role["chosen"]), _evaluated(by_role["default"]), objective, search.base_classes
+        ),
         test_fingerprint=None,
         readings=len(runs),
         trials_read=sorted({run.trial for run in runs}),

@@ -11,7 +11,29 @@ from tune_cl.records import Statistic
 _TAIL = 0.975  # of the two-sided 95 % interval
 
 
-def statistic(values: Sequence[float], groups: Sequence[Hashable]) -> Statistic:
+def possible_range(metric: str) -> tuple[float, float]:
+    """Between which values a metric can lie: accuracies in 0 … 1, forgetting and backward transfer in -1 … 1."""
+    name = metric.rpartition("/")[2]
+    if name.startswith(("accuracy", "average_incremental_accuracy")):
+        return 0.0, 1.0
+    return (-1.0, 1.0) if name in ("forgetting", "backward_transfer") else (-math.inf, math.inf)
+
+
+def possible_differences(metric: str) -> tuple[float, float]:
+    """Between which values a difference of a metric can lie."""
+    low, high = possible_range(metric)
+    return low - high, high - low
+
+
+def clipped(low: float | None, high: float | None, possible: tuple[float, float]) -> tuple[float | None, float | None]:
+    """An interval without what cannot be; None stays None. One beyond the range on one side ends in its end."""
+    least, most = possible
+    return tuple(None if end is None else min(max(end, least), most) for end in (low, high))  # type: ignore[return-value]
+
+
+def statistic(
+    values: Sequence[float], groups: Sequence[Hashable], possible: tuple[float, float] = (-math.inf, math.inf)
+) -> Statistic:
     """Mean, standard deviation and 95 % interval of a metric.
 
     Runs of one class order share what that order makes hard, so the interval is Student's t over the means of the
@@ -20,6 +42,7 @@ def statistic(values: Sequence[float], groups: Sequence[Hashable]) -> Statistic:
     Args:
         values: one per run; at least one.
         groups: the class order of each run.
+        possible: between which values the metric can lie; Student's t does not know of it, so the interval is clipped.
     """
     means = _group_means(values, groups)
     independent = means if len(means) > 1 else list(values)
@@ -28,11 +51,12 @@ def statistic(values: Sequence[float], groups: Sequence[Hashable]) -> Statistic:
     if len(independent) > 1:
         error = statistics.stdev(independent) / math.sqrt(len(independent))
         half = float(t.ppf(_TAIL, len(independent) - 1)) * error
+    low, high = (None, None) if half is None else clipped(mean - half, mean + half, possible)
     return Statistic(
         mean=mean,
         std=statistics.stdev(values) if len(values) > 1 else None,
-        low=None if half is None else mean - half,
-        high=None if half is None else mean + half,
+        low=low,
+        high=high,
         values=list(values),
     )
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tune_cl.outcome import accuracies_never_trained_again
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
 from tune_cl.reports._models import ComparedSearch, Comparison, Cost, ExpectedBest, ParameterRow, TrialData
 from tune_cl.tracking import count_text, duration_text, gain_text, setting_text, value_text
 
 NONE = "-"
+FROZEN = "never training again"
 _TEST_METRICS = (  # below test/ or test/nme/
     ("accuracy", "accuracy"),
     ("average_incremental_accuracy", "average incremental"),
@@ -57,18 +59,18 @@ def ranking(comparison: Comparison) -> DataTable:
             value_text(entry.value),
             value_text(entry.default_value),
             NONE if entry.gain is None else gain_text(entry.gain),
+            value_text(_frozen_value(comparison, entry)),
             *(str(entry.search.count(state)) for state in ("finished", "stopped", "failed")),
         )
         for entry in comparison.searches
     ]
-    columns = ("search", "best trial", "value", "default", "gain", "finished", "stopped", "failed")
     return DataTable(
         "best",
         f"Best of each search, by {comparison.objective}",
-        columns,
+        ("search", "best trial", "value", "default", "gain", FROZEN, "finished", "stopped", "failed"),
         tuple(rows),
         "Validation data, one run each. Every gain is optimistic by selection: the best is the best of many on these "
-        "very images.",
+        "very images. Never training again: what the best trial's base task gives if its classifier is left as it is.",
     )
 
 
@@ -84,6 +86,9 @@ def per_increment(comparison: Comparison) -> DataTable:
         if role == "default":
             dim.add(len(rows))
         rows.append((entry.label, role, *map(value_text, values)))
+        if trial is entry.search.best and (untrained := _frozen_curve(entry)):
+            dim.add(len(rows))
+            rows.append((entry.label, FROZEN, *map(value_text, untrained)))
     return DataTable(
         "increments",
         f"{accuracy} after each increment",
@@ -104,6 +109,10 @@ def averages(comparison: Comparison) -> DataTable:
             dim.add(len(rows))
         values = (trial.metric(comparison.metric(name)) for name, _ in _VALIDATION_METRICS)
         rows.append((entry.label, role, *map(value_text, values)))
+        if trial is entry.search.best and entry.never_trained_again is not None:
+            dim.add(len(rows))
+            untrained = (getattr(entry.never_trained_again, name, None) for name, _ in _VALIDATION_METRICS)
+            rows.append((entry.label, FROZEN, *map(value_text, untrained)))
     return DataTable(
         "averages",
         f"Averages and forgetting after increment {comparison.horizon}",
@@ -148,6 +157,10 @@ def test_results(comparison: Comparison) -> DataTable:
             role = f"{found.role} ({found.trial:04d})"
             values = (found.metrics.get(prefix + name) for name, _ in _TEST_METRICS)
             rows.append((entry.label, role, _runs(evaluation, found), *map(spread_text, values)))
+            if found.role == "chosen" and found.never_trained_again:
+                dim.add(len(rows))
+                untrained = (found.never_trained_again.get(prefix + name) for name, _ in _TEST_METRICS)
+                rows.append((entry.label, FROZEN, _runs(evaluation, found), *map(spread_text, untrained)))
     return DataTable(
         "test",
         "Test data, after the last increment",
@@ -226,6 +239,32 @@ def spread_text(statistic: Statistic | None) -> str:
         return NONE
     std = "" if statistic.std is None else f" ± {statistic.std:.4f}"
     return f"{statistic.mean:.4f}{std}{_interval(statistic.low, statistic.high)}"
+
+
+def doubts(comparison: Comparison) -> DataTable:
+    """Why to doubt each search's choice, on validation and on test data."""
+    rows = []
+    for entry in comparison.searches:
+        on_validation = [caution.sentence for caution in entry.cautions]
+        tested = entry.search.evaluation
+        on_test = [c.sentence for c in tested.cautions] if tested is not None else []
+        rows += [(entry.label, "validation", sentence) for sentence in on_validation]
+        rows += [(entry.label, "test", sentence) for sentence in on_test]
+    return DataTable("cautions", "Cautions", ("search", "data", "caution"), tuple(rows), words=3)
+
+
+def _frozen_value(comparison: Comparison, entry: ComparedSearch) -> float | None:
+    found = entry.never_trained_again
+    return None if found is None else found.value(comparison.objective)
+
+
+def _frozen_curve(entry: ComparedSearch) -> list[float]:
+    """Accuracy after each increment of the best trial's base task, never trained again; empty where it is unknown."""
+    best = entry.search.best
+    if best is None or entry.never_trained_again is None:
+        return []
+    base = entry.search.achieved(best).after(0, "accuracy")
+    return [] if base is None else accuracies_never_trained_again(base, best.images_scored)
 
 
 def _choices(comparison: Comparison) -> Iterator[tuple[ComparedSearch, str, TrialData]]:

@@ -7,6 +7,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from tune_cl.records import NeverTrainedAgain
+
 
 def value_text(value: float | None) -> str:
     """A score with four decimals; an undefined one as a dash."""
@@ -18,6 +20,23 @@ def value_text(value: float | None) -> str:
 def gain_text(gain: float) -> str:
     """A difference of scores, with its sign."""
     return f"{gain:+.4f}"
+
+
+def never_trained_again_text(found: NeverTrainedAgain, objective: str) -> str:
+    """What never training again would give, the objective's figure first: 'Never training again: 0.2460 …'."""
+    name = objective.rpartition("/")[2]
+    figures = {
+        "average_incremental_accuracy_excl_base": "average incremental accuracy without the base task",
+        "average_incremental_accuracy": "average incremental accuracy",
+        "accuracy": "accuracy after the last increment",
+    }
+    if name != "average_incremental_accuracy_excl_base":
+        del figures["average_incremental_accuracy_excl_base"]
+    shown = [name, *(other for other in figures if other != name)] if name in figures else list(figures)
+    by = ", by class means of the base task" if found.nearest_mean else ""
+    rest = "" if name in figures else f"; {name.replace('_', ' ')} alone does not tell"
+    told = ", ".join(f"{value_text(getattr(found, other))} {figures[other]}" for other in shown)
+    return f"Never training again{by}: {told} (base task of trial {found.trial:04d}{rest})."
 
 
 def setting_text(value: Any) -> str:

@@ -14,6 +14,7 @@ from tune_cl.tracking._format import (
     count_text,
     duration_text,
     gain_text,
+    never_trained_again_text,
     plain_table,
     setting_text,
     trial_counts_text,
@@ -44,6 +45,7 @@ def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_l
     else:
         yield from _choice(record, summary, summary.best)
         yield Text()
+        yield from _doubts(record, summary)
         yield Text(_LUXURY)
     yield Text()
     yield _cost(summary)
@@ -142,6 +144,15 @@ def _gain(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator
     )
 
 
+def _doubts(record: SearchRecord, summary: Summary) -> Iterator[Text]:
+    """What leaving the base task's classifier as it is would give, and what speaks against the choice."""
+    if summary.never_trained_again is not None:
+        yield Text(never_trained_again_text(summary.never_trained_again, record.objective))
+    yield from (Text("Caution: ", style="bold yellow").append(c.sentence, style="default") for c in summary.cautions)
+    if summary.never_trained_again is not None or summary.cautions:
+        yield Text()
+
+
 def _cost(summary: Summary) -> Text:
     paid, alone = summary.images_trained, summary.images_trained_as_if_alone
     trained, reused = summary.stages.get("trained", 0), summary.stages.get("reused", 0)
@@ -155,10 +166,17 @@ def _sharing(summary: Summary) -> Iterator[Text]:
     if summary.sharing is not None:
         s = summary.sharing
         bases = f"{s.base_configurations} base configuration{'s' if s.base_configurations > 1 else ''}"
+        own = s.saving if s.own is None else s.own
         yield Text(
-            f"Sharing made the search {s.saving:.2f} times cheaper than trial by trial (in {unit_text(s.unit)}); a "
-            f"base task of {s.base_share:.0%} of the cost, {bases} and {s.trials} trials allow {s.bound:.2f}."
+            f"What its trials shared with each other made the search {own:.2f} times cheaper than trial by trial (in "
+            f"{unit_text(s.unit)}); a base task of {s.base_share:.0%} of the cost, {bases} and {s.trials} trials allow "
+            f"{s.bound:.2f}."
         )
+        if s.found:
+            yield Text(
+                f"It found stages that had been trained before it, worth {s.found:.0%} of the cost trial by trial; "
+                f"with them it was {s.saving:.2f} times cheaper."
+            )
     if summary.idle_seconds >= 1:
         yield Text(f"Waiting for what other trials were training: {duration_text(summary.idle_seconds)} in all.")
 

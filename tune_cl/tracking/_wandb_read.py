@@ -29,6 +29,7 @@ class RemoteRow:
     increment: int
     metrics: dict[str, float | None]
     accuracy_row: list[float]
+    images_scored: list[int] = field(default_factory=list)  # none in runs of earlier versions
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,9 @@ def _rows(run: Any) -> Iterator[RemoteRow]:
         seen.add(int(increment))
         metrics = {name: _number(value) for name, value in line.items() if _is_metric(name)}
         row = [_number(line.get(f"R/{i}")) for i in range(int(increment) + 1)]
-        yield RemoteRow(int(increment), metrics, [value for value in row if value is not None])
+        images = line.get("images_scored")
+        scored = [int(n) for n in images] if isinstance(images, list) and all(map(_number, images)) else []
+        yield RemoteRow(int(increment), metrics, [value for value in row if value is not None], scored)
 
 
 def _is_metric(name: str) -> bool:

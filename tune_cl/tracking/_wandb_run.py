@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.errors import TuneCLError
+from tune_cl.outcome import achieved, read_out
 from tune_cl.records import (
     SCHEMA_VERSION,
     IncrementRow,
@@ -113,7 +114,7 @@ class TrialRun:
         self._mode = mode
         self._folder = folder
         self._objective = shown.objective
-        self._matrix: dict[int, list[float]] = {}
+        self._rows: dict[int, IncrementRow] = {}
         self._value: float | None = None
         self._mark = note_run(folder, shown)
         local.mkdir(parents=True, exist_ok=True)
@@ -133,11 +134,11 @@ class TrialRun:
         Raises:
             Exception: the picture of replayed images cannot be read (the row is logged without it), or W&B's own.
         """
-        self._matrix[row.increment] = row.accuracy_row
+        self._rows[row.increment] = row
         self._value = row.metrics.get(self._objective)
         if row.increment in self._logged:
             return False
-        values = row_values(row, [self._matrix[t] for t in sorted(self._matrix)])
+        values = row_values(row, [self._rows[t].accuracy_row for t in sorted(self._rows)])
         grid = self._folder.replay_grid(row.increment)
         try:
             if grid.exists():
@@ -155,6 +156,7 @@ class TrialRun:
         """
         shown = "interrupted" if state == "running" else state
         self._run.summary.update({"state": shown, "objective": math.nan if self._value is None else self._value})
+        self._run.summary.update(_never_trained_again(self._rows, self._objective))
         if reason:
             self._run.summary["reason"] = reason
         tags = set(self._run.tags or ()) - {"interrupted"}
@@ -213,6 +215,7 @@ def row_values(row: IncrementRow, matrix: list[list[float]]) -> dict[str, Any]:
     keys, so that W&B draws each increment's accuracy as a curve.
     """
     values: dict[str, Any] = {"increment": row.increment, "accuracy_matrix": matrix}
+    values["images_scored"] = row.images_scored
     values |= {name: math.nan if value is None else value for name, value in row.metrics.items()}
     values |= {f"losses/{name}": value for name, value in row.losses.items()}
     values |= {f"R/{i}": accuracy for i, accuracy in enumerate(row.accuracy_row)}
@@ -220,6 +223,16 @@ def row_values(row: IncrementRow, matrix: list[list[float]]) -> dict[str, Any]:
         values[f"stages/{stage.phase}/origin"] = stage.origin
         values[f"stages/{stage.phase}/seconds"] = stage.seconds
     return values
+
+
+def _never_trained_again(rows: dict[int, IncrementRow], objective: str) -> dict[str, float]:
+    """`never_training_again/val/accuracy`, …: what the run's own base task gives, up to its last increment."""
+    in_order = [rows[t] for t in sorted(rows)]
+    if not in_order or in_order[0].increment:
+        return {}
+    metrics, images = [row.metrics for row in in_order], in_order[-1].images_scored
+    found = achieved(metrics, in_order[0].accuracy_row, images, objective).never_trained_again
+    return {f"never_training_again/{read_out(objective)}{name}": value for name, value in found.items()}
 
 
 def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str, Any]:
