@@ -12,7 +12,7 @@ from tune_cl.reports._differences import evaluate_commands
 from tune_cl.reports._models import Comparison, Difference
 from tune_cl.reports._setting import setting_line
 from tune_cl.reports._tables import DataTable, doubts, tables
-from tune_cl.tracking import plain_table
+from tune_cl.tracking import never_trained_again_text, plain_table
 
 _HEADING = 10  # characters of a heading's line
 _STYLES = {"real": "bold green", "within noise": "bold", "unknown": "bold yellow"}
@@ -27,10 +27,19 @@ def console_parts(comparison: Comparison) -> Iterator[RenderableType]:
         yield Text(table.title, style="bold")
         yield _rendered(table)
         yield Text(table.note, style="dim")
+        if table.name == "best":
+            yield from _untrained(comparison)
         yield Text()
     yield from _verdicts(comparison)
     yield from _doubts(comparison)
     yield from _notes(comparison)
+
+
+def _untrained(comparison: Comparison) -> Iterator[Text]:
+    """What the base task of each best trial would give by itself."""
+    for entry in comparison.searches:
+        if entry.never_trained_again is not None:
+            yield Text(f"{entry.label}: {never_trained_again_text(entry.never_trained_again, comparison.objective)}")
 
 
 def _names(comparison: Comparison) -> str:

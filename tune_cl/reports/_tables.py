@@ -9,7 +9,8 @@ from tune_cl.reports._models import ComparedSearch, Comparison, Cost, ExpectedBe
 from tune_cl.tracking import count_text, duration_text, gain_text, setting_text, value_text
 
 NONE = "-"
-FROZEN = "never training again"
+FROZEN = "frozen"
+_FROZEN = "Frozen: the best trial's base task, never trained again."
 _TEST_METRICS = (  # below test/ or test/nme/
     ("accuracy", "accuracy"),
     ("average_incremental_accuracy", "average incremental"),
@@ -59,7 +60,6 @@ def ranking(comparison: Comparison) -> DataTable:
             value_text(entry.value),
             value_text(entry.default_value),
             NONE if entry.gain is None else gain_text(entry.gain),
-            value_text(_frozen_value(comparison, entry)),
             *(str(entry.search.count(state)) for state in ("finished", "stopped", "failed")),
         )
         for entry in comparison.searches
@@ -67,10 +67,10 @@ def ranking(comparison: Comparison) -> DataTable:
     return DataTable(
         "best",
         f"Best of each search, by {comparison.objective}",
-        ("search", "best trial", "value", "default", "gain", FROZEN, "finished", "stopped", "failed"),
+        ("search", "best trial", "value", "default", "gain", "finished", "stopped", "failed"),
         tuple(rows),
         "Validation data, one run each. Every gain is optimistic by selection: the best is the best of many on these "
-        "very images. Never training again: what the best trial's base task gives if its classifier is left as it is.",
+        "very images.",
     )
 
 
@@ -94,7 +94,7 @@ def per_increment(comparison: Comparison) -> DataTable:
         f"{accuracy} after each increment",
         ("search", "configuration", *(str(t) for t in _range(comparison))),
         tuple(rows),
-        "Accuracy over all classes seen so far, increment 0 is the base task.",
+        f"Accuracy over all classes seen so far, increment 0 is the base task. {_FROZEN}",
         words=2,
         dim=frozenset(dim),
     )
@@ -118,7 +118,7 @@ def averages(comparison: Comparison) -> DataTable:
         f"Averages and forgetting after increment {comparison.horizon}",
         ("search", "configuration", *(words for _, words in _VALIDATION_METRICS)),
         tuple(rows),
-        "Validation data. Less forgetting is better; of everything else more is.",
+        f"Validation data. Less forgetting is better; of everything else more is. {_FROZEN}",
         words=2,
         dim=frozenset(dim),
     )
@@ -167,7 +167,8 @@ def test_results(comparison: Comparison) -> DataTable:
         ("search", "configuration", "orders x seeds", *(words for _, words in _TEST_METRICS)),
         tuple(rows),
         "Retrained on training and validation images; mean ± standard deviation, [95 % interval of the mean, over "
-        "class orders, or over seeds where there is one order].",
+        "class orders, or over seeds where there is one order]. Frozen: the chosen configuration's base tasks, never "
+        "trained again.",
         words=2,
         dim=frozenset(dim),
     )
@@ -251,11 +252,6 @@ def doubts(comparison: Comparison) -> DataTable:
         rows += [(entry.label, "validation", sentence) for sentence in on_validation]
         rows += [(entry.label, "test", sentence) for sentence in on_test]
     return DataTable("cautions", "Cautions", ("search", "data", "caution"), tuple(rows), words=3)
-
-
-def _frozen_value(comparison: Comparison, entry: ComparedSearch) -> float | None:
-    found = entry.never_trained_again
-    return None if found is None else found.value(comparison.objective)
 
 
 def _frozen_curve(entry: ComparedSearch) -> list[float]:
