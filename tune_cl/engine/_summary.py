@@ -69,10 +69,11 @@ def _doubts(
 ) -> tuple[NeverTrainedAgain | None, list[Caution]]:
     """What never training again would give from the best trial's base task, and what speaks against that trial."""
     best = study.best()
-    if best is None:
+    if best is None or not rows.get(best.number):  # or its folder has been deleted
         return None, []
     choice = _achieved(record, rows[best.number])
-    default = _achieved(record, rows[0]) if best.number and study.default_value() is not None else None
+    finished = best.number and study.default_value() is not None and rows.get(0)
+    default = _achieved(record, rows[0]) if finished else None
     at_an_end = edges({**record.fixed, **best.parameters}, record.ranges) if best.number else []
     doubts = [*cautions(choice, default, record.objective), *at_an_end]
     return choice.frozen(best.number, record.objective), doubts

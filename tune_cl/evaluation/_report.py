@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_cl.evaluation._plan import EvaluationPlan
-from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic, place_of
+from tune_cl.outcome import read_out
+from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, NeverTrainedAgain, Statistic, place_of
 from tune_cl.reports import interval_over, paired_over, within_noise
-from tune_cl.tracking import plain_table
+from tune_cl.tracking import never_trained_again_text, plain_table
 
 _METRICS = (
     ("test/accuracy", "accuracy after the last increment"),
@@ -37,6 +38,7 @@ def report(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Rendera
         yield _matrix(configuration.accuracy_matrix)
     yield Text()
     yield from _verdict(summary)
+    yield from (_untrained(summary, configuration) for configuration in summary.configurations)
     yield from (Text("Caution: ", style="bold yellow").append(c.sentence, style="default") for c in summary.cautions)
     for run, why in summary.missing.items():
         yield Text(f"No result of {run}: {why}", style="red")
@@ -70,10 +72,6 @@ def _table(summary: EvaluationSummary) -> Table:
             continue
         difference = [] if summary.difference is None else [_signed(summary.difference.get(name)).replace(" ", "\n", 1)]
         table.add_row(words, *map(_spread, cells), *difference)
-        untrained = [configuration.never_trained_again.get(name) for configuration in summary.configurations]
-        if any(untrained):
-            blank = [] if summary.difference is None else [""]
-            table.add_row(f"{words}, never training again", *map(_spread, untrained), *blank, style="dim")
     return table
 
 
@@ -112,6 +110,21 @@ def _verdict(summary: EvaluationSummary) -> Iterator[Text]:
     paired = f" (paired by class order and seed; interval over {paired_over(summary.configurations)})"
     over = "" if difference.low is None else paired
     yield Text(f"Chosen against default, {summary.objective}: {_signed(difference)}: {word}{over}.", style="bold")
+
+
+def _untrained(summary: EvaluationSummary, configuration: EvaluatedConfiguration) -> Text:
+    """What the base tasks of a configuration's runs give by themselves, by their means."""
+    prefix = read_out(summary.objective)
+    told = {
+        name.removeprefix(prefix): found.mean
+        for name, found in configuration.never_trained_again.items()
+        if read_out(name) == prefix
+    }
+    if not told:
+        return Text(f"Never training again: not known of the {configuration.role}, whose rows are older.")
+    nearest_mean = prefix.endswith("nme/")
+    found = NeverTrainedAgain(trial=configuration.trial, nearest_mean=nearest_mean, **told)
+    return Text(never_trained_again_text(found, summary.objective))
 
 
 def _looks(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Text]:
