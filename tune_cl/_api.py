@@ -4,21 +4,66 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl.records import IncrementRow, RunConfig, SearchFolder, StreamRecord
+from tune_cl._arguments import changes, names, one_of, text, whole_number, yes_or_no
+from tune_cl.errors import TuneCLError
+from tune_cl.records import (
+    IncrementRow,
+    RunConfig,
+    SearchFolder,
+    StreamRecord,
+    given_file,
+    given_folder,
+    given_path,
+)
 
 if TYPE_CHECKING:
     from tune_cl.nets import Classifier
 
 
-def configure(space: str, **choices: Any) -> RunConfig:
-    """The default configuration of a space; see `tune_cl.engine.configure` for the choices.
+def configure(
+    space: str | Path,
+    *,
+    stream: str | StreamRecord | None = None,
+    budget: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    train_seed: int = 0,
+    threads: int = 1,
+    device: str = "cpu",
+    backbone_weights: str | Path | None = None,
+    plugins: Sequence[str] = (),
+) -> RunConfig:
+    """The default configuration of a space for a stream and a budget, with changes.
+
+    Args:
+        space: a space file, or the name of a shipped one.
+        stream: the stream's name, or a record with class order and seeds; None for the space's own.
+        budget: None for the space's own.
+        overrides: path -> fixed value.
+        train_seed: seed of everything random inside the chain.
+        threads: CPU threads.
+        device: 'cpu' or 'cuda'.
+        backbone_weights: file of pretrained weights that the base task starts from.
+        plugins: modules from outside the package whose methods are to be known.
+
+    Raises:
+        TuneCLError: something is unknown or out of bounds.
 
     Example:
         >>> run = tune_cl.configure("genifer.yaml", stream="fashion-b4-t3", budget="quick", train_seed=1)
     """
     from tune_cl.engine import configure
 
-    return configure(space, **choices)
+    return configure(
+        str(given_path(space, "space")),
+        stream=stream if isinstance(stream, StreamRecord) else text(stream, "stream"),
+        budget=text(budget, "budget"),
+        overrides=changes(overrides, "overrides"),
+        train_seed=whole_number(train_seed, "train_seed", 0),
+        threads=whole_number(threads, "threads", 1),
+        device=one_of(device, "device", ("cpu", "cuda")),
+        backbone_weights=_file(backbone_weights, "backbone_weights"),
+        plugins=names(plugins, "plugins"),
+    )
 
 
 def run_chain(
@@ -54,17 +99,21 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    from tune_cl.chain import Chain, Pins, StageStore, read_named_backbone, read_run
+    from tune_cl.chain import Chain, Pins, StageStore, check_run, read_named_backbone, read_run
     from tune_cl.methods import load_plugins
     from tune_cl.streams import open_stream
 
-    load_plugins(plugins)
-    config = run if isinstance(run, RunConfig) else read_run(Path(run))
-    backbone = read_named_backbone(config, Path(backbone_weights) if backbone_weights else None)
-    stream = open_stream(config.stream, Path(data_root) if data_root else None, accept_modified_data)
-    store, rows = StageStore(Path(stages)), []
-    chain = Chain(config, stream, store, loader_workers=loader_workers, backbone=backbone)
-    with Pins(Path(stages)).hold(key for _, _, key in chain.planned_keys()):
+    workers = None if loader_workers is None else whole_number(loader_workers, "loader_workers", 0)
+    if on_increment is not None and not callable(on_increment):
+        raise TuneCLError(f"on_increment {on_increment!r}: cannot be called; give a function of one row")
+    load_plugins(names(plugins, "plugins"))
+    config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
+    folder = given_folder(stages, "stages")
+    backbone = read_named_backbone(config, _file(backbone_weights, "backbone_weights"))
+    stream = open_stream(config.stream, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
+    store, rows = StageStore(folder), []
+    chain = Chain(config, stream, store, loader_workers=workers, backbone=backbone)
+    with Pins(folder).hold(key for _, _, key in chain.planned_keys()):
         while not chain.done:
             rows.append(chain.advance().row)
             if on_increment:
@@ -73,7 +122,7 @@ def run_chain(
 
 
 def trainable(
-    space: str = "genifer.yaml",
+    space: str | Path = "genifer.yaml",
     *,
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
@@ -107,32 +156,36 @@ def trainable(
     from ray import tune
 
     from tune_cl.chain import read_named_backbone
-    from tune_cl.engine import ChainTrainable, configure
+    from tune_cl.engine import ChainTrainable
     from tune_cl.methods import load_plugins
     from tune_cl.nets import check_backbone
     from tune_cl.streams import open_stream
 
-    loaded = load_plugins(plugins)
+    if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not 0 <= gpus < 1024:
+        raise TuneCLError(f"gpus {gpus!r}: must be a fraction from 0 to 1, or a whole number")
+    workers = None if loader_workers is None else whole_number(loader_workers, "loader_workers", 0)
+    folder = given_folder(stages, "stages")
+    loaded = load_plugins(names(plugins, "plugins"))
     run = configure(
         space,
         stream=stream,
         budget=budget,
         overrides=overrides,
         train_seed=train_seed,
-        threads=cpus,
+        threads=whole_number(cpus, "cpus", 1),
         device="cuda" if gpus else "cpu",
         backbone_weights=backbone_weights,
     )
-    backbone = read_named_backbone(run, Path(backbone_weights) if backbone_weights else None)
-    data = open_stream(run.stream, Path(data_root) if data_root else None, accept_modified_data)
+    backbone = read_named_backbone(run, _file(backbone_weights, "backbone_weights"))
+    data = open_stream(run.stream, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
     if backbone is not None:
         check_backbone(backbone, data.image_shape[0])
     given = tune.with_parameters(
         ChainTrainable,
         stream=data,
-        stages=str(Path(stages).absolute()),
+        stages=str(folder.absolute()),
         base=run,
-        loader_workers=loader_workers,
+        loader_workers=workers,
         backbone=backbone,
         plugins=loaded,
     )
@@ -154,7 +207,15 @@ def load(search: str | Path) -> "Classifier":
     """
     from tune_cl.engine import load_weights
 
-    path = Path(search)
+    path = given_path(search, "search")
     classifier, about = load_weights(SearchFolder(path).best_weights if path.is_dir() else path)
     classifier.about = about  # type: ignore[assignment]
     return classifier
+
+
+def _file(given: str | Path | None, what: str) -> Path | None:
+    return None if given is None else given_file(given, what)
+
+
+def _folder(given: str | Path | None, what: str) -> Path | None:
+    return None if given is None else given_folder(given, what)

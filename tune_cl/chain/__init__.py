@@ -3,7 +3,7 @@
 from tune_cl.chain._backbone import PRETRAINED, backbone_of, read_named_backbone
 from tune_cl.chain._chain import Chain, Increment, Progress, computing_threads, device_of
 from tune_cl.chain._checkpoint import PhaseCheckpoint
-from tune_cl.chain._configuration import read_run, settings_of
+from tune_cl.chain._configuration import check_run, read_run, settings_of
 from tune_cl.chain._forecast import Forecast, forecast
 from tune_cl.chain._inventory import Ages, Entry, Holdings, Inventory, Leftover
 from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
@@ -53,6 +53,7 @@ __all__ = [
     "accuracy_row",
     "backbone_of",
     "bytes_text",
+    "check_run",
     "computing_threads",
     "correct_per_image",
     "device_of",

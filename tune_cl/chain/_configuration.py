@@ -52,3 +52,24 @@ def read_run(path: Path) -> RunConfig:
         raise TuneCLError(f"{path}: horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
     settings_of(run, f"{path}: ")
     return run
+
+
+def check_run(run: RunConfig, where: str) -> RunConfig:
+    """Check a configuration that was made or changed by a script as one that is read from a file.
+
+    Args:
+        run: the configuration; `model_copy` changes one unchecked.
+        where: what a message begins with.
+
+    Raises:
+        TuneCLError: something in it is unknown or not allowed.
+    """
+    try:
+        run = RunConfig.model_validate(run.model_dump(warnings=False))
+    except ValidationError as error:
+        raise TuneCLError(f"{where}{describe_validation(error, 'the configuration', RunConfig)}") from None
+    settings_of(run, where)
+    last = parse_name(run.stream.name).increments
+    if run.horizon > last:
+        raise TuneCLError(f"{where}horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
+    return run

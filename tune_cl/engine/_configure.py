@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tune_cl.engine._backbone import named_in
+from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, get_method, leaves, load_plugins, unflatten
 from tune_cl.nets import read_backbone
-from tune_cl.records import RunConfig, StreamRecord
+from tune_cl.records import RunConfig, StreamRecord, describe_validation
 from tune_cl.search import check_value, find_leaf, load_space, resolve
 from tune_cl.streams import parse_name, stream_scale
 
@@ -44,20 +47,25 @@ def configure(
     load_plugins(plugins)
     file = load_space(space)
     method = get_method(file.method)
-    record = stream if isinstance(stream, StreamRecord) else StreamRecord(name=stream or file.stream)
-    resolved = resolve(
-        file, config=method.config, scale=stream_scale(record.name), budget=budget or file.budget, overrides={}
+    record = (
+        stream if isinstance(stream, StreamRecord) else StreamRecord(name=file.stream if stream is None else stream)
     )
-    run = RunConfig(
-        method=method.name,
-        stream=record,
-        budget=budget or file.budget,
-        horizon=parse_name(record.name).increments,
-        train_seed=train_seed,
-        threads=threads,
-        device=device,
-        parameters=resolved.configuration({}),
-    )
+    budget = file.budget if budget is None else budget
+    resolved = resolve(file, config=method.config, scale=stream_scale(record.name), budget=budget, overrides={})
+    values = {
+        "method": method.name,
+        "stream": record,
+        "budget": budget,
+        "horizon": parse_name(record.name).increments,
+        "train_seed": train_seed,
+        "threads": threads,
+        "device": device,
+        "parameters": resolved.configuration({}),
+    }
+    try:
+        run = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise TuneCLError(describe_validation(error, "the configuration", RunConfig)) from None
     run = override(run, overrides or {})
     return run if backbone_weights is None else named_in(run, read_backbone(Path(backbone_weights)))
 
