@@ -9,6 +9,18 @@ class TuneCLError(Exception):
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'a' or 'b'?"`` for the known words closest to ``word``, or ``""``."""
-    close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    """Return ``"; did you mean 'a' or 'b'?"`` for the known words closest to ``word``, or ``""``.
+
+    Initials stand for their words, in dotted paths too: ``lr``, ``increment.classifier.lr``.
+    """
+    known = sorted(known)
+    group, _, name = word.rpartition(".")
+    close = [match for match in known if match.startswith(group) and name.lower() in _initials(match)]
+    close = close or difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+def _initials(path: str) -> tuple[str, ...]:
+    """How a name of several words, the last of a dotted path, may be abbreviated: ``lr`` for ``learning_rate``."""
+    words = [word for word in path.rpartition(".")[2].lower().split("_") if word]
+    return ("".join(word[0] for word in words), "_".join(word[0] for word in words)) if len(words) > 1 else ()

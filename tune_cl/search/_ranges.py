@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods import Leaf
+from tune_cl.search._foreign import written_here
 
 RangeKind = Literal["log", "uniform", "int", "choice"]
 Conditions = tuple[tuple[str, tuple[Any, ...]], ...]
 
 _KINDS: tuple[RangeKind, ...] = ("log", "uniform", "int", "choice")
 _RANGE_KEYS = (*_KINDS, "when", "default")
+_KEYS_OF_A_RANGE = f"; a range has one of {', '.join(_KINDS)}, then when and default"
 # Samplers compute in double precision, which holds every whole number up to here.
 _LARGEST_INT = 2**53
 
@@ -76,12 +78,12 @@ def check_value(leaf: Leaf, value: Any, where: str) -> Any:
     """
     if isinstance(value, list | Mapping) or value is None:
         found = "empty" if value is None else f"{value!r} is no single value"
-        raise TuneCLError(f"{where}: {found}; it takes {leaf.bounds()}")
+        raise TuneCLError(f"{where}: {found}; it takes {leaf.bounds()}{written_here(leaf, value)}")
     typed = _float(value) if leaf.kind is float and _is_number(value) else value
     too_large = isinstance(typed, int | float) and not isinstance(typed, bool) and not _fits(typed)
     if too_large or not leaf.allows(typed) or not _of_kind(leaf, typed):
         what = f"the text {value!r}" if isinstance(value, str) and leaf.kind is not str else f"{value!r}"
-        raise TuneCLError(f"{where}: {what} is not allowed; it takes {leaf.bounds()}")
+        raise TuneCLError(f"{where}: {what} is not allowed; it takes {leaf.bounds()}{written_here(leaf, value)}")
     return typed
 
 
@@ -93,7 +95,7 @@ def parse_range(leaf: Leaf, raw: Mapping[str, Any], where: str) -> tuple[Range, 
     """
     for key in raw:
         if key not in _RANGE_KEYS:
-            hint = near_matches(key, _RANGE_KEYS) or f"; a range has one of {', '.join(_KINDS)}, then when and default"
+            hint = written_here(leaf, raw) or near_matches(key, _RANGE_KEYS) or _KEYS_OF_A_RANGE
             raise TuneCLError(f"{where}: {key}: unknown key of a range{hint}")
     kinds = [kind for kind in _KINDS if kind in raw]
     if len(kinds) != 1:
