@@ -7,6 +7,7 @@ import image_trees as trees
 import numpy as np
 import pytest
 
+from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
 from tune_cl.streams import LabelledImages, Stream, open_stream
@@ -55,6 +56,21 @@ def test_labels_are_class_ids_less_one_and_images_those_to_train_on(written: Pat
                 colours = {trees.colour(order[label], number): number for number in range(4)}
                 seen.add((label, colours[trees.told(image)]))
     assert seen == {(c, number) for c in [*range(100), *range(190, 200)] for number in range(3)}  # 3 is a test image
+
+
+def test_who_only_looks_decodes_nothing_and_leaves_nothing(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    before = sorted(root.rglob("*"))
+    looked = open_stream(StreamRecord(name="cub200-b100-t10"), root, accept_modified_data=True, only_look=True)
+    options = ["--data-root", str(root), "--accept-modified-data", "--results", str(root / "results"), "--dry-run"]
+    assert main(["search", "--space", "finetune", "--stream", "cub200-b100-t10", *options]) == 0
+    assert "Nothing was written." in capsys.readouterr().out
+    assert sorted(root.rglob("*")) == before
+    trained = opened(root)
+    assert (looked.fingerprint, looked.identity(3)) == (trained.fingerprint, trained.identity(3))
+    assert looked.class_sizes(3) == trained.class_sizes(3)
 
 
 def test_training_and_validation_share_no_image_and_one_of_three_is_held_back(written: Path) -> None:

@@ -1,21 +1,14 @@
 """What is printed: plain lines into a pipe, a live table on a terminal, and the report in both."""
 
 import io
-import os
-import pty
 import re
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
-import pytest
 from rich.console import Console
-from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started, whole_trial
+from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started
 
 from tune_cl.records import BestSummary, Caution, NeverTrainedAgain, SearchFolder, Sharing, TrialSummary
 from tune_cl.tracking import ConsoleTracker, PhaseProgress, SlotDeferred, TrialEnded
-from tune_cl.tracking._report import continue_command, evaluate_command, python_text
+from tune_cl.tracking._commands import python_text
 
 CHOSEN = DEFAULT | {"increment.classifier.lr": 0.0031}
 TABLE = [
@@ -156,14 +149,6 @@ def test_weights_that_could_not_be_written_are_not_promised(folder: SearchFolder
     assert str(folder.best_weights) not in text
 
 
-def test_command_calls_the_python_of_an_environment_below_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir("/")
-    monkeypatch.setattr("sys.executable", "/work/.venv/bin/python")
-    assert python_text() == "work/.venv/bin/python"
-    monkeypatch.setattr("sys.executable", "python-elsewhere")
-    assert python_text() == "python"
-
-
 def test_gain_of_a_metric_that_should_be_small_is_a_fall(folder: SearchFolder) -> None:
     ended = search_ended(best=BEST, table=TABLE, trials=COUNTS)
     text = printed(folder, [ended], objective="val/forgetting", direction="min")
@@ -180,92 +165,3 @@ def test_search_in_which_nothing_finished_names_no_winner(folder: SearchFolder) 
     text = printed(folder, [search_ended(best=None, table=TABLE[2:], trials=COUNTS | {"finished": 0})])
     assert "No trial has finished" in text
     assert "launch/evaluate.py" not in text
-
-
-@pytest.mark.parametrize(
-    ("command", "trials", "expected"),
-    [
-        (["launch/search.py", "--space", "a b.yaml"], 16, "python launch/search.py --space 'a b.yaml' --trials 16"),
-        (["/x/bin/tune-cl", "search", "--trials", "8", "--name", "n"], 16, "tune-cl search --name n --trials 16"),
-        (["/x/bin/tune-cl", "--name", "n"], None, "tune-cl search --name n"),
-        (["launch/search.py", "--trials=8"], 16, "python launch/search.py --trials 16"),
-        (["launch/search.py", "--trials", "8"], None, "python launch/search.py --trials 8"),
-        ([], 16, "the same command with --trials 16"),
-    ],
-)
-def test_command_to_go_on_is_the_one_that_was_typed(command: list[str], trials: int | None, expected: str) -> None:
-    assert continue_command(command, trials) == expected
-
-
-def test_installed_command_leads_to_the_installed_evaluate_command() -> None:
-    assert evaluate_command(["/x/bin/tune-cl", "search"], Path("r/s")) == "tune-cl evaluate r/s --with-default"
-    assert evaluate_command(["launch/search.py"], Path("a b")) == "python launch/evaluate.py 'a b' --with-default"
-
-
-def test_evaluate_command_finds_the_data_and_plugins_of_the_search() -> None:
-    typed = ["search.py", "--space", "x", "--results", "r", "--set", "a=1", "--data-root=d", "--accept-modified-data"]
-    assert evaluate_command([*typed, "--plugin", "mine"], Path("r/s")) == (
-        "python launch/evaluate.py r/s --with-default --data-root=d --accept-modified-data --plugin mine"
-    )
-
-
-def test_terminal_shows_a_live_table_that_is_drawn_in_place(folder: SearchFolder) -> None:
-    script = f"""
-        import sys, time
-        from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from tracking_fixtures import *
-        from tune_cl.records import SearchFolder
-        from tune_cl.tracking import ConsoleTracker, PhaseProgress
-        folder = SearchFolder(Path({str(folder.path)!r}))
-        tracker = ConsoleTracker()
-        for event in [started(folder), *whole_trial(folder, 0), trial_started(folder, 1)]:
-            tracker.handle(event)
-        tracker.handle(PhaseProgress(1, 0, "classifier", 1, 4, "node-1"))
-        time.sleep(1.2)
-        tracker.notice("a line from W&B")
-        time.sleep(1.2)
-        tracker.handle(search_ended())
-        tracker.close(1)
-    """
-    text = on_a_terminal(textwrap.dedent(script))
-    assert "\x1b[?25l" in text and text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # cursor hidden, given back
-    assert "\x1b[1A" in text  # drawn over the frame before
-    assert "25%" in text
-    assert "a line from W&B" in text
-    assert text.index("25%") < text.index("a line from W&B") < text.index("Done: ")
-    assert "trial 0000: start" not in text
-
-
-def on_a_terminal(script: str) -> str:
-    """Run a script whose standard output is a pseudo-terminal of 100 columns, and return what it wrote."""
-    controller, terminal = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=terminal, env=environment)
-    os.close(terminal)
-    written = b""
-    while True:
-        try:
-            part = os.read(controller, 65536)
-        except OSError:  # the other end is closed: how Linux ends a pseudo-terminal
-            part = b""
-        if not part:
-            break
-        written += part
-    os.close(controller)
-    assert process.wait(timeout=30) == 0
-    return written.decode()
-
-
-def test_every_line_is_flushed_when_it_is_printed(folder: SearchFolder) -> None:
-    class Counted(io.StringIO):
-        flushed = ""
-
-        def flush(self) -> None:
-            self.flushed = self.getvalue()
-
-    output = Counted()
-    tracker = ConsoleTracker(Console(file=output, width=100))
-    for event in [started(folder), *whole_trial(folder, 0)]:
-        tracker.handle(event)
-        assert output.flushed == output.getvalue()

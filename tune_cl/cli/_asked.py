@@ -12,7 +12,7 @@ from tune_cl.engine import with_backbone
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Method, get_method
 from tune_cl.nets import Backbone
-from tune_cl.records import SearchFolder, StreamRecord, search_folder
+from tune_cl.records import SearchFolder, StreamRecord, given_text, search_folder
 from tune_cl.search import (
     SearchSpace,
     SpaceFile,
@@ -110,8 +110,9 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
     name = args.name if args.name is not None else f"{method.name}-{option['stream']}-{option['budget']}"
-    folder = search_folder(Path(args.results), name)
-    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
+    results = given_text(args.results, "--results")  # of a cluster, it may be: see `check_places`
+    folder = search_folder(results, name)
+    stages = results / "stages" if args.stages is None else given_text(args.stages, "--stages")
     if folder.path.absolute() == stages.absolute():
         raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
     return Asked(file, method, option, space, scale, record, horizon, folder, stages)

@@ -9,10 +9,11 @@ from rich.console import Console
 
 from tune_cl.cli._compare_parser import compare_parser
 from tune_cl.cli._named_search import named_search
+from tune_cl.cli._places import results_folder
 from tune_cl.errors import TuneCLError
-from tune_cl.records import write_atomically
+from tune_cl.records import given_output, write_atomically
 from tune_cl.reports import Comparison, SearchData, compare, console_parts, page, publish, read_remote, read_search
-from tune_cl.tracking import WANDB_SCHEME, UnfinishedUpload, check_wandb_mode
+from tune_cl.tracking import WANDB_SCHEME, UnfinishedUpload, check_wandb
 
 _WANDB_OPTIONS = ("wandb_project", "wandb_entity", "wandb_mode")
 # What a path may be that cannot be written to; a full disk is another matter.
@@ -25,7 +26,7 @@ def compare_searches(argv: Sequence[str]) -> int:
     _check_outputs(args)
     comparison = compare(_read(args))
     if args.html is not None:
-        _write_page(comparison, Path(args.html))
+        _write_page(comparison, given_output(args.html, "--html"))
     if args.json:
         print(comparison.model_dump_json(indent=2))
     else:
@@ -36,7 +37,7 @@ def compare_searches(argv: Sequence[str]) -> int:
     if args.html is not None:
         print(f"Page: {args.html}", file=notices)
     if args.wandb:  # last, since a server may not answer
-        folder = Path(args.results) / "comparisons"
+        folder = results_folder(args) / "comparisons"
         try:
             print(publish(comparison, args.wandb_mode, args.wandb_project, args.wandb_entity, folder), file=notices)
         except UnfinishedUpload as error:
@@ -47,10 +48,11 @@ def compare_searches(argv: Sequence[str]) -> int:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse what could not be written before anything is read."""
-    if args.html is not None and Path(args.html).is_dir():
-        raise TuneCLError(f"--html {args.html}: a folder; name a file, such as {Path(args.html) / 'comparison.html'}")
+    results_folder(args)
+    if args.html is not None:
+        given_output(args.html, "--html")
     if args.wandb:
-        check_wandb_mode(args.wandb_mode)
+        check_wandb(args.wandb_mode, args.wandb_project, args.wandb_entity)
         return
     for name in _WANDB_OPTIONS:
         if getattr(args, name) is not None:
@@ -61,7 +63,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _read(args: argparse.Namespace) -> list[SearchData]:
     sources = [
-        name if name.startswith(WANDB_SCHEME) else named_search(name, Path(args.results)) for name in args.searches
+        name if name.startswith(WANDB_SCHEME) else named_search(name, results_folder(args)) for name in args.searches
     ]
     seen: set[str | Path] = set()
     for named, source in zip(args.searches, sources, strict=True):
@@ -75,5 +77,5 @@ def _read(args: argparse.Namespace) -> list[SearchData]:
 def _write_page(comparison: Comparison, path: Path) -> None:
     try:
         write_atomically(path, page(comparison))
-    except _NO_SUCH_PLACE as error:
+    except _NO_SUCH_PLACE as error:  # what could not be seen before
         raise TuneCLError(f"--html {path}: cannot be written ({error.strerror}); name another file") from None

@@ -14,6 +14,7 @@ from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._named_search import named_search
 from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, seconds, trial_resources
+from tune_cl.cli._places import data_folder, results_folder, stages_folder, weights_file
 from tune_cl.engine import (
     Ending,
     Resources,
@@ -37,7 +38,17 @@ from tune_cl.evaluation import (
 )
 from tune_cl.methods import Plugin, get_method, method_source
 from tune_cl.nets import Backbone
-from tune_cl.records import EvaluationSummary, SearchFolder, SearchRecord, held, make_folder, read_record, search_id
+from tune_cl.records import (
+    EvaluationSummary,
+    SearchFolder,
+    SearchRecord,
+    held,
+    lies_there,
+    make_folder,
+    nothing_left,
+    read_record,
+    search_id,
+)
 from tune_cl.streams import Stream, class_order, default_workers, parse_name
 from tune_cl.tracking import WandbEvaluation, duration_text
 
@@ -63,7 +74,7 @@ def evaluate(argv: Sequence[str]) -> int:
     args = evaluate_parser().parse_args(argv)
     plugins = load_named(args)
     _check_numbers(args)
-    folder = named_search(args.search, Path(args.results))
+    folder = named_search(args.search, results_folder(args))
     time_budget = seconds(args.time_budget)
     console = Console(highlight=False, soft_wrap=True)
     if args.address is None:  # Ray is started when all is found sound and something is left to run
@@ -86,7 +97,7 @@ def _prepared(
     where: str,
 ) -> _Evaluation:
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
-    if not folder.search.exists():
+    if not lies_there(folder.search):
         raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
     with held(folder):  # not while the search may still choose another
         record = read_record(folder.search, SearchRecord)
@@ -105,15 +116,15 @@ def _prepared(
             threads=resources.cpus,
             device=resources.device,
         )
-    stream = open_named(record.stream, args)
+    stream = open_named(record.stream, args, only_look=args.dry_run)
     if stream.fingerprint != record.data_fingerprint:
         raise TuneCLError(
             f"{record.stream.name}: the training data here are not those of the search (fingerprint "
             f"{stream.fingerprint[:12]} here, {record.data_fingerprint[:12]} there); name the same --data-root"
         )
-    weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
+    weights = weights_file(args)
     backbone = read_named_backbone(plan.runs[0].config, weights) if weights else None
-    stages = Path(args.stages) if args.stages else folder.evaluation.stages
+    stages = folder.evaluation.stages if args.stages is None else stages_folder(args)
     checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
     return _Evaluation(plan, stream, resources, stages, backbone, plugins, checkpoint_every, loader_workers(args))
 
@@ -142,9 +153,10 @@ def _run(
     wandb = WandbEvaluation(
         args.wandb_mode, args.wandb_project, args.wandb_entity, plan.record, plan.folder, report=console.print
     )
-    make_folder(evaluation.stages, "--stages")
-    check_writable(evaluation.stages, "--stages")
-    check_shared({"--stages": evaluation.stages})
+    with nothing_left(evaluation.stages):
+        make_folder(evaluation.stages, "--stages")
+        check_writable(evaluation.stages, "--stages")
+        check_shared({"--stages": evaluation.stages})
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
         with held(plan.folder.evaluation), EvaluationView(console) as view:
@@ -191,9 +203,9 @@ def _train(
 
 
 def _examiner(evaluation: _Evaluation, args: argparse.Namespace) -> TestExaminer:
-    workers = evaluation.loader_workers
+    workers, root = evaluation.loader_workers, data_folder(args)
     return TestExaminer(
-        Path(args.data_root).absolute() if args.data_root else None,
+        root.absolute() if root is not None else None,
         args.accept_modified_data,
         default_workers() if workers is None else workers,
     )

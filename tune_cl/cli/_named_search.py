@@ -1,9 +1,10 @@
 """The search that a command names."""
 
+import os
 from pathlib import Path
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.records import SearchFolder
+from tune_cl.records import SearchFolder, given_path, given_text
 
 
 def named_search(name: str, results: Path) -> SearchFolder:
@@ -12,11 +13,14 @@ def named_search(name: str, results: Path) -> SearchFolder:
     Raises:
         TuneCLError: there is no such folder.
     """
-    places = [SearchFolder(Path(name)), SearchFolder(results / name)]
-    searches = [place for place in places if place.search.exists()]  # before a folder here that is called alike
-    found = searches or [place for place in places if place.path.is_dir()]
+    path = given_text(name, "SEARCH")
+    places = [SearchFolder(path), SearchFolder(results / path)]
+    searches = [place for place in places if os.path.exists(place.search)]  # before a folder here that is called alike
+    found = searches or [place for place in places if os.path.isdir(place.path)]
     if not found:
-        known = [p.name for p in results.iterdir() if (p / "search.json").exists()] if results.is_dir() else []
+        for place in places:
+            given_path(place.path, "SEARCH")  # why it cannot be looked at, if it cannot
+        known = [p.name for p in results.iterdir() if os.path.exists(p / "search.json")] if results.is_dir() else []
         raise TuneCLError(
             f"{name}: no such folder, and no search of that name in {results}{near_matches(Path(name).name, known)}"
         )

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import StreamRecord
+from tune_cl.tracking import SUBMITTED
 
 _NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
-_SUBMITTED = "TUNE_CL_COMMAND"  # set by `submit`
 _SECRET_NAMES = "pass|pwd|secret|token|key"
 SECRET = re.compile(_SECRET_NAMES, re.IGNORECASE)  # in the name of a URL's query
 _PASSWORD = re.compile(r"(://[^/:]*:).*@", re.DOTALL)  # up to the last @: a user and a password may hold others
@@ -215,11 +215,13 @@ def wandb_options(parser: argparse.ArgumentParser) -> Any:
     """Add the options of Weights & Biases; returns their group, for more."""
     wandb = parser.add_argument_group("Weights & Biases")
     wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
-    wandb.add_argument("--wandb-entity", metavar="NAME", help="user or team (default: the account's)")
+    wandb.add_argument(
+        "--wandb-entity", metavar="NAME", help="user or team (default: WANDB_ENTITY, else the account's)"
+    )
     wandb.add_argument(
         "--wandb-mode",
         metavar="MODE",
-        help="online, offline or disabled (default: WANDB_MODE, else online with credentials)",
+        help="online, offline or disabled (default: WANDB_MODE, else online with credentials, else offline)",
     )
     return wandb
 
@@ -362,8 +364,8 @@ def trial_resources(args: argparse.Namespace) -> None:
 
 def command_line(argv: Sequence[str]) -> list[str]:
     """The command as it was typed, but for the passwords of a URL; in a job, the command that submitted it."""
-    if _SUBMITTED in os.environ:
-        return shlex.split(os.environ[_SUBMITTED])
+    if SUBMITTED in os.environ:
+        return shlex.split(os.environ[SUBMITTED])
     return [sys.argv[0], *without_secrets(argv)]
 
 

@@ -2,8 +2,8 @@
 
 import argparse
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from tune_cl.cli._continued import continued
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._parser import command_line, loader_workers, search_parser, seconds
+from tune_cl.cli._places import results_folder, stages_folder, weights_file
 from tune_cl.cli._provenance import git_commit, versions
 from tune_cl.cli._show import show_catalogue, show_plan
 from tune_cl.cli._sizes import size
@@ -40,7 +41,9 @@ from tune_cl.records import (
     SearchSeeds,
     Summary,
     held,
+    lies_there,
     make_folder,
+    nothing_left,
     search_id,
     write_json,
 )
@@ -82,6 +85,8 @@ def search(argv: Sequence[str]) -> int:
     if args.space is None:
         raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
     check_numbers(args)
+    results_folder(args)
+    stages_folder(args)
     time_budget = seconds(args.time_budget)
     if args.dry_run:
         if args.address is None:
@@ -124,19 +129,14 @@ def _run(
     plan: Plan, trackers: Trackers, time_budget: float | None, ray_up: AbstractContextManager[Any]
 ) -> tuple[Ending, Summary]:
     folder, record = plan.folder, plan.record
-    new = [path for path in (folder.path, plan.stages, folder.path.parent) if not path.exists()]
-    make_folder(plan.stages, "--stages")
-    check_writable(plan.stages, "--stages")
-    with held(folder, ", or give this one another --name"):
+    new = not lies_there(folder.path)
+    with _places(plan):
         try:
             check_shared({"--results": folder.path, "--stages": plan.stages})
             study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record))
         except TuneCLError:
-            if folder.path in new:
+            if new:
                 shutil.rmtree(folder.path, ignore_errors=True)
-            for path in new:
-                with suppress(OSError):  # not empty: somebody else's by now
-                    path.rmdir()
             raise
         write_json(folder.search, record)
         with StageBudget(plan.stages, plan.stage_budget, folder, plan.stream, report=trackers.notice) as keeper:
@@ -170,6 +170,16 @@ def _run(
     return ending, summary
 
 
+@contextmanager
+def _places(plan: Plan) -> Iterator[None]:
+    """Make the folders that the search writes to, and hold its own; where they are refused, none is left behind."""
+    with nothing_left(plan.folder.path, plan.stages):
+        make_folder(plan.stages, "--stages")
+        check_writable(plan.stages, "--stages")
+        with held(plan.folder, ", or give this one another --name"):
+            yield
+
+
 def _plan(
     args: argparse.Namespace,
     argv: Sequence[str],
@@ -182,11 +192,12 @@ def _plan(
     Raises:
         TuneCLError: something is wrong.
     """
-    backbone = read_backbone(Path(args.backbone_weights)) if args.backbone_weights is not None else None
+    weights = weights_file(args)
+    backbone = read_backbone(weights) if weights is not None else None
     asked = what_is_asked(args, backbone)
     method, option, space, folder = asked.method, asked.option, asked.space, asked.folder
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
-    stream = open_named(asked.stream, args, may_download=not args.dry_run)
+    stream = open_named(asked.stream, args, only_look=args.dry_run)
     method.check_fit(method.config.model_validate(space.configuration({})), extent(stream, asked.horizon))
     if backbone is not None:
         check_backbone(backbone, stream.image_shape[0])

@@ -16,8 +16,10 @@ from rich.table import Table
 
 from tune_cl.chain import Entry, Evicted, Holdings, Pruned, Upkeep, bytes_text, verify, winners_in
 from tune_cl.cli._parser import stages_parser
+from tune_cl.cli._places import results_folder
 from tune_cl.cli._sizes import size
 from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.records import given_folder
 
 _VERBS = ("list", "verify", "prune")
 _ONLY_FOR = {"json": "list", "budget": "prune", "leftovers": "prune", "dry_run": "prune"}
@@ -28,7 +30,8 @@ def stages(argv: Sequence[str]) -> int:
     args = stages_parser().parse_args(argv)
     _check(args)
     budget = size(args.budget, "--budget") if args.budget is not None else None
-    folder = Path(args.stages) if args.stages else Path(args.results) / "stages"
+    results = results_folder(args)
+    folder = results / "stages" if args.stages is None else given_folder(args.stages, "--stages")
     if not folder.is_dir():
         raise TuneCLError(f"{folder}: no such folder of stages; name one with --stages DIR, or --results DIR")
     console = Console(highlight=False, soft_wrap=True)
@@ -180,7 +183,7 @@ def _verify(folder: Path, console: Console) -> int:
 
 def _prune(folder: Path, console: Console, budget: int | None, args: argparse.Namespace) -> int:
     upkeep, code = Upkeep(folder), 0
-    winners = winners_in(Path(args.results)) if budget is not None else set()
+    winners = winners_in(results_folder(args)) if budget is not None else set()
     if args.leftovers:
         _tell(upkeep.clear(dry_run=args.dry_run), console, args.dry_run)
     if budget is not None:

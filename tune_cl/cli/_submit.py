@@ -1,6 +1,7 @@
 """`tune-cl submit`."""
 
 import argparse
+import os
 import secrets
 import shlex
 import sys
@@ -24,6 +25,8 @@ from tune_cl.cli._submit_parser import search_arguments, submit_parser
 from tune_cl.engine import JobServer, pack
 from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
+from tune_cl.records import given_text
+from tune_cl.tracking import SUBMITTED
 
 _PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
 _SPACES = "spaces"  # where a user's space file lies in the job's folder
@@ -51,7 +54,7 @@ def submit(argv: Sequence[str]) -> int:
         package = Path(scratch, "job.zip")
         pack(package, {**brought, "job.py": Path(_job.__file__), **_space(args)})
         command = shlex.join([sys.argv[0], *without_secrets(argv)])
-        server.submit(package, _entrypoint(args), job, metadata, {"TUNE_CL_COMMAND": command})
+        server.submit(package, _entrypoint(args), job, metadata, {SUBMITTED: command})
     print(f"Job {job} is submitted to {server.address}.", flush=True)
     if args.no_wait:
         print(what_now(server, job))
@@ -68,8 +71,8 @@ def _checked(args: argparse.Namespace) -> Asked:
     check_numbers(args)
     _check_paths(args)
     _check_storage(args.storage)
-    weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
-    elsewhere = weights is not None and not weights.is_file()
+    weights = given_text(args.backbone_weights, "--backbone-weights") if args.backbone_weights is not None else None
+    elsewhere = weights is not None and not os.path.isfile(weights)
     backbone = read_backbone(weights) if weights is not None and not elsewhere else None
     return what_is_asked(args, backbone, backbone_elsewhere=elsewhere)
 
@@ -78,7 +81,7 @@ def _check_paths(args: argparse.Namespace) -> None:
     shared = "a job's folder is temporary; name an absolute path that every node of the cluster sees"
     for option in ("results", "stages", "data_root", "backbone_weights"):
         path = getattr(args, option)
-        if path is not None and not Path(path).is_absolute():
+        if path is not None and not given_text(path, f"--{option.replace('_', '-')}").is_absolute():
             raise TuneCLError(f"--{option.replace('_', '-')} {path}: relative, but {shared}")
 
 
@@ -122,7 +125,7 @@ def _entrypoint(args: argparse.Namespace) -> str:
 
 def _space(args: argparse.Namespace) -> Mapping[str, Path]:
     """The user's own space file, if it is one: path in the job's folder -> file."""
-    file = Path(args.space)
+    file = given_text(args.space, "--space")
     return {f"{_SPACES}/{file.name}": file} if file.is_file() else {}
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from rich.table import Table
 from tune_cl.cli._submit_parser import jobs_parser, verbs
 from tune_cl.engine import DEFAULT_SERVER, Job, JobServer
 from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.tracking import program
 
 SEARCH = "tune_cl.search"  # key of a job's metadata: the folder of its search
 _UNBROKEN = 10_000  # columns
@@ -66,7 +68,7 @@ def _print(text: str) -> None:
 
 def what_now(server: JobServer, job: str) -> str:
     """The commands to follow a job, and to stop it."""
-    command = "python launch/submit.py"
+    command = shlex.join(program("submit"))
     where = f"--address {server.address}"
     return f"Follow it: {command} logs {job} --follow {where}\nStop it:   {command} stop {job} {where}"
 

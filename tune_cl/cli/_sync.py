@@ -2,24 +2,24 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 from tune_cl.cli._named_search import named_search
+from tune_cl.cli._places import results_folder
 from tune_cl.cli._sync_parser import sync_parser
 from tune_cl.errors import TuneCLError
-from tune_cl.records import held
+from tune_cl.records import held, lies_there
 from tune_cl.tracking import Upload, plan_upload, upload
 
 
 def sync(argv: Sequence[str]) -> int:
     """Run `tune-cl sync`; returns the exit code: 1 where the server did not take everything."""
     args = sync_parser().parse_args(argv)
-    folder = named_search(args.search, Path(args.results))
-    if not folder.search.exists():
+    folder = named_search(args.search, results_folder(args))
+    if not lies_there(folder.search):
         raise TuneCLError(f"{args.search}: no search lies there (no search.json); name a folder below {args.results}")
     evaluated = folder.evaluation.path.is_dir()
     with held(folder), held(folder.evaluation) if evaluated else nullcontext():  # what runs now sends its rows itself
-        plan = plan_upload(folder, args.wandb_project, args.wandb_entity)
+        plan = plan_upload(folder, args.wandb_project, args.wandb_entity, only_look=args.dry_run)
         if plan.empty:
             print(f"{folder.path}: W&B has everything already")
             return 0

@@ -13,33 +13,45 @@ from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._parser import check_seeds, loader_workers, seconds, train_parser
+from tune_cl.cli._places import outside_searches, stages_folder, weights_file
 from tune_cl.engine import DISK_SECONDS, describe_failure, override, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
-from tune_cl.records import IncrementRow, RunConfig, TrialFolder, make_folder, read_record, write_run
+from tune_cl.records import (
+    IncrementRow,
+    RunConfig,
+    TrialFolder,
+    given_file,
+    given_folder,
+    make_folder,
+    nothing_left,
+    read_record,
+    write_run,
+)
 from tune_cl.search import parse_override, with_options
+from tune_cl.tracking import data_options
 
 
 def train(argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
     args = train_parser().parse_args(argv)
-    plugins = load_named(args)
+    load_named(args)
     check_seeds(args)
     run = _configuration(args)
-    weights = Path(args.backbone_weights) if args.backbone_weights is not None else None
-    backbone = read_named_backbone(run, weights)
+    backbone = read_named_backbone(run, weights_file(args))
     stream = open_named(run.stream, args)
     checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
     workers = loader_workers(args)
-    stages = Path(args.stages) if args.stages else Path(args.results) / "stages"
-    output = TrialFolder(Path(args.output)) if args.output else None
+    stages = stages_folder(args)
+    output = _output(args, stages)
     console = Console(highlight=False, soft_wrap=True)
     bar = _bar(console)
     store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
     chain = Chain(run, stream, store, on_progress=_shown_in(bar), loader_workers=workers, backbone=backbone)
-    make_folder(stages, "--stages")
-    if output:
-        _begin_output(output, run, [plugin.module for plugin in plugins], chain.planned_keys())
+    with nothing_left(stages, *([output.path] if output else [])):
+        make_folder(stages, "--stages")
+        if output:
+            _begin_output(output, run, data_options(argv), chain.planned_keys())
     console.print(
         f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
     )
@@ -61,12 +73,26 @@ def _configuration(args: argparse.Namespace) -> RunConfig:
     Raises:
         TuneCLError: the file, or what the options make of it, is not in order.
     """
-    path = Path(args.config)
+    path = given_file(args.config, "--config")
     overrides = dict(parse_override(text) for text in args.overrides)
     run = override(read_run(path), overrides, where="--set ")
     if overrides:
         settings_of(run, f"{with_options(path, overrides)}: ")
     return run if args.train_seed is None else run.model_copy(update={"train_seed": args.train_seed})
+
+
+def _output(args: argparse.Namespace, stages: Path) -> TrialFolder | None:
+    """Where rows and weights go, if they are to be written.
+
+    Raises:
+        TuneCLError: it can be no folder, or what lies there would be mixed with what is written.
+    """
+    if args.output is None:
+        return None
+    path = outside_searches(given_folder(args.output, "--output"), "--output")
+    if path.absolute().is_relative_to(stages.absolute()):
+        raise TuneCLError(f"--output {path}: lies in the folder of stages, {stages}; name another")
+    return TrialFolder(path)
 
 
 def _shown_in(bar: Progress) -> Callable[[PhaseProgress], None]:
@@ -95,7 +121,7 @@ def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) 
 
 
 def _begin_output(
-    output: TrialFolder, run: RunConfig, plugins: Sequence[str], planned: Sequence[tuple[int, str, str]]
+    output: TrialFolder, run: RunConfig, options: Sequence[str], planned: Sequence[tuple[int, str, str]]
 ) -> None:
     """Write the configuration that the rows will belong to; an interrupted run of the same one goes on.
 
@@ -113,7 +139,7 @@ def _begin_output(
             )
         return
     make_folder(output.path, "--output")
-    write_run(output.config, run, plugins)
+    write_run(output.config, run, options)
 
 
 def _line(row: IncrementRow) -> str:

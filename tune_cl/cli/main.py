@@ -5,14 +5,16 @@ Exit codes: 0 done; 2 bad input (one sentence, no traceback); 130 interrupted (r
 
 import errno
 import os
-import select
 import sys
 from collections.abc import Sequence
 
+from tune_cl.cli._output import finish_output, nobody_reads, say, settle_output
 from tune_cl.errors import TuneCLError, near_matches
 
 # What a disk may say at any time, which is no fault of ours.
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+# What is wrong with a place, found late: below a folder that a person named.
+_PLACES = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 
 _COMMANDS = ("search", "submit", "train", "stages", "evaluate", "compare", "sync")
 
@@ -36,26 +38,36 @@ commands:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    settle_output()
     try:
-        code = _answer(argv)
-        sys.stdout.flush()
-        return code
+        try:
+            return _answer(argv)
+        finally:
+            finish_output()
     except BrokenPipeError:
-        if not _nobody_reads():
+        if not nobody_reads():
             raise
         return 1
     except TuneCLError as error:
-        print(f"tune-cl: {error}", file=sys.stderr)
+        say(f"tune-cl: {error}")
         return 2
     except OSError as error:
-        if error.errno not in _STORAGE:
-            raise
-        place = error.filename or "a file of ours"
-        print(f"tune-cl: {error.strerror} ({place}); mend that, and the same command goes on", file=sys.stderr)
-        return 1
+        return _said_of_place(error)
     except KeyboardInterrupt:
-        print("tune-cl: interrupted; the same command goes on where it was", file=sys.stderr)
+        say("tune-cl: interrupted; the same command goes on where it was")
         return 130
+
+
+def _said_of_place(error: OSError) -> int:
+    """Say what is wrong with a disk, or with a place on it; returns the exit code. What else it may be is raised."""
+    place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
+    if error.errno in _STORAGE:
+        say(f"tune-cl: {error.strerror} ({place or 'a file of ours'}); mend that, and the same command goes on")
+        return 1
+    if error.errno not in _PLACES or place is None:
+        raise error
+    say(f"tune-cl: {place}: {error.strerror}; mend that, or name another place")
+    return 2
 
 
 def _answer(argv: Sequence[str]) -> int:
@@ -65,16 +77,6 @@ def _answer(argv: Sequence[str]) -> int:
     if argv[0] not in _COMMANDS:
         raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], _COMMANDS)}; see tune-cl --help")
     return _run(argv[0], argv[1:])
-
-
-def _nobody_reads() -> bool:
-    """Whether who read our output has gone, as `head` does; then no more is written, and nothing is said at the end."""
-    poll = select.poll()
-    poll.register(sys.stdout, select.POLLOUT)
-    gone = any(event & select.POLLERR for _, event in poll.poll(0))
-    if gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return gone
 
 
 def _run(command: str, argv: Sequence[str]) -> int:

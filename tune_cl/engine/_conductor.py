@@ -33,6 +33,7 @@ from tune_cl.tracking import (
     Tracker,
     TrialEnded,
     TrialStarted,
+    data_options,
 )
 
 
@@ -99,7 +100,7 @@ class Conductor:
                 return None
             run = run_config(self._record, proposal.configuration)
             folder = self._folder.trial(proposal.number)
-            write_run(folder.config, run, self._record.plugins)
+            write_run(folder.config, run, data_options(self._record.command))
             folder.add_log(_stamped("taken up again" if proposal.resumed else "started"))
             self.in_flight.between_phases(proposal.number)
             self._bases[proposal.number] = proposal.base
@@ -167,7 +168,7 @@ class Conductor:
             best = self._study.best()
             if best is not None:
                 run = run_config(self._record, self._space.configuration(best.parameters))
-                write_run(self._folder.best_config, run, self._record.plugins)
+                write_run(self._folder.best_config, run, data_options(self._record.command))
             summary = summarise(self._study, self._record, self._folder)
             write_json(self._folder.summary, summary)
             return summary

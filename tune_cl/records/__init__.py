@@ -15,6 +15,15 @@ from tune_cl.records._files import (
     write_yaml,
 )
 from tune_cl.records._folders import EvaluationFolder, SearchFolder, TrialFolder, search_folder, search_id
+from tune_cl.records._given import (
+    given_file,
+    given_folder,
+    given_output,
+    given_path,
+    given_text,
+    lies_there,
+    nothing_left,
+)
 from tune_cl.records._held import held, make_folder
 from tune_cl.records._models import (
     SCHEMA_VERSION,
@@ -70,8 +79,15 @@ __all__ = [
     "append_line",
     "describe_validation",
     "flatten",
+    "given_file",
+    "given_folder",
+    "given_output",
+    "given_path",
+    "given_text",
     "held",
+    "lies_there",
     "make_folder",
+    "nothing_left",
     "order_name",
     "parse_run",
     "parse_yaml",

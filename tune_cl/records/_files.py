@@ -2,7 +2,10 @@
 
 import json
 import os
+import shlex
+import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,14 +21,16 @@ R = TypeVar("R", bound=Record)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write `content` beside `path`, flush it to disk and rename it into place."""
+    """Write `content` beside `path`, flush it to disk and rename it into place; a file that is there keeps its mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")  # a long name leaves no room for more
     data = content.encode() if isinstance(content, str) else content
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
+            with suppress(OSError):  # nothing is there yet, or its file system has no modes
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -44,16 +49,15 @@ def write_yaml(path: Path, record: Record, heading: str = "") -> None:
     write_atomically(path, comment + body)
 
 
-def write_run(path: Path, run: RunConfig, plugins: Sequence[str] = ()) -> None:
+def write_run(path: Path, run: RunConfig, options: Sequence[str] = ()) -> None:
     """Write a configuration under the command that runs it again.
 
     Args:
         path: the file.
         run: the configuration.
-        plugins: modules that bring its method, where the package does not.
+        options: what the command needs besides: where data lie, what comes from outside.
     """
-    options = "".join(f"--plugin {module} " for module in plugins)
-    write_yaml(path, run, f"tune-cl train {options}--config {path}")
+    write_yaml(path, run, shlex.join(["tune-cl", "train", *options, "--config", str(path)]))
 
 
 def read_record(path: Path, kind: type[R]) -> R:

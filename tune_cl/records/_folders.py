@@ -65,7 +65,7 @@ class TrialFolder:
     def add_log(self, line: str) -> None:
         """Append a line to the trial's log."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a") as file:
+        with self.log.open("a", encoding="utf-8") as file:
             file.write(line.rstrip("\n") + "\n")
 
 

@@ -13,7 +13,7 @@ from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationS
 from tune_cl.reports._evaluated import interval_over, paired_over
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
 from tune_cl.reports._statistics import clipped, possible_differences, statistic, within_noise
-from tune_cl.tracking import gain_text
+from tune_cl.tracking import gain_text, program
 
 _TAIL = 0.975  # of the two-sided 95 % interval
 _BY_BOTH = "paired by class order and seed"
@@ -191,4 +191,4 @@ def evaluate_commands(searches: Sequence[SearchData]) -> Iterator[str]:
     """What to type so that a difference can be told from noise."""
     for search in searches:
         if search.evaluation is None and search.best is not None and not search.source.startswith("wandb://"):
-            yield f"python launch/evaluate.py {shlex.quote(search.source)} --with-default"
+            yield shlex.join([*program("evaluate"), search.source, "--with-default", *search.evaluate_with])

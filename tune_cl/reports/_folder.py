@@ -22,7 +22,7 @@ from tune_cl.records import (
     read_record,
 )
 from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
-from tune_cl.tracking import trial_counts_text
+from tune_cl.tracking import data_options, trial_counts_text
 
 
 def read_search(folder: SearchFolder) -> SearchData:
@@ -61,6 +61,7 @@ def read_search(folder: SearchFolder) -> SearchData:
         trials=trials,
         found=_found(rows, [use for number in rows for use in folder.trial(number).failed_stages()]),
         evaluation=_evaluation(folder.evaluation.summary),
+        evaluate_with=data_options(record.command),
     )
 
 

@@ -79,6 +79,7 @@ class SearchData(Record):
     trials: list[TrialData] = Field(description="in order of their numbers")
     found: Cost = Field(Cost(), description="stages that lay in the store already: neither trained nor paid here")
     evaluation: EvaluationSummary | None = None
+    evaluate_with: list[str] = Field([], description="options that evaluating it needs: where data lie, plugins")
 
     @property
     def sign(self) -> float:

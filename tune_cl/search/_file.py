@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.records import parse_yaml
+from tune_cl.records import given_text, parse_yaml
 from tune_cl.search._options import Direction, check_option, default_direction
 
 _PACKAGE = "search_spaces"
@@ -75,7 +75,8 @@ def load_space(path_or_name: str) -> SpaceFile:
 
 
 def _find(path_or_name: str) -> tuple[str, str]:
-    path = Path(path_or_name)
+    plain = path_or_name and "\0" not in path_or_name
+    path = given_text(path_or_name, "--space") if plain else Path(path_or_name)
     if _is(path.is_file):
         return path_or_name, _read(path)
     name = path_or_name if path_or_name.endswith(".yaml") else f"{path_or_name}.yaml"

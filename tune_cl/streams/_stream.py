@@ -182,13 +182,16 @@ class Stream:
         return split_class(members, label, self.split_seed, self.shape.dataset.validation_fraction)
 
 
-def open_stream(record: StreamRecord, data_root: Path | None = None, accept_modified_data: bool = False) -> Stream:
+def open_stream(
+    record: StreamRecord, data_root: Path | None = None, accept_modified_data: bool = False, *, only_look: bool = False
+) -> Stream:
     """Read a data set's training files and cut them into a stream. No test file is opened.
 
     Args:
         record: name, class order and seeds.
         data_root: folder that holds the data sets' folders; not needed for data that ship with the package.
         accept_modified_data: admit files that differ from the published ones; the fingerprint tells them apart.
+        only_look: nothing will be trained, so no images are decoded and kept below the data root.
 
     Raises:
         TuneCLError: impossible name or class order; data files missing, damaged, or not the published ones; images or
@@ -208,7 +211,7 @@ def open_stream(record: StreamRecord, data_root: Path | None = None, accept_modi
         class_names=tuple(raw.class_names[label] for label in order),
         split_seed=record.split_seed,
         fingerprint=fingerprint,
-        raw_images=_images(raw, shape.dataset, data_root, fingerprint),
+        raw_images=raw.images if only_look else _images(raw, shape.dataset, data_root, fingerprint),
         raw_labels=raw.labels,
     )
 

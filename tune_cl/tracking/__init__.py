@@ -1,5 +1,6 @@
 """What a person sees of a search, live and in W&B; fed by records and events alone."""
 
+from tune_cl.tracking._commands import SUBMITTED, data_options, evaluate_command, program
 from tune_cl.tracking._console import ConsoleTracker
 from tune_cl.tracking._events import (
     Event,
@@ -27,7 +28,7 @@ from tune_cl.tracking._wandb import WandbTracker
 from tune_cl.tracking._wandb_comparison import (
     ComparisonRun,
     UnfinishedUpload,
-    check_wandb_mode,
+    check_wandb,
     publish_comparison,
 )
 from tune_cl.tracking._wandb_evaluation import WandbEvaluation
@@ -35,6 +36,7 @@ from tune_cl.tracking._wandb_read import WANDB_SCHEME, RemoteRow, RemoteSearch, 
 from tune_cl.tracking._wandb_sync import Upload, plan_upload, upload
 
 __all__ = [
+    "SUBMITTED",
     "WANDB_SCHEME",
     "ComparisonRun",
     "ConsoleTracker",
@@ -55,13 +57,16 @@ __all__ = [
     "Upload",
     "WandbEvaluation",
     "WandbTracker",
-    "check_wandb_mode",
+    "check_wandb",
     "count_text",
+    "data_options",
     "duration_text",
+    "evaluate_command",
     "gain_text",
     "never_trained_again_text",
     "plain_table",
     "plan_upload",
+    "program",
     "publish_comparison",
     "read_wandb_search",
     "setting_text",

@@ -1,7 +1,5 @@
 """What is said at the end of a search: what was found, what it cost, where it lies, what to type next."""
 
-import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
+from tune_cl.tracking._commands import continue_command, evaluate_command
 from tune_cl.tracking._events import SearchEnded
 from tune_cl.tracking._format import (
     count_text,
@@ -24,7 +23,6 @@ from tune_cl.tracking._format import (
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5
-_DATA = ("--data-root", "--plugin", "--backbone-weights")
 _LUXURY = (
     "These scores use validation images of classes from earlier increments. That is the tuner's luxury, not the "
     "method's: a continual learner in use would not have them any more."
@@ -199,68 +197,15 @@ def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator
 def _next(record: SearchRecord, folder: SearchFolder, end: SearchEnded) -> Iterator[Text]:
     if end.interrupted:
         yield Text("To continue, type the same command:")
-        yield command_text(continue_command(record.command, python=python_text()))
+        yield command_text(continue_command(record.command))
         return
     if end.summary.best is not None:
         yield Text("Next, evaluate the choice, on other class orders and seeds, and on test data:")
-        yield command_text(evaluate_command(record.command, folder.path, python_text()))
+        yield command_text(evaluate_command(record.command, folder.path))
     yield Text("To search on, ask for more trials:")
-    yield command_text(continue_command(record.command, 2 * max(record.trials, 1), python_text()))
+    yield command_text(continue_command(record.command, 2 * max(record.trials, 1)))
 
 
 def command_text(command: str) -> Text:
     """A command on a line of its own, to be copied."""
     return Text(f"  {command}", style="bold cyan", no_wrap=True)
-
-
-def python_text() -> str:
-    """How to call this Python from here: a path below this folder (a `.venv` that is not activated), or its name."""
-    try:
-        return str(Path(sys.executable).relative_to(Path.cwd()))
-    except ValueError:
-        return "python"
-
-
-def evaluate_command(search_command: list[str], folder: Path, python: str = "python") -> str:
-    """The command that evaluates a search's choice, in the manner in which the search was started."""
-    installed = bool(search_command) and _is_installed_command(search_command[0])
-    start = "tune-cl evaluate" if installed else f"{python} launch/evaluate.py"
-    options = map(shlex.quote, _data_options(search_command))
-    return " ".join([start, shlex.quote(str(folder)), "--with-default", *options])
-
-
-def continue_command(search_command: list[str], trials: int | None = None, python: str = "python") -> str:
-    """The search's own command line, with another number of trials if one is given."""
-    if not search_command:
-        return "the same command" + ("" if trials is None else f" with --trials {trials}")
-    program, *arguments = search_command
-    if trials is not None:
-        arguments = [*_without_trials(arguments), "--trials", str(trials)]
-    if _is_installed_command(program):
-        start = ["tune-cl"] if arguments[:1] == ["search"] else ["tune-cl", "search"]
-    else:
-        start = [python, program] if program.endswith(".py") else [program]
-    return shlex.join([*start, *arguments])
-
-
-def _is_installed_command(program: str) -> bool:
-    return Path(program).name == "tune-cl"
-
-
-def _data_options(search_command: list[str]) -> Iterator[str]:
-    """The options of a search that its evaluation needs as well: where data lie, what comes from outside."""
-    take = False
-    for word in search_command:
-        name = word.partition("=")[0]
-        if take or name in _DATA or word == "--accept-modified-data":
-            yield word
-        take = not take and word in _DATA
-
-
-def _without_trials(arguments: list[str]) -> Iterator[str]:
-    skip = False
-    for word in arguments:
-        if skip or word == "--trials":
-            skip = not skip
-        elif not word.startswith("--trials="):
-            yield word

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record, write_json
+from tune_cl.tracking._commands import sync_command
 from tune_cl.tracking._events import (
     Event,
     IncrementReported,
@@ -15,8 +16,9 @@ from tune_cl.tracking._events import (
     TrialStarted,
 )
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
-from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode, sync_command
+from tune_cl.tracking._wandb_mode import entity_name, prepared, project_name
 from tune_cl.tracking._wandb_run import SearchOfRuns, TrialRun, up_to_date
+from tune_cl.tracking._wandb_sdk import quiet_wandb
 from tune_cl.tracking._wandb_sweep import SweepMark, make_sweep, read_sweep, sweep_at, sweep_path
 from tune_cl.tracking._wandb_thread import WandbThread
 
@@ -30,13 +32,13 @@ class WandbTracker:
     Args:
         mode: 'online', 'offline', 'disabled', or None: WANDB_MODE, else online where there are credentials.
         project: W&B project; None: WANDB_PROJECT, else 'tune_cl'.
-        entity: W&B user or team; None: the account's default.
+        entity: W&B user or team; None: WANDB_ENTITY, else the account's default.
         report: where lines for a person go.
         sweep: show the search as a W&B sweep as well, with the trials' runs attached. Offline it is only noted down:
             the server makes a sweep, so `launch/sync.py` has it made.
 
     Raises:
-        TuneCLError: an unknown mode, or 'online' without credentials.
+        TuneCLError: W&B cannot be had so: see `prepared`.
 
     Example:
         >>> tracker = WandbTracker("offline")
@@ -54,7 +56,7 @@ class WandbTracker:
     ) -> None:
         self._report = report
         self._sweep = sweep
-        self._thread: WandbThread[Event] = WandbThread(resolve_mode(mode), report, self._write)
+        self._thread: WandbThread[Event] = WandbThread(prepared(mode, project, entity), report, self._write)
         self._writer = _Writer(self._thread, project, entity, report, sweep)
 
     @property
@@ -104,7 +106,7 @@ class _Writer:
         self._thread = thread
         self._sweep = sweep
         self._project = project_name(project)
-        self._entity = entity
+        self._entity = entity_name(entity)
         self._report = report
         self._search: SearchOfRuns | None = None
         self._runs: dict[int, TrialRun] = {}

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.errors import TuneCLError
+from tune_cl.tracking._commands import beside_python
 from tune_cl.tracking._trackers import in_one_line
-from tune_cl.tracking._wandb_mode import abandon_service, project_name, quiet_wandb, resolve_mode
+from tune_cl.tracking._wandb_mode import entity_name, prepared, project_name
+from tune_cl.tracking._wandb_sdk import abandon_service, quiet_wandb
 from tune_cl.tracking._wandb_settings import run_settings
 
 
@@ -30,13 +32,13 @@ class ComparisonRun:
     page: str  # HTML, in one file
 
 
-def check_wandb_mode(mode: str | None) -> None:
-    """Refuse a mode that could not be had, before anything is done for it.
+def check_wandb(mode: str | None, project: str | None, entity: str | None) -> None:
+    """Refuse what could not be had, before anything is done for it.
 
     Raises:
-        TuneCLError: it is unknown, or 'online' without credentials.
+        TuneCLError: W&B cannot be had so: see `prepared`.
     """
-    resolve_mode(mode)
+    prepared(mode, project, entity)
 
 
 def publish_comparison(
@@ -48,7 +50,7 @@ def publish_comparison(
         run: what to publish.
         mode: 'online', 'offline', 'disabled', or None: WANDB_MODE, else online where there are credentials.
         project: W&B project; None: WANDB_PROJECT, else 'tune_cl'.
-        entity: W&B user or team; None: the account's default.
+        entity: W&B user or team; None: WANDB_ENTITY, else the account's default.
         folder: where local files go, below 'wandb'.
 
     Returns:
@@ -56,9 +58,9 @@ def publish_comparison(
 
     Raises:
         UnfinishedUpload: W&B did not take all of it in time.
-        TuneCLError: an unknown mode, 'online' without credentials, or W&B did not take it.
+        TuneCLError: W&B cannot be had so (see `prepared`), or did not take it.
     """
-    resolved = resolve_mode(mode)
+    resolved = prepared(mode, project, entity)
     if resolved.mode == "disabled":
         return f"W&B: off ({resolved.why}), nothing was published"
     wandb = quiet_wandb()
@@ -67,7 +69,7 @@ def publish_comparison(
         opened = wandb.init(
             mode=resolved.mode,
             project=project_name(project),
-            entity=entity,
+            entity=entity_name(entity),
             id=_run_id(run),
             resume="allow",
             job_type="comparison",
@@ -93,7 +95,7 @@ def publish_comparison(
     if resolved.mode == "online":
         return f"W&B: published as {opened.url}"
     kept = Path(opened.dir).parent
-    return f"W&B: {resolved.why}, kept in {kept}; upload with `wandb sync {shlex.quote(str(kept))}`"
+    return f"W&B: {resolved.why}, kept in {kept}; upload with `{beside_python('wandb')} sync {shlex.quote(str(kept))}`"
 
 
 def _run_id(run: ComparisonRun) -> str:

@@ -5,9 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder
+from tune_cl.tracking._commands import sync_command
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
-from tune_cl.tracking._wandb_mode import project_name, quiet_wandb, resolve_mode, sync_command
+from tune_cl.tracking._wandb_mode import entity_name, prepared, project_name
 from tune_cl.tracking._wandb_run import SearchOfRuns, ShownRun, TrialRun, note_run, up_to_date
+from tune_cl.tracking._wandb_sdk import quiet_wandb
 from tune_cl.tracking._wandb_thread import WandbThread
 
 
@@ -34,7 +36,7 @@ class WandbEvaluation:
         report: where lines for a person go.
 
     Raises:
-        TuneCLError: an unknown mode, or 'online' without credentials.
+        TuneCLError: W&B cannot be had so: see `prepared`.
     """
 
     def __init__(
@@ -46,9 +48,9 @@ class WandbEvaluation:
         folder: SearchFolder,
         report: Callable[[str], None] = write_to_stderr,
     ) -> None:
-        self._search = SearchOfRuns(record, folder, project_name(project), entity)
+        self._search = SearchOfRuns(record, folder, project_name(project), entity_name(entity))
         self._report = report
-        self._thread: WandbThread[_Finished] = WandbThread(resolve_mode(mode), report, self._write)
+        self._thread: WandbThread[_Finished] = WandbThread(prepared(mode, project, entity), report, self._write)
 
     def describe(self) -> str:
         """The mode, why, and where the runs lie: one line for a person."""

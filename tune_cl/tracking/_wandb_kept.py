@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.tracking._offline_log import read_records, write_records
-from tune_cl.tracking._wandb_mode import quiet_wandb
+from tune_cl.tracking._wandb_sdk import quiet_wandb
 
 _SYNC_SECONDS = 600
 

@@ -1,24 +1,23 @@
 """Which W&B mode a search runs in, and why."""
 
 import os
-import shlex
-import sys
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import SearchFolder
-from tune_cl.tracking._report import python_text
+from tune_cl.tracking._commands import sync_command
+from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking._wandb_sdk import check_place, quiet_wandb
 
 WandbMode = Literal["online", "offline", "disabled"]
 
 # Older words that W&B still accepts in WANDB_MODE.
 _ALIASES = {"run": "online", "dryrun": "offline", "shared": "online"}
 
-_TEARDOWN_SECONDS = 0.3  # for the hook to be withdrawn
+# What other libraries take for yes in WANDB_DISABLED.
+_YES = ("1", "on", "yes", "true")
 
 
 @dataclass(frozen=True)
@@ -38,26 +37,42 @@ class ResolvedMode:
         return f"W&B: {self.why}, runs are kept offline in {local}; upload with `{sync_command(folder)}`"
 
 
-def sync_command(folder: SearchFolder) -> str:
-    """The command that uploads what W&B's server has not got of a search, in the manner in which this one was typed."""
-    installed = Path(sys.argv[0]).name == "tune-cl"
-    start = "tune-cl sync" if installed else f"{python_text()} launch/sync.py"
-    return f"{start} {shlex.quote(str(folder.path))}"
-
-
 def project_name(asked: str | None) -> str:
     """The W&B project: what was asked for, else WANDB_PROJECT, else tune_cl."""
     return asked or os.environ.get("WANDB_PROJECT") or "tune_cl"
 
 
+def entity_name(asked: str | None) -> str | None:
+    """The W&B user or team: what was asked for, else WANDB_ENTITY, else None: the account's default."""
+    return asked or os.environ.get("WANDB_ENTITY") or None
+
+
+def prepared(asked: str | None, project: str | None, entity: str | None) -> ResolvedMode:
+    """Choose the mode, and find now what W&B would complain of when something is trained.
+
+    Raises:
+        TuneCLError: an unknown mode, 'online' without credentials, a name that W&B does not take for a project or an
+            entity, or W&B does not start.
+    """
+    mode = resolve_mode(asked)
+    if mode.mode != "disabled":
+        check_place(project_name(project), entity_name(entity))
+        quiet_wandb()
+    return mode
+
+
 def resolve_mode(asked: str | None) -> ResolvedMode:
-    """Choose the mode: what was asked for, else WANDB_MODE, else online where there are credentials, else offline.
+    """Choose the mode: what was asked for, else the environment's, else online where there are credentials.
+
+    The environment says WANDB_DISABLED=true, or WANDB_MODE. Without credentials the mode is offline.
 
     Raises:
         TuneCLError: an unknown mode, or 'online' without credentials.
     """
     if asked is not None:
         return _checked(asked, "--wandb-mode")
+    if os.environ.get("WANDB_DISABLED", "").lower() in _YES:
+        return ResolvedMode("disabled", "by WANDB_DISABLED")
     if os.environ.get("WANDB_MODE"):
         return _checked(os.environ["WANDB_MODE"], "WANDB_MODE")
     if credentials_found():
@@ -66,40 +81,20 @@ def resolve_mode(asked: str | None) -> ResolvedMode:
 
 
 def credentials_found() -> bool:
-    """Say whether W&B has credentials: in the environment, or saved by `wandb login`. Nothing is sent."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+    """Say whether W&B has credentials: in the environment, or saved by `wandb login`. Nothing is sent.
+
+    Raises:
+        TuneCLError: W&B does not take them for such, or does not start.
+    """
+    if os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    return bool(quiet_wandb().login(prompt=False, verify=False))
-
-
-def quiet_wandb() -> Any:
-    """Import wandb without its chatter and without its error reports.
-
-    The error reports would send stack traces away and, where the server does not answer, hold up the end of the
-    process for half a minute; the variable is read when wandb starts, so it can only be set here.
-    """
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb
-
-    wandb.setup(settings=wandb.Settings(silent=True))
-    return wandb
-
-
-def abandon_service() -> None:
-    """Let go of W&B's service, which would otherwise hold up the end of the process until its uploads are through.
-
-    `wandb.teardown` withdraws its exit hook first and waits afterwards; it waits in a thread that nobody waits for.
-    """
-    import wandb
-
-    thread = threading.Thread(target=_tear_down, args=[wandb], name="wandb-teardown", daemon=True)
-    thread.start()
-    thread.join(_TEARDOWN_SECONDS)
-
-
-def _tear_down(wandb: Any) -> None:
-    with suppress(Exception, SystemExit):  # it exits with the code of a service that ended badly
-        wandb.teardown()
+    wandb = quiet_wandb()
+    try:
+        return bool(wandb.login(prompt=False, verify=False)) or bool(os.environ.get("WANDB_API_KEY"))
+    except Exception as error:  # W&B raises many kinds
+        raise TuneCLError(
+            f"W&B does not take its credentials ({in_one_line(error)}); correct them, or choose --wandb-mode offline"
+        ) from None
 
 
 def _checked(asked: str, where: str) -> ResolvedMode:

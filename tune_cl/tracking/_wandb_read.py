@@ -9,7 +9,8 @@ from typing import Any
 from tune_cl.errors import TuneCLError
 from tune_cl.records import TrialState
 from tune_cl.tracking._trackers import in_one_line
-from tune_cl.tracking._wandb_mode import credentials_found, quiet_wandb
+from tune_cl.tracking._wandb_mode import credentials_found
+from tune_cl.tracking._wandb_sdk import quiet_wandb
 
 WANDB_SCHEME = "wandb://"
 _ADDRESS = re.compile(r"wandb://(?P<entity>[^/\s]+)/(?P<project>[^/\s]+)/(?P<name>[^/\s]+)")

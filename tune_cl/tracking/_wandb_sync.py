@@ -18,8 +18,9 @@ from tune_cl.records import (
 )
 from tune_cl.tracking._trackers import in_one_line
 from tune_cl.tracking._wandb_kept import KeptRun, kept_runs, mark_uploaded, upload_kept
-from tune_cl.tracking._wandb_mode import abandon_service, credentials_found, project_name, quiet_wandb
+from tune_cl.tracking._wandb_mode import credentials_found, entity_name, project_name
 from tune_cl.tracking._wandb_run import SearchOfRuns, ShownRun, TrialRun, read_mark, up_to_date
+from tune_cl.tracking._wandb_sdk import abandon_service, check_place, quiet_wandb
 from tune_cl.tracking._wandb_sweep import make_sweep, read_sweep, sweep_at
 
 _FAILURES = 2  # so many in a row, and the server is not asked for the rest: each may take half a minute
@@ -60,18 +61,22 @@ class Upload:
         return not (self.runs or self.kept or self.sweep)
 
 
-def plan_upload(folder: SearchFolder, project: str | None = None, entity: str | None = None) -> Upload:
-    """Find what W&B's server has not got of a search; nothing is sent.
+def plan_upload(
+    folder: SearchFolder, project: str | None = None, entity: str | None = None, *, only_look: bool = False
+) -> Upload:
+    """Find what W&B's server has not got of a search, as the files say; nothing is sent.
 
     Args:
         folder: the search.
         project: where the runs shall be; None: where they were kept for.
         entity: the same.
+        only_look: nothing will be sent, so no credentials are asked for.
 
     Raises:
-        TuneCLError: no W&B runs are kept, or there are no credentials.
+        TuneCLError: no W&B runs are kept, W&B has no such names, or there are no credentials.
     """
-    if not credentials_found():
+    check_place(project_name(project), entity_name(entity))
+    if not only_look and not credentials_found():
         raise TuneCLError("no W&B credentials found; run `wandb login`, or set WANDB_API_KEY")
     search = _search(folder, project, entity)
     shown = [*_trials(search), *_evaluation_runs(folder, project, entity)]

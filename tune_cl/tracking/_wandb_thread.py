@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tune_cl.records import SearchFolder
-from tune_cl.tracking._wandb_mode import ResolvedMode, abandon_service
+from tune_cl.tracking._wandb_mode import ResolvedMode
+from tune_cl.tracking._wandb_sdk import abandon_service
 
 T = TypeVar("T")
 
