@@ -125,7 +125,7 @@ def test_base_that_the_space_fixes_is_trained_once(reference: Reference) -> None
 def test_output_says_what_came_out_and_what_to_type_next(reference: Reference) -> None:
     out = reference.done.stdout
     assert "best.yaml" in out and str(reference.folder.path) in out
-    assert "python launch/evaluate.py" in out and "--trials 6" in out
+    assert "launch/evaluate.py" in out and "--trials 6" in out
     assert "default" in out
     assert "tuner's luxury, not the method's" in " ".join(out.split())
 
