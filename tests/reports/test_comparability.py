@@ -140,3 +140,16 @@ def test_what_is_no_search_is_said_in_a_sentence(tmp_path: Path) -> None:
     folder.trial(0).increments.write_text('{"trial": "x"}\n')
     with pytest.raises(TuneCLError, match=r"increments\.jsonl: "):
         read_search(folder)
+
+
+def test_warnings_of_the_winner_and_the_default_are_noted_and_other_trials_named(tmp_path: Path) -> None:
+    search = made(tmp_path / "a", {0: 0.5, 1: 0.7, 2: 0.6})
+    zero = "the classifier phase ended with a loss ce of exactly 0, from which nothing is learned"
+    warned = [
+        trial.model_copy(update={"warnings": [f"increment 1: {zero}"] if trial.trial else []})
+        for trial in search.trials
+    ]
+    comparison = compare([search.model_copy(update={"trials": warned})])
+    (of_best, of_others) = [note for note in comparison.notes if "warning" in note]
+    assert of_best.endswith(f"warning of its best (trial 0001): increment 1: {zero}.")
+    assert "trial 0002 had warnings" in of_others

@@ -15,6 +15,7 @@ from tune_cl.chain._scoring import Correct, ReadOut, Scores, accuracy_row, corre
 from tune_cl.chain._store import CHECKPOINT_SECONDS, Stage, StageRecord, StageStore
 from tune_cl.chain._upkeep import Evicted, Pruned, Upkeep, bytes_text
 from tune_cl.chain._verify import Fault, Verified, verify
+from tune_cl.chain._warnings import chance_warning
 from tune_cl.chain._winners import winner_keys, winners_in
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "accuracy_row",
     "backbone_of",
     "bytes_text",
+    "chance_warning",
     "check_run",
     "computing_threads",
     "correct_per_image",

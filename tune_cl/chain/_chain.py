@@ -18,13 +18,17 @@ from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
 from tune_cl.chain._lease import Lease
 from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
+from tune_cl.chain._result import checked
 from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, scores
 from tune_cl.chain._store import Stage, StageRecord, StageStore
+from tune_cl.chain._warnings import phase_warnings, score_warnings
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.records import IncrementRow, RunConfig, StageUse
 from tune_cl.streams import Pixels, Place, Stream, default_workers
+
+REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,7 @@ class Chain:
         try:
             with context.closing:
                 result = phase.run(subtree, phase_data(self._stream, phase, t, state), state, context)
+            losses, metrics = checked(phase, result)
         except Diverged:
             checkpoint.remove()  # it would diverge again
             raise
@@ -207,8 +212,8 @@ class Chain:
             seconds=checkpoint.seconds,
             cpu_seconds=checkpoint.cpu_seconds,
             images_trained=result.images_trained,
-            losses=dict(result.losses),
-            metrics=dict(result.metrics),
+            losses=losses,
+            metrics=metrics,
             trained_by=self._payer,
             checksum="",
         )
@@ -249,28 +254,31 @@ class Chain:
         return stage_ingredients(parent, self._stream.identity(t), self._run.train_seed, phase, subtree, self._numerics)
 
     def _row(self, t: int, stages: list[tuple[Phase, Stage]], state: Mapping[str, Component]) -> IncrementRow:
-        replayed = (s.record.metrics["replay_accuracy"] for _, s in stages if "replay_accuracy" in s.record.metrics)
-        measured = Scores({}, [], None) if self._stream.merged else self._validate(t, state)
+        told = {f"{phase.name}/{name}": v for phase, s in stages for name, v in s.record.metrics.items()}
+        replayed = [told.pop(name) for phase, _ in stages if (name := f"{phase.name}/{REPLAY}") in told]
+        measured, doubts = (Scores({}, [], None), []) if self._stream.merged else self._validate(t, state)
+        of_phases = [line for phase, stage in stages for line in phase_warnings(phase, stage, self._stream.n_seen(t))]
         return IncrementRow(
             trial=self._trial,
             increment=t,
-            metrics={**measured.metrics, "replay_accuracy": next(replayed, None), **self._costs()},
+            metrics={**measured.metrics, REPLAY: next(iter(replayed), None), **self._costs(), **told},
             accuracy_row=measured.accuracy_row,
             nearest_mean_row=measured.nearest_mean_row,
             images_scored=measured.images,
             losses={f"{phase.name}/{term}": v for phase, s in stages for term, v in s.record.losses.items()},
             stages=list(self._used),
+            warnings=[*of_phases, *doubts],
             node=self._node,
         )
 
-    def _validate(self, t: int, state: Mapping[str, Component]) -> Scores:
-        """Score the state after increment t on validation images of all classes seen."""
+    def _validate(self, t: int, state: Mapping[str, Component]) -> tuple[Scores, list[str]]:
+        """Score the state after increment t on validation images of all classes seen; and what is wrong with that."""
         read_out = ReadOut.of(state, self._method.nearest_mean, self._device)
         pixels = Pixels(self._stream.preprocessing, self._device)
         parts = [self._stream.validation(i) for i in range(t + 1)]
         correct = [correct_per_image([read_out], part, pixels, self._loader_workers)[0] for part in parts]
         before = [Scores(row.metrics, row.accuracy_row, row.nearest_mean_row) for row in self._rows]
-        return scores(correct, before, "val/")
+        return scores(correct, before, "val/"), list(score_warnings(correct, [part.labels for part in parts]))
 
     def _costs(self) -> dict[str, float | None]:
         """Cost of the chain so far as if trained alone, and what was paid for it here."""

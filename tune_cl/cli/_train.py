@@ -114,6 +114,8 @@ def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) 
     while not chain.done:
         increment = chain.advance()
         console.print(_line(increment.row))
+        for warning in increment.row.told_warnings():
+            console.print(f"warning: {warning}", style="yellow")
         if output:
             output.add_row(increment.row)
             if increment.preview is not None:

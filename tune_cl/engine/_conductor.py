@@ -78,10 +78,12 @@ class Conductor:
     def begin(self) -> None:
         """Take in and tell the trackers what is there already."""
         folders = self._folder.trials()
-        for view in self._study.trials():
-            if view.number in folders and folders[view.number].rows():
+        views = self._study.trials()
+        rows = {view.number: folders[view.number].rows() if view.number in folders else [] for view in views}
+        for view in views:
+            if rows[view.number]:
                 self._ready.add(self._space.base_of(view.parameters))
-        earlier = tuple(summary_of(view) for view in self._study.trials() if view.state != "running")
+        earlier = tuple(summary_of(view, rows[view.number]) for view in views if view.state != "running")
         self._trackers.handle(SearchStarted(self._record, self._folder, self._record.trials, len(earlier), earlier))
 
     def next_trial(self) -> tuple[int, RunConfig] | Deferred | None:
@@ -121,7 +123,8 @@ class Conductor:
             if preview is not None:
                 write_grid(folder.replay_grid(row.increment), preview)
             if folder.add_row(row):
-                folder.add_log(_stamped(_in_words(row)))
+                for line in (_in_words(row), *(f"warning: {warning}" for warning in row.told_warnings())):
+                    folder.add_log(_stamped(line))
             value = row.metrics[self._record.objective]
             self.in_flight.between_phases(row.trial)
             self._deferred = None

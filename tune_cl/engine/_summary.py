@@ -41,14 +41,20 @@ def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summa
         best=_best(study, record),
         never_trained_again=frozen,
         cautions=doubts,
-        table=[summary_of(view) for view in views],
+        table=[summary_of(view, rows.get(view.number, ())) for view in views],
     )
 
 
-def summary_of(view: TrialView) -> TrialSummary:
+def summary_of(view: TrialView, rows: Sequence[IncrementRow] = ()) -> TrialSummary:
     """A trial's line."""
     return TrialSummary(
-        trial=view.number, state=view.state, increment=view.increment, value=view.value, reason=view.reason
+        trial=view.number,
+        state=view.state,
+        increment=view.increment,
+        value=view.value,
+        reason=view.reason,
+        measured=rows[-1].measured() if rows else {},
+        warnings=[warning for row in rows for warning in row.told_warnings()],
     )
 
 

@@ -50,6 +50,8 @@ class EvaluationView:
         last = rows[-1].metrics
         accuracy, average = last["test/accuracy"], last["test/average_incremental_accuracy"]
         self._console.print(f"{run.name}: test/accuracy {accuracy:.4f}, average incremental {average:.4f}")
+        for warning in (warning for row in rows for warning in row.told_warnings()):
+            self._console.print(f"{run.name}: warning: {warning}", style="yellow")
 
     def failed(self, run: EvaluationRun, reason: str) -> None:
         """Say why a run failed."""

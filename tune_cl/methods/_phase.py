@@ -109,7 +109,7 @@ class PhaseResult:
         int  # images that went through a forward and backward pass of the phase's networks, real or replayed
     )
     losses: Mapping[str, float]  # term -> mean over the last tenth of the steps
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)  # what else it measured: `<phase>/<name>` in rows
     preview: Tensor | None = None  # (classes, k, C, H, W) uint8: replayed images
 
 
@@ -147,6 +147,7 @@ class Phase:
 
     `run` is called with the phase's own configuration subtree, its increment's tensors, its parent's state and a
     context. `images(config, sizes)` says beforehand how many images it will train on.
+    `classification` names those of its losses that tell classes apart: one that is exactly 0 teaches nothing.
     `kind` and `version` name the procedure in stage keys: a change of what it computes is a new version. Of a procedure
     from outside the package, the hash of its source is there, too.
     """
@@ -160,6 +161,7 @@ class Phase:
     sees_memory: bool = False
     for_successor: bool = False  # only of use to a later increment: skipped after the last one
     needed: Callable[[Any], bool] = lambda config: True  # whether a configuration has this phase at all
+    classification: tuple[str, ...] = ("ce", "nca", "bce")
     source: str | None = None  # sha256 of its source, outside the package; set when its method is registered
 
 

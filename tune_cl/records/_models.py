@@ -62,9 +62,10 @@ class StageUse(Record):
 class IncrementRow(Record):
     """What one increment of one trial reports: a line of `increments.jsonl`.
 
-    `metrics` holds the names of docs/architecture.md; a metric that is not defined at this increment (forgetting at
-    the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy on the classes of increment i after increment t;
-    `nearest_mean_row` is the same read out by nearest class means, for methods that have that read-out.
+    `metrics` holds the names of docs/architecture.md, and `<phase>/<name>` for what else a phase measured; a metric
+    that is not defined at this increment (forgetting at the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy
+    on the classes of increment i after increment t; `nearest_mean_row` is the same read out by nearest class means,
+    for methods that have that read-out.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -78,7 +79,18 @@ class IncrementRow(Record):
     )
     losses: dict[str, float] = Field(description="'<phase>/<term>': mean over the last tenth of the phase's steps")
     stages: list[StageUse]
+    warnings: list[str] = Field([], description="signs that nothing was learned, each in a sentence's words")
     node: str
+
+    def measured(self) -> dict[str, float]:
+        """What the phases measured besides the metrics that every row has: '<phase>/<name>'."""
+        phases = {use.phase for use in self.stages}
+        own = {name: value for name, value in self.metrics.items() if name.partition("/")[0] in phases}
+        return {name: value for name, value in own.items() if value is not None}
+
+    def told_warnings(self) -> list[str]:
+        """The warnings, with the increment in front."""
+        return [f"increment {self.increment}: {warning}" for warning in self.warnings]
 
     def comparable(self) -> dict[str, Any]:
         """Everything that two runs of one configuration must agree on (no times, origins, nodes, payments)."""
@@ -155,6 +167,8 @@ class TrialSummary(Record):
     increment: int | None = Field(description="last increment reported")
     value: float | None = Field(description="objective at that increment")
     reason: str | None = Field(None, description="why a trial failed, in a sentence")
+    measured: dict[str, float] = Field({}, description="what else the phases of its last row measured")
+    warnings: list[str] = Field([], description="those of its rows, with their increments")
 
 
 class BestSummary(Record):

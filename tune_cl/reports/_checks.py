@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from tune_cl.errors import TuneCLError
 from tune_cl.reports._differences import chosen
-from tune_cl.reports._models import SearchData
+from tune_cl.reports._models import SearchData, TrialData
 from tune_cl.reports._setting import class_order_text
-from tune_cl.tracking import count_text
+from tune_cl.tracking import count_text, trials_text
 
 
 def check_comparable(searches: Sequence[SearchData]) -> None:
@@ -57,6 +57,7 @@ def _of_one(label: str, search: SearchData) -> Iterator[str]:
         yield f"{label} is {search.unfinished}; its numbers may still change."
     if search.best is None:
         yield f"{label}: no trial has finished, so nothing of it can be compared yet."
+    yield from _warnings(label, search)
     evaluation = search.evaluation
     if evaluation is None:
         return
@@ -70,6 +71,22 @@ def _of_one(label: str, search: SearchData) -> Iterator[str]:
         yield f"{label}: {len(evaluation.missing)} runs of the evaluation have no result yet."
     if not evaluation.held_out:
         yield f"{label}: the evaluation includes the class order of the search, so it is not on held-out orders alone."
+
+
+def _warnings(label: str, search: SearchData) -> Iterator[str]:
+    """Signs that nothing was learned: those of the winner and the default, and how many other trials have some."""
+    told: dict[str, TrialData] = {}
+    if search.best is not None:
+        told["its best"] = search.best
+    if search.default is not None and search.default != search.best:
+        told["its default"] = search.default
+    for name, trial in told.items():
+        for warning in trial.warnings:
+            yield f"{label}: warning of {name} (trial {trial.trial:04d}): {warning}."
+    shown = {trial.trial for trial in told.values()}
+    others = [trial.trial for trial in search.trials if trial.warnings and trial.trial not in shown]
+    if others:
+        yield f"{label}: {trials_text(others)} had warnings, too; see the rows in trials/."
 
 
 def _digits(search: SearchData) -> str:

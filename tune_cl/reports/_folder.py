@@ -86,6 +86,7 @@ def _trial(
         images_scored=rows[-1].images_scored if rows else [],
         alone=_cost([*(use for row in rows for use in row.stages), *failed]),
         paid=_cost([use for use in (*(u for row in rows for u in row.stages), *failed) if use.origin == "trained"]),
+        warnings=[warning for row in rows for warning in row.told_warnings()],
     )
 
 

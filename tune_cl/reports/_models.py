@@ -50,6 +50,7 @@ class TrialData(Record):
     images_scored: list[int] = Field([], description="validation images of each increment's classes; [] if not noted")
     alone: Cost = Field(description="as if the trial had trained all of its stages")
     paid: Cost = Field(description="the stages that it trained itself")
+    warnings: list[str] = Field([], description="signs that nothing was learned, with their increments")
 
     def metric(self, name: str) -> float | None:
         """A metric after the last increment that was reported."""

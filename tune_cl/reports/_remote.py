@@ -70,6 +70,7 @@ def _trial(trial: RemoteTrial, nearest_mean: bool) -> TrialData:
         images_scored=trial.rows[-1].images_scored if trial.rows else [],
         alone=Cost(images_trained=last.get("images_trained") or 0.0, seconds=last.get("seconds") or 0.0),
         paid=Cost(images_trained=last.get("paid/images_trained") or 0.0, seconds=last.get("paid/seconds") or 0.0),
+        warnings=[f"increment {row.increment}: {warning}" for row in trial.rows for warning in row.warnings],
     )
 
 

@@ -21,6 +21,7 @@ from tune_cl.tracking._format import (
     plain_table,
     setting_text,
     trial_counts_text,
+    trials_text,
     value_text,
 )
 from tune_cl.tracking._trackers import Trackers
@@ -71,6 +72,7 @@ __all__ = [
     "read_wandb_search",
     "setting_text",
     "trial_counts_text",
+    "trials_text",
     "upload",
     "value_text",
 ]

@@ -1,7 +1,7 @@
 """Numbers, times and tables as a person reads them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from rich import box
@@ -93,3 +93,15 @@ def waiting_text(waits_for: Sequence[int]) -> str:
 def plain_table() -> Table:
     """A table of a report: a line under its head, and no frame."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+
+
+def warnings_text(warnings: Sized) -> str:
+    """'1 warning'."""
+    return f"{len(warnings)} warning{'s' if len(warnings) != 1 else ''}"
+
+
+def trials_text(trials: Sequence[int], most: int = 5) -> str:
+    """'trials 0000, 0003 and 4 more'."""
+    numbers = ", ".join(f"{trial:04d}" for trial in trials[:most])
+    more = f" and {len(trials) - most} more" if len(trials) > most else ""
+    return f"trial{'s' if len(trials) > 1 else ''} {numbers}{more}"

@@ -14,7 +14,7 @@ from tune_cl.tracking._state import ViewState
 
 
 def line_of(event: Event, before: ViewState) -> str | None:
-    """The line of an event, given the state that it met; None where there is nothing to say."""
+    """The line of an event, given the state that it met, and one for each warning; None if there is nothing to say."""
     match event:
         case SearchStarted(record=record):
             resumed = f", {event.resumed} of them done before" if event.resumed else ""
@@ -49,6 +49,8 @@ def _increment_line(event: IncrementReported, before: ViewState) -> str:
         for stage in row.stages
     )
     stages = stages or "nothing to train"
-    return (
-        f"trial {event.trial:04d}: increment {row.increment}{horizon} {objective} {value_text(event.value)} ({stages})"
+    trial = f"trial {event.trial:04d}: "
+    warnings = [f"{trial}warning: {warning}" for warning in row.told_warnings()]
+    return "\n".join(
+        [f"{trial}increment {row.increment}{horizon} {objective} {value_text(event.value)} ({stages})", *warnings]
     )

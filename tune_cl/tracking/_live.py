@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tune_cl.records import TrialState
 from tune_cl.tracking._estimate import seconds_left
-from tune_cl.tracking._format import duration_text, gain_text, left_text, value_text, waiting_text
+from tune_cl.tracking._format import duration_text, gain_text, left_text, value_text, waiting_text, warnings_text
 from tune_cl.tracking._state import Cell, TrialView, ViewState
 
 STATES: dict[TrialState, tuple[str, str]] = {
@@ -150,7 +150,9 @@ def _now(trial: TrialView, room: int) -> Text:
     if trial.state == "stopped":
         return Text(trial.reason or "", style="dim")
     if trial.state == "finished":
-        return Text("earlier run" if trial.earlier else "", style="dim")
+        line = Text("earlier run" if trial.earlier else "", style="dim")
+        gap = " " if line else ""
+        return line.append(f"{gap}⚠ {warnings_text(trial.warnings)}" if trial.warnings else "", style="yellow")
     if trial.progress is None:
         return Text("…", style="dim")
     bar = max(0, min(_BAR_WIDTH, room - len(trial.progress.phase) - len("  100%")))

@@ -17,12 +17,14 @@ from tune_cl.tracking._format import (
     plain_table,
     setting_text,
     trial_counts_text,
+    trials_text,
     unit_text,
     value_text,
 )
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5
+_WARNED_SHOWN = 5
 _LUXURY = (
     "These scores use validation images of classes from earlier increments. That is the tuner's luxury, not the "
     "method's: a continual learner in use would not have them any more."
@@ -37,6 +39,7 @@ def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_l
     if end.interrupted:
         yield from _lost(end.in_flight)
     yield from _failures(summary, folder)
+    yield from _warnings(summary)
     yield from _ranking(record, summary)
     if summary.best is None:
         yield Text("No trial has finished, so there is no best configuration yet.", style="bold")
@@ -80,6 +83,24 @@ def _failures(summary: Summary, folder: SearchFolder) -> Iterator[Text]:
         yield Text(f"{len(failed) - _FAILED_SHOWN} more failed; see error.txt in their folders.", style="red")
     if failed:
         yield Text()
+
+
+def _warnings(summary: Summary) -> Iterator[Text]:
+    """Signs that a phase learned nothing, the best trial's first; trials that share a stage share its warnings."""
+    best = summary.best.trial if summary.best is not None else None
+    by_text: dict[str, list[int]] = {}
+    for trial in sorted(summary.table, key=lambda trial: (trial.trial != best, trial.trial)):
+        for warning in trial.warnings:
+            by_text.setdefault(warning, []).append(trial.trial)
+    if not by_text:
+        return
+    yield Text("Warnings:", style="bold yellow")
+    for warning, trials in list(by_text.items())[:_WARNED_SHOWN]:
+        whose = f"{trials_text(sorted(trials))}{', the best among them' if best in trials and trials[1:] else ''}"
+        yield Text(f"  {whose}{' (the best)' if trials == [best] else ''}, {warning}", style="yellow")
+    if len(by_text) > _WARNED_SHOWN:
+        yield Text(f"  {len(by_text) - _WARNED_SHOWN} more; see summary.json.", style="yellow")
+    yield Text()
 
 
 def _ranking(record: SearchRecord, summary: Summary) -> Iterator[RenderableType]:

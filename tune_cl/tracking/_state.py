@@ -53,6 +53,7 @@ class TrialView:
     last: int | None = None  # last increment reported
     reason: str | None = None
     earlier: bool = False  # ended in an earlier run of the command
+    warnings: tuple[str, ...] = ()  # of its increments
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _from_summary(summary: TrialSummary) -> TrialView:
         last=summary.increment,
         reason=summary.reason,
         earlier=True,
+        warnings=tuple(summary.warnings),
     )
 
 
@@ -143,7 +145,13 @@ def _reported(state: ViewState, event: IncrementReported, now: float) -> ViewSta
     cells = {**trial.cells, row.increment: trial.cells.get(row.increment, cell)}
     last = max(cells)
     value = cells[last].value
-    return _with(state, replace(trial, cells=cells, progress=None, since=now, value=value, last=last))
+    warned = tuple(dict.fromkeys([*trial.warnings, *row.told_warnings()]))
+    reported = replace(trial, cells=cells, progress=None, since=now, value=value, last=last, warnings=warned)
+    known = {warning for view in state.trials.values() for warning in view.warnings}  # trials share stages
+    for warning in row.told_warnings():
+        if warning not in known:
+            state = with_notice(state, f"⚠ trial {event.trial:04d}, {warning}")
+    return _with(state, reported)
 
 
 def _view(state: ViewState, trial: int, now: float) -> TrialView:

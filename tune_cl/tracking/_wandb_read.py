@@ -31,6 +31,7 @@ class RemoteRow:
     metrics: dict[str, float | None]
     accuracy_row: list[float]
     images_scored: list[int] = field(default_factory=list)  # none in runs of earlier versions
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,9 @@ def _rows(run: Any) -> Iterator[RemoteRow]:
         row = [_number(line.get(f"R/{i}")) for i in range(int(increment) + 1)]
         images = line.get("images_scored")
         scored = [int(n) for n in images] if isinstance(images, list) and all(map(_number, images)) else []
-        yield RemoteRow(int(increment), metrics, [value for value in row if value is not None], scored)
+        warnings = tuple(str(line.get("warnings/text") or "").splitlines())
+        accuracies = [value for value in row if value is not None]
+        yield RemoteRow(int(increment), metrics, accuracies, scored, warnings)
 
 
 def _is_metric(name: str) -> bool:

@@ -116,6 +116,7 @@ class TrialRun:
         self._objective = shown.objective
         self._rows: dict[int, IncrementRow] = {}
         self._value: float | None = None
+        self._warnings: dict[int, list[str]] = {}
         self._mark = note_run(folder, shown)
         local.mkdir(parents=True, exist_ok=True)
         self._run = _open(wandb, mode, self._mark.shown, local)
@@ -136,6 +137,7 @@ class TrialRun:
         """
         self._rows[row.increment] = row
         self._value = row.metrics.get(self._objective)
+        self._warnings[row.increment] = row.told_warnings()
         if row.increment in self._logged:
             return False
         values = row_values(row, [self._rows[t].accuracy_row for t in sorted(self._rows)])
@@ -160,6 +162,10 @@ class TrialRun:
         if reason:
             self._run.summary["reason"] = reason
         tags = set(self._run.tags or ()) - {"interrupted"}
+        warnings = [warning for _, of_row in sorted(self._warnings.items()) for warning in of_row]
+        if warnings:
+            self._run.summary["warnings/all"] = "\n".join(warnings)
+            tags.add("warning")
         self._run.tags = tuple(sorted(tags if state == "finished" else tags | {shown}))
         self._run.finish(exit_code=_EXIT_CODES[state])
         told = {"state": state, "increments": tuple(sorted(self._logged)), "uploaded": self._mode == "online"}
@@ -219,6 +225,7 @@ def row_values(row: IncrementRow, matrix: list[list[float]]) -> dict[str, Any]:
     values |= {name: math.nan if value is None else value for name, value in row.metrics.items()}
     values |= {f"losses/{name}": value for name, value in row.losses.items()}
     values |= {f"R/{i}": accuracy for i, accuracy in enumerate(row.accuracy_row)}
+    values |= {"warnings/count": len(row.warnings), "warnings/text": "\n".join(row.warnings)}
     for stage in row.stages:
         values[f"stages/{stage.phase}/origin"] = stage.origin
         values[f"stages/{stage.phase}/seconds"] = stage.seconds
