@@ -75,6 +75,7 @@ def run_chain(
     loader_workers: int | None = None,
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
+    fresh: bool = False,
     on_increment: Callable[[IncrementRow], None] | None = None,
 ) -> list[IncrementRow]:
     """Run one configuration along its stream in this process, without Ray.
@@ -87,6 +88,7 @@ def run_chain(
         loader_workers: processes that decode image files ahead, where images are not in memory; None: up to four.
         backbone_weights: file of pretrained weights, where the configuration names one (by its SHA-256).
         plugins: modules from outside the package whose methods are to be known.
+        fresh: train all stages anew, and replace those in the store.
         on_increment: called with each row as it comes.
 
     Returns:
@@ -111,8 +113,9 @@ def run_chain(
     folder = given_folder(stages, "stages")
     backbone = read_named_backbone(config, _file(backbone_weights, "backbone_weights"))
     stream = open_stream(config.stream, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
+    renew = yes_or_no(fresh, "fresh")
     store, rows = StageStore(folder), []
-    chain = Chain(config, stream, store, loader_workers=workers, backbone=backbone)
+    chain = Chain(config, stream, store, loader_workers=workers, backbone=backbone, fresh=renew)
     with Pins(folder).hold(key for _, _, key in chain.planned_keys()):
         while not chain.done:
             rows.append(chain.advance().row)

@@ -67,6 +67,8 @@ class Chain:
         loader_workers: processes that decode image files ahead, for streams whose images are not in memory; None: up to
             four. What is computed does not depend on it.
         backbone: the weights that the configuration names as `base.classifier.pretrained`, where it names any.
+        fresh: use no stage and no checkpoint but those of the same payer; a payer `search/trial` shares with all trials
+            of its search. What is in their place is replaced.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class Chain:
         payer: str | None = None,
         loader_workers: int | None = None,
         backbone: Backbone | None = None,
+        fresh: bool = False,
     ) -> None:
+        self._fresh = fresh
         self._run, self._stream, self._store, self._on_progress = run, stream, store, on_progress
         self._node, self._trial = node or socket.gethostname(), trial
         self._payer = payer or uuid.uuid4().hex
@@ -166,7 +170,7 @@ class Chain:
         began = time.monotonic()
         waited = 0.0
         while True:
-            stored = self._store.load(key)
+            stored = self._stored(key)
             if stored is not None:
                 return stored, self._use(phase, stored.record, waited)
             lease = self._store.lease(key)
@@ -176,17 +180,23 @@ class Chain:
             time.sleep(self._store.times.poll)
             waited = time.monotonic() - began
         with lease:
-            stored = self._store.load(key)  # published between the two looks?
+            stored = self._stored(key)  # published between the two looks?
             if stored is None:
                 stored = self._train(phase, t, state, lease, ingredients)
             return stored, self._use(phase, stored.record, waited)
+
+    def _stored(self, key: str) -> Stage | None:
+        """A stage that may be used."""
+        stage = self._store.load(key)
+        strange = stage is not None and _owner(stage.record.trained_by) != _owner(self._payer)
+        return None if self._fresh and strange else stage
 
     def _train(
         self, phase: Phase, t: int, state: Mapping[str, Component], lease: Lease, ingredients: Mapping[str, Any]
     ) -> Stage:
         """Call a phase with its subtree, its increment's tensors and its parent's state, and nothing else; publish."""
         key = stage_key(ingredients)
-        checkpoint = self._store.checkpoint(key)
+        checkpoint = self._store.checkpoint(key, _owner(self._payer), only_own=self._fresh)
 
         def progress(step: int, steps: int) -> None:
             lease.beat()
@@ -230,7 +240,7 @@ class Chain:
         give_up = time.monotonic() + self._store.patience
         while True:
             try:
-                return self._store.publish(stage)
+                return self._store.publish(stage, replace=self._fresh)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() >= give_up:
                     raise
@@ -291,6 +301,11 @@ class Chain:
             "paid/seconds": sum(use.seconds for use in paid),
         }
         return {name: (before.get(name) or 0.0) + value for name, value in added.items()}
+
+
+def _owner(payer: str | None) -> str | None:
+    """The search, or whatever else a payer belongs to."""
+    return None if payer is None else payer.partition("/")[0]
 
 
 @contextmanager

@@ -32,11 +32,15 @@ class PhaseCheckpoint:
         path: the file.
         key: the stage's.
         every: seconds of training between two checkpoints; infinity for none.
+        owner: who trains.
+        only_own: do not go on from what another owner has left.
     """
 
     path: Path
     key: str
     every: float
+    owner: str | None = None
+    only_own: bool = False
     resumed_at: int = 0  # the step at which this process took the phase up; 0: from its start
     _seconds_before: float = 0.0
     _cpu_before: float = 0.0
@@ -91,6 +95,7 @@ class PhaseCheckpoint:
     def _write(self, step: int, parts: Mapping[str, Stateful]) -> None:
         content = {
             "key": self.key,
+            "owner": self.owner,
             "step": step,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
@@ -113,6 +118,7 @@ class PhaseCheckpoint:
             return None
         try:
             content: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-            return content if content["key"] == self.key else None
+            strange = self.only_own and content.get("owner") != self.owner
+            return content if content["key"] == self.key and not strange else None
         except MALFORMED:
             return None

@@ -103,9 +103,13 @@ class StageStore:
         """Take the lease on training a stage; None where somebody else, who seems alive, is at it."""
         return self._leases.take(key)
 
-    def checkpoint(self, key: str) -> PhaseCheckpoint:
-        """Where a stage in training leaves its state, and the clock of its cost; starts now."""
-        return PhaseCheckpoint(self.path / "checkpoints" / f"{key}.pt", key, self._checkpoint_every)
+    def checkpoint(self, key: str, owner: str | None = None, *, only_own: bool = False) -> PhaseCheckpoint:
+        """Where a stage in training leaves its state, and the clock of its cost; starts now.
+
+        `owner` is written into it; with `only_own` another owner's is not gone on from.
+        """
+        path = self.path / "checkpoints" / f"{key}.pt"
+        return PhaseCheckpoint(path, key, self._checkpoint_every, owner, only_own)
 
     def load(self, key: str) -> Stage | None:
         """Read a stage; None where there is none, or where it is damaged (which is then set aside).
@@ -128,11 +132,14 @@ class StageStore:
         self._set_aside(key, place)
         return None
 
-    def publish(self, stage: Stage) -> Stage:
-        """Store a stage under its key, unless somebody else was first; return it as stored (with its checksum)."""
+    def publish(self, stage: Stage, *, replace: bool = False) -> Stage:
+        """Store a stage under its key, unless somebody else was first; return it as stored (with its checksum).
+
+        `replace`: what is there already goes.
+        """
         data = _bytes_of(stage)
         record = stage.record.sealed(hashlib.sha256(data).hexdigest())
-        draft = self.path / "drafts" / f"{record.key[:16]}-{uuid.uuid4().hex}"
+        draft, old = (self.path / "drafts" / f"{record.key[:16]}-{uuid.uuid4().hex}" for _ in range(2))
         draft.mkdir(parents=True)
         try:
             with (draft / "state.pt").open("wb") as file:
@@ -140,9 +147,13 @@ class StageStore:
                 file.flush()
                 os.fsync(file.fileno())
             write_json(draft / "stage.json", record)
+            if replace:
+                with suppress(FileNotFoundError):
+                    self._folder(record.key).rename(old)
             self._install(draft, record.key)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            for folder in (draft, old):
+                shutil.rmtree(folder, ignore_errors=True)
         return Stage(record, stage.changed, stage.preview)
 
     def _install(self, draft: Path, key: str) -> None:

@@ -23,6 +23,13 @@ def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
             f"{folder.path} holds a search of {record.method} in another version of its source; give this one another "
             "--name, or put the source back"
         )
+    if changed == ["fresh"]:
+        told = "--fresh" if record.fresh else "without --fresh"
+        other = "without it" if record.fresh else "with it"
+        raise TuneCLError(
+            f"{folder.path} holds a search that was begun {other}, and this command is {told}; give this one another "
+            "--name"
+        )
     if changed:
         details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
         weights = earlier.fixed.get(PRETRAINED, "none") != "none" and record.fixed.get(PRETRAINED) == "none"

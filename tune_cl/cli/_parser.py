@@ -82,6 +82,7 @@ def search_parser() -> Parser:
     out = parser.add_argument_group("where to write")
     out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    _fresh(out, "use no stage that this search has not trained itself; its trials share theirs, also when it goes on")
     out.add_argument(
         "--stage-budget",
         metavar="SIZE",
@@ -126,6 +127,7 @@ def train_parser() -> Parser:
     parser.add_argument("--output", metavar="DIR", help="write rows and weights here")
     parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
+    _fresh(parser, "train every stage anew, whatever is stored, and put it in the place of what is")
     _checkpoints(parser)
     _data(parser)
     _outside(parser)
@@ -224,6 +226,10 @@ def wandb_options(parser: argparse.ArgumentParser) -> Any:
         help="online, offline or disabled (default: WANDB_MODE, else online with credentials, else offline)",
     )
     return wandb
+
+
+def _fresh(parser: Any, what: str) -> None:
+    parser.add_argument("--fresh", action="store_true", help=what)
 
 
 def _checkpoints(parser: Any) -> None:

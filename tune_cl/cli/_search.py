@@ -161,6 +161,7 @@ def _run(
                         loader_workers=plan.loader_workers,
                         backbone=plan.backbone,
                         plugins=plan.plugins,
+                        fresh=record.fresh,
                     )
             summary = conductor.conclude()
             if summary.best is not None:
@@ -223,6 +224,7 @@ def _plan(
         default=dict(space.default),
         data_fingerprint=stream.fingerprint,
         method_source=method_source(method),
+        fresh=args.fresh,
         trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
         versions=versions(),
         git_commit=git_commit(),

@@ -47,7 +47,8 @@ def train(argv: Sequence[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     bar = _bar(console)
     store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
-    chain = Chain(run, stream, store, on_progress=_shown_in(bar), loader_workers=workers, backbone=backbone)
+    shown = _shown_in(bar)
+    chain = Chain(run, stream, store, shown, loader_workers=workers, backbone=backbone, fresh=args.fresh)
     with nothing_left(stages, *([output.path] if output else [])):
         make_folder(stages, "--stages")
         if output:

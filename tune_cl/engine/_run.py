@@ -54,6 +54,7 @@ def run_search(
     loader_workers: int | None = None,
     backbone: Backbone | None = None,
     plugins: tuple[Plugin, ...] = (),
+    fresh: bool = False,
     examiner: Examiner | None = None,
     on_examined: Callable[[int, str], None] | None = None,
 ) -> tuple[Ending, list[str]]:
@@ -72,6 +73,7 @@ def run_search(
         loader_workers: processes of each trial that decode image files ahead, see `Chain`.
         backbone: pretrained weights that configurations name; goes the same way as the stream.
         plugins: modules that the workers import, too.
+        fresh: use no stage that `payer` has not trained itself.
         examiner: of an evaluation, see `ChainTrainable`.
         on_examined: called with a trial's number and what the examiner said of it.
 
@@ -97,6 +99,7 @@ def run_search(
             loader_workers=loader_workers,
             backbone=backbone,
             plugins=plugins,
+            fresh=fresh,
             examiner=examiner,
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},

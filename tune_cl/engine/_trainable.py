@@ -63,6 +63,7 @@ class ChainTrainable(tune.Trainable):
         loader_workers: int | None = None,
         backbone: Backbone | None = None,
         plugins: tuple[Plugin, ...] = (),
+        fresh: bool = False,
         examiner: Examiner | None = None,
     ) -> None:
         """Take over what is common to all trials.
@@ -80,11 +81,13 @@ class ChainTrainable(tune.Trainable):
             loader_workers: processes of each trial that decode image files ahead, see `Chain`.
             backbone: pretrained weights, for the trials whose configuration names them.
             plugins: modules with the methods that the driver knows from outside the package.
+            fresh: use no stage that `search` has not trained itself.
             examiner: of an evaluation: one more `step()` after the last increment reports what it says.
         """
         assert stream is not None
         self._stream, self._board, self._search = stream, board, search
         self._loader_workers, self._backbone, self._plugins = loader_workers, backbone, plugins
+        self._fresh = fresh
         folder = Path(stages)
         leases = RayLeases(office, folder / "leases", ray.get_runtime_context().get_job_id()) if office else None
         self._store = StageStore(folder, leases=leases, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
@@ -160,6 +163,7 @@ class ChainTrainable(tune.Trainable):
                 payer=payer,
                 loader_workers=self._loader_workers,
                 backbone=self._backbone,
+                fresh=self._fresh,
             )
         increment = self._chain.advance()
         if self._examiner is not None:

@@ -145,6 +145,7 @@ class SearchRecord(Record):
     method_source: str | None = Field(
         None, description="SHA-256 over the source of the method's phases from outside the package"
     )
+    fresh: bool = Field(False, description="use no stage that this search has not trained itself")
     # Below: for the reader; a difference here is no change of the search.
     trials: int
     versions: dict[str, str] = {}
