@@ -11,7 +11,7 @@ from tiny_chains import TIMES, comparable, rows_of, run_config
 
 from tune_cl.chain import Chain, StageStore
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import method_names
+from tune_cl.methods import get_method, leaves, method_names
 from tune_cl.records import IncrementRow, StreamRecord
 from tune_cl.streams import Stream, open_stream
 
@@ -41,7 +41,8 @@ def imagenet(tmp_path: Path) -> Stream:
 
 def run(stream: Stream, stages: Path, method: str = "finetune", workers: int = 0, **changes: Any) -> list[IncrementRow]:
     record = StreamRecord(name=stream.name)
-    config = run_config(method, {**SMALL, **changes}, stream=record, horizon=stream.horizon)
+    small = {path: value for path, value in SMALL.items() if path in leaves(get_method(method).config)}
+    config = run_config(method, {**small, **changes}, stream=record, horizon=stream.horizon)
     rows = rows_of(Chain(config, stream, StageStore(stages, times=TIMES), node="here", loader_workers=workers))
     assert not multiprocessing.active_children()
     return rows

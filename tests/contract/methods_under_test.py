@@ -124,6 +124,7 @@ SIGMOIDS: dict[str, dict[str, Any]] = {
 }
 LARGER_MEMORY = {"base.memory.size": 20}
 TOTAL_AT_RANDOM = {"base.memory.budget": "total", "base.memory.size": 60, "base.memory.selection": "random"}
+WITHOUT_MEMORY = {"loss": "relaxed", "base.memory.size": 0, "learning_rate": 1e-3}
 FINETUNED = {
     "increment.finetune.epochs": 4,
     "increment.finetune.batch_size": 16,
@@ -142,9 +143,18 @@ CASES = [
     *_cases("il_baseline", {"ce": LARGER_MEMORY, "posthoc": {"loss": "posthoc", **LARGER_MEMORY}}),
     *_cases("il_baseline", _plain("balanced", "relaxed")),
     *_cases("il_baseline", {"balanced, random of a total": {"loss": "balanced", **TOTAL_AT_RANDOM}}),
+    *_cases("il_baseline", {"ce, finetuned": FINETUNED}),
+    *_cases("icarl", {"ce, finetuned": FINETUNED, "bce, finetuned": {**SIGMOIDS["bce"], **FINETUNED}}),
+    *(
+        case
+        for method in ("il_baseline", "icarl", "lucir", "podnet")
+        for case in _cases(method, {"relaxed, no memory": WITHOUT_MEMORY})
+    ),
     *_cases("icarl", {"ce": LARGER_MEMORY, **_plain("balanced", "relaxed", "posthoc"), **SIGMOIDS}),
     *_cases("lucir", {**_plain("ce", "balanced", "relaxed", "posthoc"), "ce, finetuned": FINETUNED}),
-    *_cases("podnet", {**_plain("nca", "ce", "balanced", "relaxed", "posthoc"), "nca, finetuned": FINETUNED}),
+    *_cases(
+        "podnet", {**_plain("nca", "nca_formula", "ce", "balanced", "relaxed", "posthoc"), "nca, finetuned": FINETUNED}
+    ),
     *_outside(os.environ.get("TUNE_CL_CONTRACT", "")),
 ]
 METHODS = tuple(dict.fromkeys(case.method for case in CASES))

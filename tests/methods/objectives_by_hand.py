@@ -60,7 +60,7 @@ def icarl(
         shift = np.where(np.arange(k) < n_old, 0.0, shift) if config.loss == "balanced_bce" else np.zeros(k)
         phi = (z.double() + torch.tensor(shift)).sigmoid()
         targets = torch.cat([old.double().sigmoid(), torch.eye(k).double()[labels][:, n_old:]], 1)
-        bce = -(targets * phi.log() + (1 - targets) * (1 - phi).log()).sum(1).mean()
+        bce = -(targets * phi.log() + (1 - targets) * (1 - phi).log()).mean()
         return {"bce": bce, "total": bce}
     ce = cross_entropy(z, labels, class_weights(config, counts, n_old))
     kd = distillation(z, old, config.temperature)
@@ -76,12 +76,7 @@ def lucir(
     n_new = len(student.head.weight) - n_old
     ce = cross_entropy(student.head.scale * cosines, labels, class_weights(config, counts, n_old))
     feature = (1 - (features * unit(teacher.features(images, POOLED))).sum(1)).mean()
-    lacking = [
-        (config.margin - of[y] + of[n_old:].sort(descending=True).values[: config.ranking_classes]).clamp(min=0).sum()
-        for of, y in zip(cosines, labels, strict=True)
-        if y < n_old
-    ]
-    ranking = torch.stack(lacking).mean()
+    ranking = margin_ranking(cosines, labels, n_old, config.margin, config.ranking_classes)
     weight = config.weight_feature * (n_old / n_new) ** 0.5
     total = ce + weight * feature + config.weight_ranking * ranking
     return {"ce": ce, "feature": feature, "ranking": ranking, "total": total}
@@ -94,7 +89,9 @@ def podnet(
     n_old, n_seen = len(teacher.head.weight), len(student.head.weight)
     scores, eta = proxy_scores(student, features), student.head.scale
     if config.loss == "nca":
-        classification = nca(scores, eta, labels, config.margin)
+        classification = nca(scores, eta, labels)
+    elif config.loss == "nca_formula":
+        classification = formula(scores, eta, labels, config.margin)
     else:
         classification = cross_entropy(eta * scores, labels, class_weights(config, counts, n_old))
     stages = [(profiles(student.features(images, s)), profiles(teacher.features(images, s))) for s in (2, 3, 4, 5)]
@@ -102,7 +99,8 @@ def podnet(
     flat = (features - old_features).norm(dim=1).mean()
     factor = (n_seen / (n_seen - n_old)) ** 0.5
     total = classification + factor * config.weight_spatial * spatial + factor * config.weight_flat * flat
-    return {"nca" if config.loss == "nca" else "ce": classification, "spatial": spatial, "flat": flat, "total": total}
+    name = "nca" if config.loss.startswith("nca") else "ce"
+    return {name: classification, "spatial": spatial, "flat": flat, "total": total}
 
 
 def lwf(
@@ -134,9 +132,9 @@ def profiles(maps: Tensor) -> Tensor:
 
 
 def proxy_scores(network: Classifier, features: Tensor) -> Tensor:
-    """sum_k s_ck <theta_ck, h> with s_ck the softmax over a class's proxies: (B, C)."""
-    cosines = torch.einsum("bd,ckd->bck", features, unit(network.head.weight))
-    return (cosines.softmax(2) * cosines).sum(2)
+    """sum_k s_ck d_ck with d_ck = -|theta_ck - h|^2 and s_ck its softmax over a class's proxies: (B, C)."""
+    distances = -(features[:, None, None] - unit(network.head.weight)).square().sum(3)
+    return (distances.softmax(2) * distances).sum(2)
 
 
 def bare_logits(network: Classifier, images: Tensor) -> Tensor:
@@ -148,10 +146,30 @@ def bare_logits(network: Classifier, images: Tensor) -> Tensor:
     return network.head.scale * scores
 
 
-def nca(scores: Tensor, eta: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """[-log(e^(eta (s_y - margin)) / sum_(i != y) e^(eta s_i))]_+."""
+def nca(scores: Tensor, eta: Tensor, labels: Tensor) -> Tensor:
+    """With a = eta s - max of eta s: -log(e^a_y / (e^0 + sum_(i != y) e^a_i)), as released."""
+    losses = []
+    for of, y in zip(scores, labels, strict=True):
+        a = eta * of - (eta * of).max()
+        others = torch.cat([a[:y], a[y + 1 :]])
+        losses.append(-(a[y].exp() / (1 + others.exp().sum())).log())
+    return torch.stack(losses).mean()
+
+
+def formula(scores: Tensor, eta: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """[-log(e^(eta s_y - eta' margin) / sum_(i != y) e^(eta s_i))]_+, without a gradient through eta'."""
     losses = []
     for of, y in zip(scores, labels, strict=True):
         others = torch.cat([of[:y], of[y + 1 :]])
-        losses.append(-((eta * (of[y] - margin)).exp() / (eta * others).exp().sum()).log())
+        losses.append(-((eta * of[y] - eta.item() * margin).exp() / (eta * others).exp().sum()).log())
     return torch.stack(losses).clamp(min=0).mean()
+
+
+def margin_ranking(cosines: Tensor, labels: Tensor, n_old: int, margin: float, k: int) -> Tensor:
+    """Mean over old samples and the k nearest new classes of max(0, m - cos_y + cos_i)."""
+    lacking = [
+        (margin - of[y] + of[n_old:].sort(descending=True).values[:k]).clamp(min=0).mean()
+        for of, y in zip(cosines, labels, strict=True)
+        if y < n_old
+    ]
+    return torch.stack(lacking).mean()

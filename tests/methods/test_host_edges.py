@@ -53,7 +53,7 @@ def test_a_host_learns_finite_weights_under_extreme_settings(host, loss, extreme
 
 
 @pytest.mark.parametrize("step", SCARCE.values(), ids=SCARCE)
-@pytest.mark.parametrize("host", ["lucir", "podnet"])
+@pytest.mark.parametrize("host", MEMORY_HOSTS)
 def test_balanced_finetuning_takes_an_image_of_each_class_at_least(host, step):
     state = state_of(host, 4 + len(step.new))
     trained = train(host, step, state, "finetune", learning_rate=0.1, batch_size=50)
@@ -68,17 +68,19 @@ def herded(classifier: Component, images: Tensor, n: int) -> list[int]:
     return herd(features, n).tolist()
 
 
-@pytest.mark.parametrize("host", ["lucir", "podnet"])
+@pytest.mark.parametrize("host", MEMORY_HOSTS)
 def test_exemplars_are_chosen_by_the_classifier_that_was_finetuned(host):
     method = get_method(host)
-    finetune = {"epochs": 2, "trains": "all", "learning_rate": 0.5}
+    finetune = {"epochs": 4, "trains": "all", "learning_rate": 0.1}
     config = tiny_config(method, {f"increment.finetune.{name}": value for name, value in finetune.items()})
     state: dict[str, Component] = {}
     classifiers = []
     for t in (0, 1):
+        before = dict(state)
         for phase in method.phases(config, t, horizon=3):
             data = phase_data(t, memory=state.get("memory") if phase.sees_memory else None)
-            state.update(phase.run(method.subtree(config, t, phase), data, state, phase_context(t, phase.name)).changed)
+            context = phase_context(t, phase.name, before=before)
+            state.update(phase.run(method.subtree(config, t, phase), data, state, context).changed)
             classifiers.append(state["classifier"])
     memory, new = state["memory"].tensors, tiny_stream().training(1)
     kept = {c: memory["positions"][memory["labels"] == c].tolist() for c in (4, 5)}

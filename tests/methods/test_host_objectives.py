@@ -5,10 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from objectives_by_hand import OBJECTIVES, Terms, cross_entropy, nca, proxy_scores, unit
+from objectives_by_hand import (
+    OBJECTIVES,
+    Terms,
+    cross_entropy,
+    formula,
+    margin_ranking,
+    nca,
+    proxy_scores,
+    unit,
+)
 from tiny_phases import CPU, tiny_stream
 from torch import Tensor
 from unequal_classes import (
+    HEADS,
     NESTEROV,
     UNEQUAL,
     Step,
@@ -22,8 +32,17 @@ from unequal_classes import (
     train,
 )
 
+from tune_cl.methods import get_method
 from tune_cl.methods.podnet import compared_stages
-from tune_cl.nets import POOLED, Classifier, ClassifierShape, build_classifier, fixed_width, new_classifier
+from tune_cl.nets import (
+    NETWORKS,
+    POOLED,
+    Classifier,
+    ClassifierShape,
+    build_classifier,
+    fixed_width,
+    new_classifier,
+)
 from tune_cl.streams import Pixels
 
 BENT = {"tau": 0.7, "alpha": 3.0, "epsilon": 0.3}
@@ -43,7 +62,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("lucir", {"loss": "ce", **COSINES}),
     ("lucir", {"loss": "balanced", "imprint": False, "old_head": "trained", **COSINES, **BENT}),
     ("lucir", {"loss": "relaxed", "ranking_classes": 1, **COSINES, **BENT}),
-    ("podnet", {"loss": "nca", **PODS, "margin": 0.3}),
+    ("podnet", {"loss": "nca", **PODS}),
+    ("podnet", {"loss": "nca_formula", **PODS, "margin": 0.3}),
     ("podnet", {"loss": "ce", **PODS}),
     ("podnet", {"loss": "balanced", "old_head": "trained", **PODS, **BENT}),
     ("podnet", {"loss": "relaxed", **PODS, **BENT}),
@@ -87,7 +107,8 @@ BASE = Step(old=(), new=(5, 16, 11, 3), t=0)
         ("icarl", {"loss": "ce"}),
         ("icarl", {"loss": "bce"}),
         ("lucir", {"scale": 4.0}),
-        ("podnet", {"loss": "nca", "margin": 0.3, "scale": 4.0}),
+        ("podnet", {"loss": "nca", "scale": 4.0}),
+        ("podnet", {"loss": "nca_formula", "margin": 0.3, "scale": 4.0}),
         ("podnet", {"loss": "ce", "scale": 4.0}),
     ],
 )
@@ -98,32 +119,65 @@ def test_one_update_follows_the_base_tasks_objective(method, changes):
     term = changes.get("loss", "ce")
     if term == "bce":
         signs = 1 - 2 * torch.eye(4)[labels]
-        loss = (1 + (signs * logits).exp()).log().sum(1).mean()
-    elif term == "nca":
-        loss = nca(proxy_scores(start, unit(start.features(images, POOLED))), start.head.scale, labels, 0.3)
+        loss = (1 + (signs * logits).exp()).log().mean()
+    elif term.startswith("nca"):
+        loss = _nca_of(term, start, images, labels)
     else:
         loss = cross_entropy(logits, labels, np.ones(4))
-    assert_one_update_follows(trained, start, {term: loss, "total": loss})
+    assert_one_update_follows(trained, start, {term.removesuffix("_formula"): loss, "total": loss})
+
+
+def _nca_of(kind: str, network: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    scores, eta = proxy_scores(network, unit(network.features(images, POOLED))), network.head.scale
+    return nca(scores, eta, labels) if kind == "nca" else formula(scores, eta, labels, 0.3)
+
+
+FINETUNED = [
+    ("il_baseline", {}),
+    ("icarl", {}),
+    ("lucir", {"weight_feature": 3.0, "weight_ranking": 2.0, "margin": 0.9, "ranking_classes": 1}),
+    ("podnet", {"loss": "nca"}),
+    ("podnet", {"loss": "nca_formula", "margin": 0.3}),
+    ("podnet", {"loss": "ce"}),
+]
 
 
 @pytest.mark.parametrize("trains", ["head", "all"])
-@pytest.mark.parametrize(
-    ("method", "changes"), [("lucir", {}), ("podnet", {"loss": "nca", "margin": 0.3}), ("podnet", {"loss": "ce"})]
-)
-def test_one_update_of_balanced_finetuning_follows_its_plain_loss(method, changes, trains):
+@pytest.mark.parametrize(("method", "changes"), FINETUNED)
+@pytest.mark.parametrize("batch_norm", ["eval", "train"])
+def test_one_update_of_balanced_finetuning_follows_its_plain_loss(method, changes, trains, batch_norm):
     """Ten exemplars of four classes: two images of each new class, and no prior although counts differ."""
-    trained = train(method, phase="finetune", state=state_of(method, 7), batch_size=16, trains=trains, **changes)
+    options = {"trains": trains, "batch_norm": batch_norm, **({"scale": "trained"} if method in HEADS else {})}
+    trained = train(method, phase="finetune", state=state_of(method, 7), batch_size=16, **options, **changes)
     assert trained.counts == [*UNEQUAL.old, 2, 2, 2]
     ((images, labels),) = trained.batches
-    start = build_classifier(old_classifier(method, 7)).train(trains == "all")
+    start = build_classifier(old_classifier(method, 7)).train(batch_norm == "train")
     if trains == "head":
         start.stages.requires_grad_(False)
     term = changes.get("loss", "ce")
-    if term == "nca":
-        loss = nca(proxy_scores(start, unit(start.features(images, POOLED))), start.head.scale, labels, 0.3)
-    else:
-        loss = cross_entropy(start(images), labels, np.ones(7))
-    assert_one_update_follows(trained, start, {term: loss, "total": loss})
+    loss = _nca_of(term, start, images, labels) if term != "ce" else cross_entropy(start(images), labels, np.ones(7))
+    terms = {term.removesuffix("_formula"): loss, "total": loss}
+    if method == "lucir":
+        cosines = unit(start.features(images, POOLED)) @ unit(start.head.weight).T
+        terms["ranking"] = margin_ranking(cosines, labels, 4, 0.9, 1)
+        terms["total"] = loss + 2 * terms["ranking"]
+    if method == "lucir" and trains == "all":
+        teacher = unit(old_network(method).features(images, POOLED))
+        terms["feature"] = (1 - (unit(start.features(images, POOLED)) * teacher).sum(1)).mean()
+        terms["total"] = terms["total"] + 3 * (4 / 3) ** 0.5 * terms["feature"]
+    assert_one_update_follows(trained, start, terms)
+
+
+def test_binary_finetuning_follows_icarls_own_loss():
+    """A base task on sigmoids is finetuned on sigmoids: the phase is another one."""
+    phases = {phase.kind: phase for phase in get_method("icarl").increment}
+    config = {
+        "base": {"classifier": {"loss": "bce"}},
+        "increment": {"classifier": {"loss": "bce"}, "finetune": {"epochs": 1}},
+    }
+    chosen = get_method("icarl").phases(get_method("icarl").config.model_validate(config), 1, 3)
+    assert [phase.kind for phase in chosen] == ["icarl.sigmoid.classifier", "sigmoid.finetune", "memory"]
+    assert phases["sigmoid.finetune"].run is not phases["linear.finetune"].run
 
 
 def old_features(method: str, step: Step) -> Tensor:
@@ -149,7 +203,7 @@ def test_podnets_first_new_proxy_is_the_direction_of_a_classs_only_image():
     torch.testing.assert_close(found[4:].norm(dim=2), length.expand(3, 3))
 
 
-@pytest.mark.parametrize("network", ["small_cnn", "resnet32_cifar", "resnet18_cifar"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_pod_spatial_compares_the_maps_of_every_block(network):
     shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 2)
     stages = enumerate(new_classifier(shape, 0).stages, start=1)

@@ -9,12 +9,13 @@ import torch
 from pydantic import ValidationError
 from tiny_phases import phase_data, phase_of, run_phase, same, subtree
 
-from tune_cl.methods import PhaseResult, get_method
+from tune_cl.methods import PhaseResult, Sizes, get_method
 from tune_cl.methods._batches import RealBatches
 from tune_cl.nets import Component
 from tune_cl.streams import ClassUniform, Place
 
 HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
+LINEAR = ("il_baseline", "icarl")
 SGD = {"optimizer": "sgd", "schedule": "constant", "epochs": 2}
 each_host = pytest.mark.parametrize("host", HOSTS)
 
@@ -57,7 +58,7 @@ def test_a_class_balanced_sampler_on_top_of_a_balanced_loss_is_refused(host, los
     subtree(host, "increment.classifier", {"loss": "ce", "sampler": "class_balanced"})
 
 
-@pytest.mark.parametrize("host", ["lucir", "podnet"])
+@each_host
 def test_balanced_finetuning_after_a_post_hoc_adjustment_is_refused(host):
     changes = {"increment": {"classifier": {"loss": "posthoc"}, "finetune": {"epochs": 5}}}
     with pytest.raises(ValidationError, match=r"the same bias twice: set increment\.finetune\.epochs: 0"):
@@ -73,7 +74,7 @@ def test_old_rows_of_the_head_stay_bit_for_bit_where_they_are_frozen(host):
     assert "head.scale" in moved(before(host), frozen.changed)
 
 
-@pytest.mark.parametrize("host", ["lucir", "podnet"])
+@each_host
 def test_balanced_finetuning_trains_the_head_alone_on_as_many_images_of_each_class(host, monkeypatch):
     drawn = []
     draw = RealBatches.draw
@@ -85,18 +86,103 @@ def test_balanced_finetuning_trains_the_head_alone_on_as_many_images_of_each_cla
 
     state = {**before(host), **train(host, "ce").changed}
     monkeypatch.setattr(RealBatches, "draw", spy)
-    result = run_phase(host, 1, "finetune", state, {"epochs": 1, "batch_size": 9})
+    result = run_phase(host, 1, "finetune", state, {"epochs": 1, "batch_size": 9, "batch_norm": "eval"})
     assert torch.bincount(torch.cat(drawn)).tolist() == [3] * 6
-    assert moved(state, result.changed) == {"head.weight", "head.scale"}
+    assert moved(state, result.changed) == {"head.weight"} | ({"head.bias"} if host in LINEAR else set())
     assert result.images_trained == 18
 
 
 @pytest.mark.parametrize("host", ["lucir", "podnet"])
+def test_finetuning_trains_the_scale_and_the_statistics_of_batch_norm_where_it_is_told_to(host):
+    state = {**before(host), **train(host, "ce").changed}
+
+    def what_moves(**changes: Any) -> set[str]:
+        return moved(state, run_phase(host, 1, "finetune", state, {"epochs": 1, **changes}).changed)
+
+    assert "head.scale" in what_moves(scale="trained") and "head.scale" not in what_moves(scale="frozen")
+    statistics = {name for name in state["classifier"].tensors if "running" in name or "num_batches" in name}
+    assert what_moves(batch_norm="train") - what_moves(batch_norm="eval") == statistics
+    assert what_moves() & statistics == (statistics if host == "podnet" else set())  # PODNet's released code
+
+
+@each_host
 def test_balanced_finetuning_of_no_epochs_is_no_stage(host):
     method = get_method(host)
     for epochs, expected in ((0, ["classifier", "memory"]), (3, ["classifier", "finetune", "memory"])):
         config = method.config.model_validate({"increment": {"finetune": {"epochs": epochs}}})
         assert [phase.name for phase in method.phases(config, 1, 3)] == expected
+
+
+@each_host
+def test_a_small_balanced_set_is_passed_over_until_the_least_number_of_steps(host):
+    state = {**before(host), **train(host, "ce").changed}
+    changes = {"epochs": 2, "batch_size": 8, "minimum_steps": 10}  # 18 images: 3 steps in a pass
+    result = run_phase(host, 1, "finetune", state, changes)
+    sizes = Sizes(new=(16, 16), n_old=4, memory=12)
+    planned = phase_of(host, 1, "finetune").images(subtree(host, "increment.finetune", changes), sizes)
+    assert result.images_trained == planned == 12 * 8
+    result = run_phase(host, 1, "finetune", state, {**changes, "minimum_steps": 6})
+    assert result.images_trained == 6 * 8
+
+
+WITHOUT = {"base": {"memory": {"size": 0}}}
+
+
+@each_host
+def test_without_a_memory_there_are_no_exemplars_no_class_means_and_no_such_phases(host):
+    method = get_method(host)
+    config = method.config.model_validate(
+        {**WITHOUT, "increment": {"classifier": {"loss": "relaxed"}, "finetune": {"epochs": 0}}}
+    )
+    assert [phase.name for phase in method.phases(config, 0, 3)] == ["classifier"]
+    assert [phase.name for phase in method.phases(config, 1, 3)] == ["classifier"]
+    assert not method.nearest_mean(config) and method.nearest_mean(method.config())
+    assert method.sizes(config, old=[16] * 4, new=[16] * 2).memory == 0
+
+
+@each_host
+@pytest.mark.parametrize(
+    ("increment", "message"),
+    [
+        (
+            {"classifier": {"loss": "balanced"}},
+            "counts the old classes' exemplars.*set increment.classifier.loss: relaxed",
+        ),
+        (
+            {"classifier": {"loss": "posthoc"}},
+            "counts the old classes' exemplars.*set increment.classifier.loss: relaxed",
+        ),
+        ({"classifier": {"sampler": "class_balanced"}}, "draws the old classes' exemplars.*set sampler: shuffled"),
+        ({"finetune": {"epochs": 1}}, "trains on the old classes' exemplars.*set increment.finetune.epochs: 0"),
+    ],
+)
+def test_what_needs_exemplars_says_so_where_none_are_kept(host, increment, message):
+    given = {"finetune": {"epochs": 0}, **increment}
+    with pytest.raises(ValidationError, match=message):
+        get_method(host).config.model_validate({**WITHOUT, "increment": given})
+
+
+@each_host
+def test_without_a_memory_an_increment_trains_on_its_own_images_alone(host):
+    state = {"classifier": before(host)["classifier"]}
+    result = run_phase(host, 1, "classifier", state, {**SGD, "loss": "relaxed"})
+    assert result.images_trained == 2 * 32  # 2 x 16 images in batches of 8
+    assert all(tensor.isfinite().all() for tensor in result.changed["classifier"].tensors.values())
+
+
+def test_il_baseline_without_a_memory_and_with_a_fixed_weight_is_learning_without_forgetting():
+    base = run_phase("lwf", 0, "classifier", {})
+    same_settings = {
+        **SGD,
+        "loss": "relaxed",
+        "epsilon": 0.2,
+        "weight_kd": 3.0,
+        "temperature": 1.5,
+        "weight_decay": 0.0,
+    }
+    ours = run_phase("il_baseline", 1, "classifier", base.changed, {**same_settings, "weighting": "fixed"})
+    theirs = run_phase("lwf", 1, "classifier", base.changed, same_settings)
+    assert same(ours.changed["classifier"], theirs.changed["classifier"])
 
 
 def test_a_class_balanced_sampler_draws_each_class_equally_often():

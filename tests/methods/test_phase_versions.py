@@ -43,7 +43,7 @@ from tune_cl.streams import Place
 RECORDED = Path(__file__).parent / "phase_checksums.json"
 TOLERANCE = 1e-4  # of the largest number of its group; see the module's docstring
 
-HEADS = {"lucir": "cosine", "cosine.finetune": "cosine", "podnet": "proxies", "proxies.finetune": "proxies"}
+HEADS = {"lucir": "cosine", "podnet": "proxies", "proxies.finetune": "proxies"}
 
 Numbers = dict[str, list[float]]  # group (a loss term, or one view of a network) -> its numbers
 
@@ -78,10 +78,13 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         }
         for kind in ("genifer.classifier", "oracle.classifier", "feature_replay.classifier")
     },
-    "base.classifier of icarl": {"bce": {**_CLASSIFIER, "optimizer": "sgd", "loss": "bce"}},
+    "sigmoid.base.classifier": {"bce": {**_CLASSIFIER, "optimizer": "sgd", "loss": "bce"}},
     "cosine.base.classifier": {"sgd": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0}},
     "proxies.base.classifier": {
         "nca": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0},
+        "nca_formula, cosine": {
+            **_CLASSIFIER, "optimizer": "sgd", "scale": 4.0, "loss": "nca_formula", "similarity": "cosine",
+        },
         "ce": {**_CLASSIFIER, "optimizer": "sgd", "scale": 4.0, "loss": "ce", "proxies": 3},
     },
     "base.memory": {"herding": {"size": 5}, "random": {"size": 5, "selection": "random"}},
@@ -95,18 +98,21 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "icarl.classifier": {
         "ce": _HOST,
         "relaxed": {**_HOST, "loss": "relaxed"},
-        "balanced_bce": {**_HOST, "loss": "balanced_bce"},
     },
+    "icarl.sigmoid.classifier": {"balanced_bce": {**_HOST, "loss": "balanced_bce", "schedule": "steps_70_90"}},
     "lucir.classifier": {
         "ce": _HOST,
         "balanced, trained": {**_HOST, "loss": "balanced", "old_head": "trained", "imprint": False},
     },
     "podnet.classifier": {
         "nca": _HOST,
+        "nca_formula": {**_HOST, "loss": "nca_formula"},
         "balanced, trained": {**_HOST, "loss": "balanced", "old_head": "trained", "imprint": False},
     },
-    "cosine.finetune": {"head": _HOST, "all": {**_HOST, "trains": "all"}},
-    "proxies.finetune": {"nca": _HOST, "ce": {**_HOST, "loss": "ce"}},
+    "linear.finetune": {"head": _HOST, "all": {**_HOST, "trains": "all", "batch_norm": "train"}},
+    "sigmoid.finetune": {"head": _HOST},
+    "lucir.finetune": {"head": {**_HOST, "schedule": "steps_50"}, "all": {**_HOST, "trains": "all"}},
+    "proxies.finetune": {"nca": _HOST, "ce": {**_HOST, "loss": "ce", "scale": "trained"}},
     "genifer.base.generator": {
         "fixed": _FIXED,
         "adaptive": _GAN,
@@ -140,13 +146,13 @@ def train(kind: str, changes: Mapping[str, Any]) -> PhaseResult:
     """Train a phase on fixed data, from a fixed state."""
     method, t, phase = kinds()[kind]
     config = subtree(method, f"{'base' if t == 0 else 'increment'}.{phase.name}", changes)
-    context = PhaseContext(Place(7, t, phase.name), CPU)
     torch.set_default_dtype(torch.float64)
     try:
         after_classifier = phase.name in ("generator", "finetune", "memory") and t > 0
         head = next((head for start, head in HEADS.items() if kind.startswith(start)), "linear")
         state = _untrained_state(6 if after_classifier else 4, head, makes_features=kind.startswith("feature_replay"))
         memory = state["memory"] if phase.sees_memory else None
+        context = PhaseContext(Place(7, t, phase.name), CPU, before=_untrained_state(4, head, makes_features=False))
         return phase.run(config, phase_data(t, with_past=phase.sees_past, memory=memory), state, context)
     finally:
         torch.set_default_dtype(torch.float32)
@@ -154,7 +160,8 @@ def train(kind: str, changes: Mapping[str, Any]) -> PhaseResult:
 
 def _untrained_state(n_classes: int, head: str, makes_features: bool) -> dict[str, Component]:
     """Networks with initial weights, so that a change of one phase is no change of those that follow it."""
-    shape = ClassifierShape("small_cnn", 8, (1, 28, 28), n_classes, head=head, proxies=3, scale=4.0)
+    options = {"head": head, "proxies": 3, "scale": 4.0, "similarity": "distance"}
+    shape = ClassifierShape("small_cnn", 8, (1, 28, 28), n_classes, **options)
     classifier = new_classifier(shape, 1).train()
     with torch.no_grad():
         classifier(phase_data(0).new.images / 255)  # batch-norm statistics other than 0 and 1
@@ -263,12 +270,15 @@ def test_a_phase_computes_what_its_version_computed(kind, variant):
         ("joint.classifier", "sgd", {"replay_share": 0.4}),
         ("il_baseline.classifier", "ce", {"weight_kd": 1.1}),
         ("il_baseline.classifier", "balanced", {"tau": 0.9}),
-        ("icarl.classifier", "balanced_bce", {"loss": "bce"}),
+        ("icarl.sigmoid.classifier", "balanced_bce", {"loss": "bce"}),
         ("lucir.classifier", "ce", {"margin": 0.4}),
         ("lucir.classifier", "balanced, trained", {"alpha": 1.2}),
         ("podnet.classifier", "nca", {"weight_flat": 1.1}),
-        ("podnet.classifier", "nca", {"margin": 0.55}),
-        ("proxies.finetune", "nca", {"margin": 0.5}),
+        ("podnet.classifier", "nca_formula", {"margin": 0.55}),
+        ("proxies.finetune", "nca", {"scale": "trained"}),
+        ("lucir.finetune", "head", {"margin": 0.4}),
+        ("lucir.finetune", "all", {"weight_feature": 4.9}),
+        ("linear.finetune", "all", {"batch_norm": "eval"}),
         ("genifer.base.generator", "fixed", {"r1_gamma": 0.0}),
         ("genifer.base.generator", "fixed", {"r1_gamma": 2.5}),
         ("genifer.base.generator", "fixed", {"ema_ramp": 0.9}),

@@ -94,20 +94,23 @@ def exemplars(memory: Component) -> LabelledImages:
     return LabelledImages(torch.stack(picked), memory.tensors["labels"].clone())
 
 
-def phase_context(t: int, phase: str, train_seed: int = 0) -> PhaseContext:
-    return PhaseContext(Place(train_seed, t, phase), CPU)
+def phase_context(
+    t: int, phase: str, train_seed: int = 0, before: Mapping[str, Component] | None = None
+) -> PhaseContext:
+    return PhaseContext(Place(train_seed, t, phase), CPU, before=before or {})
 
 
-def phase_of(method: str, t: int, name: str) -> Phase:
+def phase_of(method: str, t: int, name: str, loss: str = "") -> Phase:
+    """The phase of that name; of iCaRL's two, that on sigmoids for the losses that it computes."""
     phases = get_method(method).base if t == 0 else get_method(method).increment
-    return next(phase for phase in phases if phase.name == name)
+    return next(p for p in phases if p.name == name and ("sigmoid" in p.kind) == loss.endswith("bce"))
 
 
 def run_phase(
     method: str, t: int, name: str, state: Mapping[str, Component], changes: Mapping[str, Any] | None = None
 ) -> PhaseResult:
     """Run one phase on the tiny stream; changes are to its own subtree."""
-    phase = phase_of(method, t, name)
+    phase = phase_of(method, t, name, (changes or {}).get("loss", ""))
     config = subtree(method, f"{'base' if t == 0 else 'increment'}.{name}", changes)
     memory = state.get("memory") if phase.sees_memory else None
     data = phase_data(t, with_past=phase.sees_past and t > 0, memory=memory)

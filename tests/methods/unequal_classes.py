@@ -89,7 +89,9 @@ def data_of(method: str, step: Step, phase: str = "classifier") -> PhaseData:
 def old_classifier(method: str, n_classes: int = 4) -> Component:
     """An untrained classifier whose logits differ, with weights of unequal length and its own batch statistics."""
     head = HEADS.get(method, "linear")
-    shape = ClassifierShape("small_cnn", 4, (1, 28, 28), n_classes, head=head, proxies=3, scale=4.0)
+    shape = ClassifierShape(
+        "small_cnn", 4, (1, 28, 28), n_classes, head=head, proxies=3, scale=4.0, similarity="distance"
+    )
     classifier = new_classifier(shape, 1).train()
     lengths = torch.linspace(2, 5, n_classes).view(-1, *[1] * (classifier.head.weight.ndim - 1))
     with torch.no_grad():
@@ -129,7 +131,8 @@ def train(
         patch.setattr(RealBatches, "draw", spied_draw)
         patch.setattr(ReplayLoss, "__call__", spied_loss)
         before = dict(state or state_of(method))
-        result = phase_of(method, step.t, phase).run(config, data, before, phase_context(step.t, phase))
+        run = phase_of(method, step.t, phase, changes.get("loss", "")).run
+        result = run(config, data, before, phase_context(step.t, phase, before={"classifier": old_classifier(method)}))
     return Trained(result, batches, replayed)
 
 

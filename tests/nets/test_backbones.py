@@ -1,5 +1,7 @@
 """The ResNets: sizes, stages, torchvision's weights, and a ResNet-32 written again."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -87,11 +89,31 @@ def test_the_activations_of_one_pass_are_those_of_each_stage(network):
         assert torch.equal(classifier.head(activations[POOLED]), classifier(images(shape)))
 
 
-def test_resnet_32_computes_what_he_et_al_describe():
-    """Written again on the bare tensors: conv-bn-relu-conv-bn, shortcuts that skip pixels and pad channels, relu."""
-    classifier = new_classifier(RESNET32, 3).train()
+RESNETS_32 = [
+    ("resnet32_cifar", True),
+    ("resnet32_cifar", False),
+    ("resnet32_projection", True),  # LUCIR's comparisons
+    ("resnet32_projection", False),  # LUCIR
+    ("resnet32_podnet", True),
+    ("resnet32_podnet", False),  # PODNet
+]
+
+
+@pytest.mark.parametrize(("network", "last_relu"), RESNETS_32)
+def test_a_resnet_32_computes_what_is_published_of_it(network, last_relu):
+    """Written again on the bare tensors: conv-bn-relu-conv-bn, a shortcut, and a relu where the variant has one.
+
+    Shortcuts skip pixels and pad channels (He et al., PODNet) or are a convolution with batch norm (LUCIR). PODNet's
+    fifteenth block is stage 5 and no block ends with a relu.
+    """
+    shape = replace(RESNET32, network=network, last_relu=last_relu)
+    classifier = new_classifier(shape, 3).train()
+    with torch.no_grad():
+        for name, weights in classifier.named_parameters():
+            if name.endswith("bn2.weight"):
+                weights.fill_(0.5)  # PODNet's branches start at 0
     for _ in range(2):
-        classifier(images(RESNET32, 8))
+        classifier(images(shape, 8))
     classifier.eval()
     state = {name.removeprefix("stages."): tensor for name, tensor in classifier.state_dict().items()}
 
@@ -99,20 +121,45 @@ def test_resnet_32_computes_what_he_et_al_describe():
         w, b, mean, var = (state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var"))
         return (x - mean.view(-1, 1, 1)) * (w / (var + 1e-5).sqrt()).view(-1, 1, 1) + b.view(-1, 1, 1)
 
+    names = [f"{group}.{block}" for group in (1, 2, 3) for block in range(5)]
+    if network == "resnet32_podnet":
+        names[-1] = "4.0"
     with torch.no_grad():
-        x = functional.relu(normed(functional.conv2d(images(RESNET32), state["0.0.weight"], padding=1), "0.1"))
-        for group in (1, 2, 3):
-            for block in range(5):
-                stride, name = 2 if block == 0 and group > 1 else 1, f"{group}.{block}"
-                y = functional.conv2d(x, state[f"{name}.conv1.weight"], stride=stride, padding=1)
-                y = functional.conv2d(
-                    functional.relu(normed(y, f"{name}.bn1")), state[f"{name}.conv2.weight"], padding=1
-                )
-                shortcut = torch.zeros_like(y)
-                shortcut[:, : x.shape[1]] = x[:, :, ::stride, ::stride]
-                x = functional.relu(normed(y, f"{name}.bn2") + shortcut)
-        torch.testing.assert_close(classifier.features(images(RESNET32), 4), x, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(classifier.features(images(RESNET32), 6), x.mean((2, 3)), rtol=1e-4, atol=1e-4)
+        x = functional.relu(normed(functional.conv2d(images(shape), state["0.0.weight"], padding=1), "0.1"))
+        for name in names:
+            stride = 2 if name in ("2.0", "3.0") else 1
+            y = functional.conv2d(x, state[f"{name}.conv1.weight"], stride=stride, padding=1)
+            y = functional.conv2d(functional.relu(normed(y, f"{name}.bn1")), state[f"{name}.conv2.weight"], padding=1)
+            shortcut = torch.zeros_like(y)
+            shortcut[:, : x.shape[1]] = x[:, :, ::stride, ::stride]
+            if stride == 2 and network == "resnet32_projection":
+                shortcut = functional.conv2d(x, state[f"{name}.downsample.0.weight"], stride=2)
+                shortcut = normed(shortcut, f"{name}.downsample.1")
+            x = normed(y, f"{name}.bn2") + shortcut
+            if last_relu if name == names[-1] else network != "resnet32_podnet":
+                x = functional.relu(x)
+        torch.testing.assert_close(classifier.features(images(shape), 5), x, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(classifier.features(images(shape), 6), x.mean((2, 3)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_without_the_last_relu_features_take_both_signs_and_with_it_none_is_negative(network):
+    for last_relu in (True, False):
+        shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 3, last_relu=last_relu)
+        classifier = new_classifier(shape, 0)
+        with torch.no_grad():
+            for name, weights in classifier.named_parameters():
+                if name.endswith("bn2.weight"):
+                    weights.fill_(1.0)
+            lowest = classifier.features(images(shape), 5).min()
+        assert (lowest == 0) if last_relu else (lowest < 0)
+        assert build_classifier(save_classifier(classifier)).shape == shape
+
+
+def test_podnets_residual_branches_start_at_zero():
+    classifier = new_classifier(replace(RESNET32, network="resnet32_podnet"), 0)
+    branches = [weights for name, weights in classifier.named_parameters() if name.endswith("bn2.weight")]
+    assert len(branches) == 15 and not any(weights.any() for weights in branches)
 
 
 @pytest.mark.parametrize("head", ["linear", "proxies"])

@@ -69,6 +69,19 @@ def test_a_class_with_proxies_averages_its_cosines_by_their_own_softmax():
     np.testing.assert_allclose(head(features).detach().numpy(), 2 * expected, atol=1e-12)
 
 
+def test_proxies_by_distance_score_minus_the_squared_distance_of_directions():
+    head = ProxyHead(7, 4, proxies=3, scale=2.0, similarity="distance").double()
+    features = torch.randn(6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    expected = np.zeros((6, 4))
+    for i, feature in enumerate(features.numpy()):
+        for c, rows in enumerate(head.weight.detach().numpy()):
+            near = [-np.square(feature / np.linalg.norm(feature) - r / np.linalg.norm(r)).sum() for r in rows]
+            total = sum(math.exp(s) for s in near)
+            expected[i, c] = sum(math.exp(s) / total * s for s in near)
+    np.testing.assert_allclose(head.scores(features).detach().numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(head(features).detach().numpy(), 2 * expected, atol=1e-12)
+
+
 def test_one_proxy_per_class_is_a_cosine_head():
     cosines, proxies = CosineHead(7, 4, scale=2.0), ProxyHead(7, 4, proxies=1, scale=2.0)
     with torch.no_grad():
@@ -231,7 +244,7 @@ def test_imprinted_rows_are_mean_directions_as_long_as_old_rows(new_features):
     assert all(torch.equal(t, before[name]) for name, t in classifier.state_dict().items() if name != "head.weight")
 
 
-def test_imprinted_proxies_share_out_the_samples_of_their_class(new_features):
+def test_imprinted_proxies_lie_among_the_samples_of_their_class(new_features):
     classifier, (features, labels) = grown(PROXIES), new_features
     old = classifier.head.weight[:5].detach().clone()
     imprint_head(classifier, features, labels, 5, seed=0)
@@ -247,6 +260,23 @@ def test_imprinted_proxies_share_out_the_samples_of_their_class(new_features):
     imprint_head(again, features, labels, 5, seed=0)
     imprint_head(other, features, labels, 5, seed=1)
     assert torch.equal(again.head.weight, weight) and not torch.equal(other.head.weight, weight)
+
+
+def test_imprinted_proxies_are_the_centres_of_a_classs_clusters():
+    """Three tight groups of directions: k-means has one answer, which is found whatever the seed."""
+    draws = torch.Generator().manual_seed(4)
+    groups = nn.functional.normalize(torch.randn(3, 16, generator=draws))
+    samples = (groups.repeat_interleave(12, 0) + 0.01 * torch.randn(36, 16, generator=draws))[torch.randperm(36)]
+    expected = [
+        nn.functional.normalize(nn.functional.normalize(samples[(samples @ groups.T).argmax(1) == g]).mean(0), dim=0)
+        for g in range(3)
+    ]
+    for seed in range(5):
+        classifier = grow_head(new_classifier(PROXIES, 0), 6, 1)
+        imprint_head(classifier, 7 * samples, torch.full((36,), 5), 5, seed)
+        found = nn.functional.normalize(classifier.head.weight[5].detach())
+        order = (torch.stack(expected) @ found.T).argmax(1)
+        torch.testing.assert_close(found[order], torch.stack(expected), rtol=1e-4, atol=1e-4)
 
 
 def test_proxies_of_a_single_sample_are_near_it_and_still_apart():

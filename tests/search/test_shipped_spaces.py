@@ -1,7 +1,7 @@
 """The shipped spaces: complete, allowed at every scale, and every commented line works once it is taken in."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 import tune_cl
 from tune_cl.methods import Extent, get_method, keyed, leaves, method_names
 from tune_cl.search import SearchSpace, SpaceFile, load_space, resolve, shipped_spaces
-from tune_cl.streams import parse_name
+from tune_cl.streams import DATASETS, parse_name
 
 SCALES = {
     "small28": "fashion-b4-t3",
@@ -183,13 +183,63 @@ def test_a_host_trains_its_base_as_its_increments_but_on_small_images(name: str)
             assert default[f"base.classifier.{field}"] == default[f"increment.classifier.{field}"], (scale, field)
 
 
+PUBLISHED_NETWORKS = {  # and whether the last block ends with a ReLU
+    "il_baseline": ("resnet32_projection", True),
+    "icarl": ("resnet32_projection", True),  # in LUCIR's comparison
+    "lucir": ("resnet32_projection", False),
+    "podnet": ("resnet32_podnet", False),
+}
+FINETUNINGS = {  # (data set, method) -> rate, batch, weight decay, schedule
+    ("cifar100", "lucir"): (0.01, 128, 5e-4, "steps_50"),
+    ("cifar100", "podnet"): (0.05, 128, 5e-4, "constant"),
+    ("imagenet", "lucir"): (0.01, 128, 1e-4, "steps_50"),
+    ("imagenet", "podnet"): (0.01, 64, 1e-4, "constant"),
+    ("imagenet100", "podnet"): (0.01, 64, 5e-4, "constant"),
+}
+
+
+def default_of(name: str, data_set: str, budget: str = "full") -> Mapping[str, Any]:
+    config, scale = get_method(name).config, DATASETS[data_set].scale
+    space = resolve(load_space(name), config=config, scale=scale, budget=budget, overrides={}, data_set=data_set)
+    return space.default
+
+
+@pytest.mark.parametrize(("data_set", "name"), FINETUNINGS)
+def test_balanced_finetuning_is_published_per_data_set(data_set: str, name: str) -> None:
+    default = default_of(name, data_set)
+    found = tuple(
+        default[f"increment.finetune.{field}"] for field in ("learning_rate", "batch_size", "weight_decay", "schedule")
+    )
+    assert found == FINETUNINGS[data_set, name]
+
+
+@pytest.mark.parametrize("phase", ["base.classifier", "increment.classifier", "increment.finetune"])
+def test_podnets_weight_decay_is_that_of_the_data_set(phase: str) -> None:
+    published = {"imagenet": 1e-4, "imagenet100": 5e-4, "cifar100": 5e-4}
+    assert {name: default_of("podnet", name)[f"{phase}.weight_decay"] for name in published} == published
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_finetuning_takes_enough_steps_on_small_images(name: str) -> None:
+    default = default_of(name, "fashion", "quick")
+    assert default["increment.finetune.minimum_steps"] >= 150
+
+
+def test_exemplar_methods_share_one_range_of_rates() -> None:
+    for scale, budget in PLACES:
+        spaces = [resolved(load_space(name), scale, budget) for name in HOSTS]
+        assert len({str(space.ranges["increment.classifier.learning_rate"]) for space in spaces}) == 1
+
+
 def test_full_budgets_on_cifar_are_the_published_ones() -> None:
     genifer = resolved(load_space("genifer"), "cifar", "full").default
     published = {path: leaf.default for path, leaf in leaves(get_method("genifer").config).items()}
     assert genifer == published
     for name in HOSTS:
         default = resolved(load_space(name), "cifar", "full").default
-        assert (default["base.classifier.network"], default["base.classifier.width"]) == ("resnet32_cifar", 16)
+        network, last_relu = PUBLISHED_NETWORKS[name]
+        assert (default["base.classifier.network"], default["base.classifier.width"]) == (network, 16)
+        assert default["base.classifier.last_relu"] == last_relu
         own = get_method(name).config().increment.classifier.model_dump()  # type: ignore[attr-defined]
         changed = {key: v for key, v in own.items() if default[f"increment.classifier.{key}"] != v}
         assert set(changed) == {"loss"} | ({"old_head"} if "old_head" in own else set())

@@ -206,7 +206,9 @@ class Chain:
         place = Place(self._run.train_seed, t, phase.name)
         from_file = self._backbone if (t, phase.name) == (0, CLASSIFIER) else None
         weights = from_file.tensors if from_file else None
-        context = PhaseContext(place, self._device, progress, checkpoint, weights, self._loader_workers)
+        context = PhaseContext(
+            place, self._device, progress, checkpoint, weights, self._loader_workers, before=self._state
+        )
         subtree = self._method.subtree(self._config, t, phase)
         try:
             with context.closing:
@@ -283,7 +285,7 @@ class Chain:
 
     def _validate(self, t: int, state: Mapping[str, Component]) -> tuple[Scores, list[str]]:
         """Score the state after increment t on validation images of all classes seen; and what is wrong with that."""
-        read_out = ReadOut.of(state, self._method.nearest_mean, self._device)
+        read_out = ReadOut.of(state, self._method.nearest_mean(self._config), self._device)
         pixels = Pixels(self._stream.preprocessing, self._device)
         parts = [self._stream.validation(i) for i in range(t + 1)]
         correct = [correct_per_image([read_out], part, pixels, self._loader_workers)[0] for part in parts]

@@ -10,7 +10,7 @@ from tune_cl.cli._parser import at_least_one, check_seeds, loader_workers, secon
 from tune_cl.cli._sizes import size
 from tune_cl.engine import with_backbone
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Method, get_method
+from tune_cl.methods import Method, get_method, unflatten
 from tune_cl.nets import Backbone
 from tune_cl.records import SearchFolder, StreamRecord, given_text, search_folder
 from tune_cl.search import (
@@ -24,7 +24,7 @@ from tune_cl.search import (
     protocol_horizon,
     resolve,
 )
-from tune_cl.streams import parse_name, stream_scale
+from tune_cl.streams import parse_name
 
 # What the command line may say in place of the space file.
 _OPTIONS = (
@@ -95,17 +95,26 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
         else getattr(file, name)
         for name in _OPTIONS
     }
-    asked = "--objective" if args.objective else f"{args.space}: objective"
-    check_objective(option["objective"], method.name, method.nearest_mean, asked)
     if args.storage is not None and "://" not in args.storage:
         raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
     overrides = dict(parse_override(text) for text in args.overrides)
-    scale = stream_scale(option["stream"])
+    data_set = parse_name(option["stream"]).dataset
+    scale = data_set.scale
 
     def resolved(changes: Mapping[str, Any]) -> SearchSpace:
-        return resolve(file, config=method.config, scale=scale, budget=option["budget"], overrides=changes)
+        return resolve(
+            file,
+            config=method.config,
+            scale=scale,
+            budget=option["budget"],
+            overrides=changes,
+            data_set=data_set.name,
+        )
 
     space = resolved(overrides) if backbone_elsewhere else with_backbone(resolved, overrides, backbone)
+    asked = "--objective" if args.objective else f"{args.space}: objective"
+    by_means = method.nearest_mean(method.config.model_validate(unflatten(space.default)))
+    check_objective(option["objective"], method.name, by_means, asked)
     check_base_configurations(space, option["base_configurations"])
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)

@@ -12,7 +12,7 @@ from tune_cl.methods import flatten, get_method, leaves, load_plugins, unflatten
 from tune_cl.nets import read_backbone
 from tune_cl.records import RunConfig, StreamRecord, describe_validation
 from tune_cl.search import check_value, find_leaf, load_space, resolve
-from tune_cl.streams import parse_name, stream_scale
+from tune_cl.streams import parse_name
 
 
 def configure(
@@ -51,7 +51,10 @@ def configure(
         stream if isinstance(stream, StreamRecord) else StreamRecord(name=file.stream if stream is None else stream)
     )
     budget = file.budget if budget is None else budget
-    resolved = resolve(file, config=method.config, scale=stream_scale(record.name), budget=budget, overrides={})
+    data_set = parse_name(record.name).dataset
+    resolved = resolve(
+        file, config=method.config, scale=data_set.scale, budget=budget, overrides={}, data_set=data_set.name
+    )
     values = {
         "method": method.name,
         "stream": record,

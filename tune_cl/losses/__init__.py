@@ -7,7 +7,7 @@ from tune_cl.losses._adversarial import discriminator_loss, generator_loss, r1_p
 from tune_cl.losses._balanced import expected_counts, log_prior, shifted_cross_entropy
 from tune_cl.losses._distillation import distillation, feature_distance, image_distance
 from tune_cl.losses._lucir import less_forget, margin_ranking
-from tune_cl.losses._podnet import nca, pod_flat, pod_spatial
+from tune_cl.losses._podnet import nca, nca_formula, pod_flat, pod_spatial
 from tune_cl.losses._sigmoid import binary_distillation, sigmoid_shift
 from tune_cl.losses._unit import unit_vectors
 
@@ -23,6 +23,7 @@ __all__ = [
     "log_prior",
     "margin_ranking",
     "nca",
+    "nca_formula",
     "pod_flat",
     "pod_spatial",
     "r1_penalty",

@@ -31,10 +31,11 @@ def less_forget(features: Tensor, old_features: Tensor) -> Tensor:
 
 
 def margin_ranking(cosines: Tensor, labels: Tensor, n_old: int, margin: float = 0.5, k: int = 2) -> Tensor:
-    """Hold the true class of old samples above the nearest new classes: the sum of max(0, m - cos_y + cos_(i)).
+    """Hold the true class of old samples above the nearest new classes: the mean of max(0, m - cos_y + cos_(i)).
 
-    The sum is over the `k` new classes with the highest cosines, the mean over the samples of old classes; samples of
-    new classes have no part. (The released code divides by `k` as well: its weight 1 is 1 / k here.)
+    The mean is over the `k` new classes with the highest cosines and over the samples of old classes; samples of new
+    classes have no part. (The paper's equation 8 sums over `k`; the released code, which made its numbers, has the
+    mean.)
 
     Args:
         cosines: (B, C) of a cosine head without its scale and without a class prior, old classes first.
@@ -57,7 +58,7 @@ def margin_ranking(cosines: Tensor, labels: Tensor, n_old: int, margin: float = 
     cosines = at_least_float32(cosines)
     nearest = cosines[:, n_old:].topk(min(k, n_new), dim=1).values  # (B, k)
     true = cosines.gather(1, labels.unsqueeze(1))  # (B, 1)
-    lacking = (margin - true + nearest).clamp(min=0).sum(dim=1)
+    lacking = (margin - true + nearest).clamp(min=0).mean(dim=1)
     of_old = labels < n_old
     # A mask instead of an index: no wait for the device, and an empty choice is 0 with a graph.
     return (lacking * of_old).sum() / of_old.sum().clamp(min=1)

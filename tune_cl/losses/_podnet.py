@@ -58,11 +58,38 @@ def pod_flat(embedding: Tensor, old_embedding: Tensor) -> Tensor:
     return feature_distance(unit_vectors(embedding), unit_vectors(old_embedding))
 
 
-def nca(scores: Tensor, eta: Tensor | float, labels: Tensor, margin: float = 0.6) -> Tensor:
-    """Mean of [-log(exp(eta (s_y - margin)) / sum over i != y of exp(eta s_i))]_+.
+def nca(scores: Tensor, eta: Tensor | float, labels: Tensor) -> Tensor:
+    """PODNet's classification loss in the arithmetic of its released code, which made the published numbers.
 
-    As published: the true class is not in the denominator, and the margin is on the true class alone. A sample whose
-    true class leads by enough costs nothing and has no gradient.
+    With a_i = eta s_i and m = max a: the mean of m - a_y + log(1 + sum over i != y of exp(a_i - m)). The paper's margin
+    cancels out there, nothing is cut at 0, and the denominator keeps the true class, as exp(0). Where the true class
+    leads this is cross-entropy on eta s; elsewhere the 1 stands in place of exp(a_y - m), so that it is a little above.
+
+    Args:
+        scores: (B, C) of a head with proxies, without its scale and without a class prior.
+        eta: the head's scale, a number or a scalar tensor that learns.
+        labels: (B,) int64, stream class indices.
+
+    Returns:
+        Scalar, float32 or wider, above 0.
+
+    Raises:
+        ValueError: there are fewer than two classes.
+    """
+    _at_least_two_classes(scores)
+    scaled = eta * at_least_float32(scores)
+    index = labels.unsqueeze(1)
+    largest = scaled.amax(dim=1, keepdim=True)
+    others = (scaled - largest).scatter(1, index, 0.0)  # the true class counts as exp(0)
+    return (largest - scaled.gather(1, index)).squeeze(1).add(others.logsumexp(dim=1)).mean()
+
+
+def nca_formula(scores: Tensor, eta: Tensor | float, labels: Tensor, margin: float = 0.6) -> Tensor:
+    """Mean of [-log(exp(eta s_y - eta' margin) / sum over i != y of exp(eta s_i))]_+, PODNet's formula; own variant.
+
+    Source: arXiv 2004.13513, equation 6. eta' is eta without its gradient, and not below 0: a margin times the learned
+    scale has a gradient of at least the margin into the scale as long as a sample lacks it, which drives the scale
+    through 0, where the loss is 0 and nothing is learnt. No published number was made with it.
 
     Args:
         scores: (B, C) of a head with proxies, without its scale and without a class prior.
@@ -71,18 +98,23 @@ def nca(scores: Tensor, eta: Tensor | float, labels: Tensor, margin: float = 0.6
         margin: what the true class must lead by, at least 0.
 
     Returns:
-        Scalar, float32 or wider.
+        Scalar, float32 or wider, at least 0.
 
     Raises:
         ValueError: there are fewer than two classes.
     """
-    if scores.shape[1] < 2:
-        raise ValueError("the NCA loss compares a class with the others: it needs at least two classes")
+    _at_least_two_classes(scores)
     scores = at_least_float32(scores)
     index = labels.unsqueeze(1)
-    true = eta * (scores.gather(1, index) - margin).squeeze(1)
+    fixed = torch.as_tensor(eta, dtype=scores.dtype, device=scores.device).detach().clamp(min=0)
+    true = (eta * scores.gather(1, index)).squeeze(1) - fixed * margin
     others = (eta * scores).scatter(1, index, -torch.inf).logsumexp(dim=1)
     return (others - true).clamp(min=0).mean()
+
+
+def _at_least_two_classes(scores: Tensor) -> None:
+    if scores.shape[1] < 2:
+        raise ValueError("the NCA loss compares a class with the others: it needs at least two classes")
 
 
 def _pooled(maps: Tensor) -> Tensor:

@@ -13,7 +13,9 @@ from tune_cl.losses._precision import at_least_float32
 def binary_distillation(
     logits: Tensor, labels: Tensor, old_logits: Tensor | None = None, shift: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of each class's sigmoid: the sum over classes, the mean over samples.
+    """Binary cross-entropy of each class's sigmoid: the mean over classes and samples.
+
+    As in iCaRL's released code, whose learning rate of 2 belongs to the mean.
 
     The targets of old classes are what the old classifier said, `sigmoid(old_logits)`, also for samples of old
     classes; those of new classes say whether it is the label. Without old logits all targets are of the second kind.
@@ -26,7 +28,7 @@ def binary_distillation(
             are compared raw.
 
     Returns:
-        Scalar, float32 or wider. With old logits its minimum is the entropy of their sigmoids.
+        Scalar, float32 or wider. With old logits its minimum is the mean entropy of their sigmoids.
 
     Raises:
         ValueError: shapes do not fit.
@@ -48,7 +50,7 @@ def binary_distillation(
             raise ValueError(f"a shift needs one entry for each of {n_classes} classes, got {tuple(shift.shape)}")
         logits = torch.cat([logits[:, :n_old], logits[:, n_old:] + shift[n_old:]], dim=1)
     losses = functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
-    return losses.sum(dim=1).mean()
+    return losses.mean()
 
 
 def sigmoid_shift(counts: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from tune_cl.losses import distillation, expected_counts, log_prior, shifted_cross_entropy
 from tune_cl.methods._batches import RealBatches
 from tune_cl.methods._phase import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Sizes, State
-from tune_cl.methods._training import ClassifierTraining, train_classifier
+from tune_cl.methods._training import OPTIMIZERS, ClassifierTraining, Optimizer, train_classifier
 from tune_cl.methods._tree import parameter
 from tune_cl.nets import (
     Classifier,
@@ -29,14 +29,17 @@ from tune_cl.streams import ImageSource, join
 class BaseClassifier(ClassifierTraining):
     """The base task's classifier: its network and how it is trained."""
 
-    network: Literal["small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet18"] = parameter(
+    network: Literal[
+        "small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet32_projection", "resnet32_podnet", "resnet18"
+    ] = parameter(
         "resnet18_cifar",
-        "small_cnn: five convolutions for 28x28 on a CPU; resnet18: ImageNet's, for 224x224",
+        "small_cnn: five convolutions for 28x28 on a CPU; resnet18: ImageNet's, for 224x224; resnet32_projection: "
+        "LUCIR's; resnet32_podnet: PODNet's",
         source="genifer",
     )
     width: int = parameter(
         64,
-        "channels after the stem (resnet18_cifar, resnet18: 64; resnet32_cifar: 16)",
+        "channels after the stem (resnet18_cifar, resnet18: 64; resnet32_*: 16)",
         ge=1,
         le=1024,
         source="genifer",
@@ -44,8 +47,11 @@ class BaseClassifier(ClassifierTraining):
     pretrained: str = parameter(
         "none", "SHA-256 of the weights file of --backbone-weights; only resnet18", source="own", later=True
     )
+    last_relu: bool = parameter(
+        True, "false: none after the last block, as before LUCIR's and PODNet's heads", source="genifer", later=True
+    )
     batch_size: int = parameter(32, "images in one step", ge=1, source="genifer")
-    optimizer: Literal["sgd", "adamw", "radam"] = parameter("sgd", "sgd has Nesterov momentum 0.9", source="genifer")
+    optimizer: Optimizer = parameter("sgd", OPTIMIZERS, source="genifer")
     learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="genifer")
 
     @model_validator(mode="after")
@@ -119,10 +125,19 @@ def train_base_with(
     head: str = "linear",
     proxies: int = 10,
     scale: float = 1.0,
+    similarity: str = "cosine",
 ) -> PhaseResult:
     """Train a new classifier with some head by some loss on the base classes."""
     shape = ClassifierShape(
-        config.network, config.width, data.image_shape, data.n_new, head=head, proxies=proxies, scale=scale
+        config.network,
+        config.width,
+        data.image_shape,
+        data.n_new,
+        head=head,
+        proxies=proxies,
+        scale=scale,
+        similarity=similarity,
+        last_relu=config.last_relu,
     )
     classifier = new_classifier(shape, context.place.seed("weights"))
     if config.pretrained != "none":

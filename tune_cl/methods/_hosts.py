@@ -1,8 +1,8 @@
-"""What hosts with a memory share: new images and exemplars shuffled together, counts of both, balanced finetuning."""
+"""What methods with a memory share: new images and exemplars shuffled together, and counts of both."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import model_validator
@@ -13,13 +13,21 @@ from tune_cl.methods._batches import RealBatches
 from tune_cl.methods._features import pooled_features
 from tune_cl.methods._phase import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Sizes, State
 from tune_cl.methods._prior import PriorParameters, posthoc_adjustment, training_prior
-from tune_cl.methods._training import ClassifierTraining, train_classifier
-from tune_cl.methods._tree import parameter
+from tune_cl.methods._training import (
+    OPTIMIZERS,
+    SCHEDULES,
+    ClassifierTraining,
+    Optimizer,
+    Schedule,
+    train_classifier,
+)
+from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import Classifier, build_classifier, grow_head, imprint_head, save_classifier
-from tune_cl.streams import ClassUniform, Place, join
+from tune_cl.streams import ClassUniform, join
 
 LossOf = Callable[[Classifier, Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]]
 _BALANCING = ("balanced", "relaxed", "posthoc", "balanced_bce")
+_COUNTING = {"balanced": "relaxed", "posthoc": "relaxed", "balanced_bce": "bce"}  # -> what does without exemplars
 
 
 class MemoryTraining(PriorParameters, ClassifierTraining):
@@ -27,16 +35,10 @@ class MemoryTraining(PriorParameters, ClassifierTraining):
 
     epochs: int = parameter(160, "passes over new images and exemplars together", ge=1, source="LUCIR, CIFAR-100")
     batch_size: int = parameter(128, "images in one step, new ones and exemplars", ge=1, source="LUCIR, CIFAR-100")
-    optimizer: Literal["sgd", "adamw", "radam"] = parameter(
-        "sgd", "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay", source="LUCIR, CIFAR-100"
-    )
+    optimizer: Optimizer = parameter("sgd", OPTIMIZERS, source="LUCIR, CIFAR-100")
     learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="LUCIR, CIFAR-100")
     weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="LUCIR, CIFAR-100")
-    schedule: Literal["steps", "steps_50_75", "steps_33_67", "cosine", "constant"] = parameter(
-        "steps_50_75",
-        "steps: x 0.2 at 30, 60, 80 % of the phase; steps_50_75, steps_33_67: x 0.1 at those",
-        source="LUCIR, CIFAR-100",
-    )
+    schedule: Schedule = parameter("steps_50_75", SCHEDULES, source="LUCIR, CIFAR-100")
     sampler: Literal["shuffled", "class_balanced"] = parameter(
         "shuffled",
         "class_balanced: a class uniformly, then one of its images; not beside a balanced loss",
@@ -54,24 +56,40 @@ class MemoryTraining(PriorParameters, ClassifierTraining):
         return self
 
 
-class Finetuning(ClassifierTraining):
-    """Balanced finetuning after an increment: all exemplars and as many images of each new class, plain loss."""
+class RehearsalConfig(Settings):
+    """Configuration of a method with a memory: what needs exemplars is refused where there are none."""
 
-    epochs: int = parameter(20, "passes over the balanced set; 0: no finetuning", ge=0, source="LUCIR; PODNet")
-    batch_size: int = parameter(128, "images in one step", ge=1, source="LUCIR, CIFAR-100")
-    optimizer: Literal["sgd", "adamw", "radam"] = parameter(
-        "sgd", "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay", source="LUCIR; PODNet"
-    )
-    learning_rate: float = parameter(0.01, "at the first step", gt=0, le=10, source="LUCIR")
-    weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="LUCIR, CIFAR-100")
-    schedule: Literal["steps", "steps_50_75", "steps_33_67", "cosine", "constant"] = parameter(
-        "constant",
-        "steps: x 0.2 at 30, 60, 80 % of the phase; steps_50_75, steps_33_67: x 0.1 at those",
-        source="own",
-    )
-    trains: Literal["head", "all"] = parameter(
-        "head", "head: the classifier's last layer, features as in prediction", source="LUCIR; PODNet"
-    )
+    @model_validator(mode="after")
+    def _memory_serves(self) -> "RehearsalConfig":
+        config: Any = self
+        training, finetune = config.increment.classifier, config.increment.finetune
+        if training.loss == "posthoc" and finetune.epochs:
+            raise ValueError(
+                "loss 'posthoc' and balanced finetuning correct the same bias twice: set increment.finetune.epochs: 0, "
+                "or another loss"
+            )
+        if config.base.memory.size == 0:
+            _check_without_memory(training.loss, training.sampler, finetune.epochs)
+        return self
+
+
+def _check_without_memory(loss: str, sampler: str, finetune_epochs: int) -> None:
+    keep = "or keep exemplars, base.memory.size: 20, say"
+    if loss in _COUNTING:
+        raise ValueError(
+            f"increment.classifier.loss '{loss}' counts the old classes' exemplars, and base.memory.size: 0 keeps "
+            f"none; set increment.classifier.loss: {_COUNTING[loss]}, {keep}"
+        )
+    if sampler == "class_balanced":
+        raise ValueError(
+            "increment.classifier.sampler 'class_balanced' draws the old classes' exemplars, and base.memory.size: 0 "
+            f"keeps none; set sampler: shuffled, {keep}"
+        )
+    if finetune_epochs:
+        raise ValueError(
+            "balanced finetuning trains on the old classes' exemplars, and base.memory.size: 0 keeps none; set "
+            f"increment.finetune.epochs: 0, {keep}"
+        )
 
 
 @dataclass(frozen=True)
@@ -113,8 +131,7 @@ def train_host(
         features = pooled_features(teacher.to(context.device).frozen(), data.new, data, context)
         imprint_head(student, features, data.new.labels, data.n_old, context.place.seed("imprint"))
     student.to(context.device)
-    assert data.memory is not None
-    images = join([data.memory, data.new])
+    images = data.new if data.memory is None else join([data.memory, data.new])
     counts = torch.bincount(images.labels, minlength=data.n_old + data.n_new).float()
     prior = training_prior(loss, config, counts, data.n_old)
     shift = sigmoid_shift(counts) if loss == "balanced_bce" else None
@@ -154,53 +171,6 @@ def train_host(
 def host_images(config: MemoryTraining, sizes: Sizes) -> int:
     """Images that a host trains on in an increment."""
     return steps_over(config, sizes.images + sizes.memory) * config.batch_size
-
-
-def finetune_balanced(
-    config: Finetuning, data: PhaseData, state: State, context: PhaseContext, loss_of: LossOf
-) -> PhaseResult:
-    """Go on with the classifier on a balanced set: the exemplars, and as many images of each new class."""
-    classifier = build_classifier(state[CLASSIFIER]).to(context.device)
-    classifier.set_adjustment(None)
-    assert data.memory is not None
-    per_class = max(1, len(data.memory) // data.n_old)
-    images = join([data.memory, data.new.subset(_undersampled(data, per_class, context.place))])
-    real = RealBatches(images, config.batch_size, data, context)
-    steps = steps_over(config, len(images))
-    only_head = config.trains == "head"
-    classifier.requires_grad_(not only_head)
-    classifier.head.requires_grad_(True)
-    losses = train_classifier(
-        classifier, config, steps, lambda step: loss_of(classifier, *real.draw(step)), context, training=not only_head
-    )
-    return PhaseResult({CLASSIFIER: save_classifier(classifier)}, steps * config.batch_size, losses)
-
-
-def finetuning_images(config: Finetuning, sizes: Sizes) -> int:
-    """Images that balanced finetuning trains on."""
-    per_class = max(1, sizes.memory // sizes.n_old)
-    return steps_over(config, sizes.memory + sum(min(per_class, n) for n in sizes.new)) * config.batch_size
-
-
-def _undersampled(data: PhaseData, per_class: int, place: Place) -> Tensor:
-    """Places of new images: so many of each new class, at random."""
-    order = torch.randperm(len(data.new), generator=place.generator("undersample"))
-    labels = data.new.labels[order]
-    chosen = [order[labels == c][:per_class] for c in range(data.n_old, data.n_old + data.n_new)]
-    return torch.cat(chosen).sort().values
-
-
-def refuse_finetuning_after_posthoc(loss: str, finetune: Finetuning) -> None:
-    """Refuse to correct one bias twice.
-
-    Raises:
-        ValueError: both are asked for.
-    """
-    if loss == "posthoc" and finetune.epochs:
-        raise ValueError(
-            "loss 'posthoc' and balanced finetuning correct the same bias twice: set increment.finetune.epochs: 0, or "
-            "another loss"
-        )
 
 
 def steps_over(config: ClassifierTraining, n_images: int) -> int:

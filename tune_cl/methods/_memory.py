@@ -5,7 +5,7 @@ chain hands the images themselves to those phases that declare `sees_memory`. No
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -35,7 +35,9 @@ class MemoryBudget(Settings):
     budget: Literal["per_class", "total"] = parameter(
         "per_class", "what `size` counts: exemplars of each class, or all of them together", source="balanced-softmax"
     )
-    size: int = parameter(20, "exemplars (per class, or in total)", ge=1, source="balanced-softmax, protocol")
+    size: int = parameter(
+        20, "exemplars (per class, or in total); 0: no memory", ge=0, source="balanced-softmax, protocol"
+    )
     selection: Literal["herding", "random"] = parameter(
         "herding", "herding: on the L2-normalised features of the classifier", source="balanced-softmax, protocol"
     )
@@ -62,7 +64,7 @@ def check_memory_fits(config: MemoryBudget, extent: Extent) -> None:
     Raises:
         TuneCLError: it has not.
     """
-    if config.budget == "total" and config.size < extent.n_seen:
+    if config.budget == "total" and 0 < config.size < extent.n_seen:
         raise TuneCLError(
             f"base.memory.size: a total of {config.size} exemplars has no room for one of each of {extent.n_seen} "
             f"classes; at least {extent.n_seen} are needed"
@@ -125,5 +127,11 @@ def _nothing(config: Settings, sizes: Sizes) -> int:
     return 0
 
 
-BASE_MEMORY = Phase("memory", "base.memory", 1, start_memory, _nothing, for_successor=True)
-NEXT_MEMORY = Phase("memory", "memory", 1, keep_memory, _nothing, sees_memory=True, for_successor=True)
+def has_memory(config: Any) -> bool:
+    """Whether a method's configuration keeps exemplars, and class means with them."""
+    return bool(config.base.memory.size > 0)
+
+
+# At the horizon, too: the nearest-mean read-out needs the class means.
+BASE_MEMORY = Phase("memory", "base.memory", 1, start_memory, _nothing, needed=has_memory)
+NEXT_MEMORY = Phase("memory", "memory", 1, keep_memory, _nothing, sees_memory=True, needed=has_memory)

@@ -87,6 +87,7 @@ class PhaseContext:
     backbone: Mapping[str, Tensor] | None = None  # pretrained weights, where the base task's configuration names them
     loader_workers: int = 0  # processes that decode image files ahead; none where images are in memory
     closing: ExitStack = field(default_factory=ExitStack)  # closed when the phase has ended, however it did
+    before: State = field(default_factory=dict)  # the chain's state before this increment; empty at the base task
 
     def steps(self, steps: int, parts: Mapping[str, Stateful]) -> Iterator[int]:
         """The steps of a training loop, from where a killed run of the phase left it.
@@ -160,7 +161,7 @@ class Phase:
     sees_past: bool = False
     sees_memory: bool = False
     for_successor: bool = False  # only of use to a later increment: skipped after the last one
-    needed: Callable[[Any], bool] = lambda config: True  # whether a configuration has this phase at all
+    needed: Callable[[Any], bool] = lambda config: True  # whether a method's whole configuration has this phase at all
     classification: tuple[str, ...] = ("ce", "nca", "bce")
     source: str | None = None  # sha256 of its source, outside the package; set when its method is registered
 
@@ -173,8 +174,8 @@ class Method:
 
     `check_fit(config, extent)` raises TuneCLError where this configuration cannot be trained on such images or so many
     classes, so that a chain refuses it before the first stage is trained. `memory(config, old)` says how many exemplars
-    are kept of classes with so many training images each. `nearest_mean`: the classifier is scored by nearest class
-    means as well, which its memory phase leaves in the state.
+    are kept of classes with so many training images each. `nearest_mean(config)`: whether the classifier is scored by
+    nearest class means as well, which its memory phase leaves in the state.
     """
 
     name: str
@@ -184,16 +185,13 @@ class Method:
     increment: tuple[Phase, ...]
     check_fit: Callable[[Any, Extent], None] = lambda config, extent: None
     memory: Callable[[Any, Sequence[int]], int] = lambda config, old: 0
-    nearest_mean: bool = False
+    nearest_mean: Callable[[Any], bool] = lambda config: False
 
     def phases(self, config: Settings, increment: int, horizon: int) -> tuple[Phase, ...]:
         """The phases of an increment; what only a later increment would need is left out at the horizon."""
         phases = self.base if increment == 0 else self.increment
         return tuple(
-            phase
-            for phase in phases
-            if not (phase.for_successor and increment == horizon)
-            and phase.needed(self.subtree(config, increment, phase))
+            phase for phase in phases if not (phase.for_successor and increment == horizon) and phase.needed(config)
         )
 
     def sizes(self, config: Settings, old: Sequence[int], new: Sequence[int]) -> Sizes:

@@ -12,11 +12,17 @@ from tune_cl.methods._tree import Settings, parameter
 # When the learning rate drops, as a share of all steps, and to which fraction of what it was.
 _STEPS = {
     "steps": ((0.3, 0.6, 0.8), 0.2),  # Genifer's 30, 60 and 80 of 100 epochs
+    "steps_50": ((0.5,), 0.1),  # LUCIR's balanced finetuning: 10 of 20
     "steps_50_75": ((0.5, 0.75), 0.1),  # LUCIR's 80 and 120 of 160 (CIFAR-100)
     "steps_33_67": ((1 / 3, 2 / 3), 0.1),  # LUCIR's 30 and 60 of 90 (ImageNet)
+    "steps_70_90": ((0.7, 0.9), 0.2),  # iCaRL's 49 and 63 of 70
     "constant": ((), 1.0),
 }
 _LOOK_EVERY = 50  # steps between two looks at what was seen of a loss (each look waits for the device)
+Schedule = Literal["steps", "steps_50", "steps_50_75", "steps_33_67", "steps_70_90", "cosine", "constant"]
+SCHEDULES = "steps: x 0.2 at 30, 60, 80 % of the phase; steps_50, _50_75, _33_67: x 0.1 at those; steps_70_90: x 0.2"
+Optimizer = Literal["sgd", "adamw", "radam"]
+OPTIMIZERS = "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay"
 
 
 class ClassifierTraining(Settings):
@@ -26,16 +32,10 @@ class ClassifierTraining(Settings):
     batch_size: int = parameter(
         16, "real images of the increment in one step; replayed ones come on top", ge=1, source="genifer: 16 of 32"
     )
-    optimizer: Literal["sgd", "adamw", "radam"] = parameter(
-        "radam", "sgd has Nesterov momentum 0.9; adamw and radam decouple the weight decay", source="genifer"
-    )
+    optimizer: Optimizer = parameter("radam", OPTIMIZERS, source="genifer")
     learning_rate: float = parameter(1e-4, "at the first step", gt=0, le=10, source="genifer")
     weight_decay: float = parameter(5e-4, "per unit of learning rate", ge=0, le=1, source="genifer")
-    schedule: Literal["steps", "steps_50_75", "steps_33_67", "cosine", "constant"] = parameter(
-        "steps",
-        "steps: x 0.2 at 30, 60 and 80 % of the phase; steps_50_75, steps_33_67: x 0.1 at those",
-        source="genifer",
-    )
+    schedule: Schedule = parameter("steps", SCHEDULES, source="genifer")
 
 
 class LossTail:

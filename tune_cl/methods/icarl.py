@@ -2,20 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import binary_distillation
-from tune_cl.methods._classifier import BaseClassifier, cross_entropy, train_base_with
-from tune_cl.methods._hosts import LossOf, MemoryTraining, Setting, host_images, train_host
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
+from tune_cl.methods._classifier import BaseClassifier, real_images, train_base_with
+from tune_cl.methods._finetuning import Finetuning, finetune_balanced, finetuning_phase
+from tune_cl.methods._hosts import LossOf, MemoryTraining, RehearsalConfig, Setting, host_images, train_host
+from tune_cl.methods._memory import (
+    BASE_MEMORY,
+    NEXT_MEMORY,
+    AsBefore,
+    MemoryBudget,
+    check_memory_fits,
+    has_memory,
+    planned_memory,
+)
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
-from tune_cl.methods.il_baseline import ce_and_kd
+from tune_cl.methods.il_baseline import ce_and_kd, finetune_linear
 from tune_cl.nets import Classifier
 
 
@@ -52,10 +61,11 @@ class Increment(Settings):
     """Every increment after it."""
 
     classifier: IcarlClassifier = IcarlClassifier()
+    finetune: Finetuning = Finetuning()
     memory: AsBefore = AsBefore()
 
 
-class IcarlConfig(Settings):
+class IcarlConfig(RehearsalConfig):
     """Configuration of `icarl`."""
 
     base: Base = Base()
@@ -73,19 +83,27 @@ class IcarlConfig(Settings):
         return self
 
 
-def train_icarl_base(config: IcarlBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
-    """Cross-entropy, as the base task of other methods (and the same stage), or binary cross-entropy."""
-    return train_base_with(config, data, context, cross_entropy if config.loss == "ce" else _plain_sigmoids)
+def train_sigmoid_base(config: IcarlBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Binary cross-entropy of a sigmoid for each base class."""
+    return train_base_with(config, data, context, _plain_sigmoids)
 
 
 def train_icarl(config: IcarlClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
-    """CE + weight_kd T^2 KD; or sigmoids, to one-hot targets for new classes and to the teacher's for old ones."""
-    if config.loss in ("bce", "balanced_bce"):
-        return train_host(config, data, state, context, _sigmoids)
+    """CE + weight_kd T^2 KD on new images and exemplars."""
     weight = config.weight_kd * config.temperature**2
     return train_host(
         config, data, state, context, lambda setting: ce_and_kd(setting, 1.0, weight, temperature=config.temperature)
     )
+
+
+def train_sigmoids(config: IcarlClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Sigmoids, to one-hot targets for new classes and to the teacher's for old ones."""
+    return train_host(config, data, state, context, _sigmoids)
+
+
+def finetune_sigmoids(config: Finetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Binary cross-entropy with one-hot targets on a balanced set."""
+    return finetune_balanced(config, data, state, context, _plain_sigmoids)
 
 
 def _plain_sigmoids(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -104,16 +122,42 @@ def _sigmoids(setting: Setting) -> LossOf:
     return loss_of
 
 
+def _by_sigmoids(config: Any) -> bool:
+    return bool(config.base.classifier.loss == "bce")
+
+
+def _by_softmax(config: Any) -> bool:
+    return not _by_sigmoids(config)
+
+
+_FINETUNE = finetuning_phase("linear.finetune", 1, finetune_linear)
+_FINETUNE_SIGMOIDS = finetuning_phase("sigmoid.finetune", 1, finetune_sigmoids)
+
 METHOD = Method(
     name="icarl",
     summary="herded exemplars, distillation; linear and nearest-mean read-outs, reported apart",
     config=IcarlConfig,
-    base=(replace(BASE_CLASSIFIER, run=train_icarl_base), replace(BASE_MEMORY, for_successor=False)),
+    base=(
+        replace(BASE_CLASSIFIER, needed=_by_softmax),
+        Phase("classifier", "sigmoid.base.classifier", 1, train_sigmoid_base, real_images, needed=_by_sigmoids),
+        BASE_MEMORY,
+    ),
     increment=(
-        Phase("classifier", "icarl.classifier", 1, train_icarl, host_images, sees_memory=True),
-        replace(NEXT_MEMORY, for_successor=False),
+        Phase("classifier", "icarl.classifier", 1, train_icarl, host_images, sees_memory=True, needed=_by_softmax),
+        Phase(
+            "classifier",
+            "icarl.sigmoid.classifier",
+            1,
+            train_sigmoids,
+            host_images,
+            sees_memory=True,
+            needed=_by_sigmoids,
+        ),
+        replace(_FINETUNE, needed=lambda config: _by_softmax(config) and _FINETUNE.needed(config)),
+        replace(_FINETUNE_SIGMOIDS, needed=lambda config: _by_sigmoids(config) and _FINETUNE.needed(config)),
+        NEXT_MEMORY,
     ),
     check_fit=lambda config, extent: check_memory_fits(config.base.memory, extent),
     memory=lambda config, old: planned_memory(config.base.memory, old),
-    nearest_mean=True,
+    nearest_mean=has_memory,
 )

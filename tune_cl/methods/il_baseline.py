@@ -7,9 +7,18 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import distillation, shifted_cross_entropy
-from tune_cl.methods._classifier import BaseClassifier
-from tune_cl.methods._hosts import LossOf, MemoryTraining, Setting, host_images, train_host
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
+from tune_cl.methods._classifier import BaseClassifier, cross_entropy
+from tune_cl.methods._finetuning import Finetuning, finetune_balanced, finetuning_phase
+from tune_cl.methods._hosts import LossOf, MemoryTraining, RehearsalConfig, Setting, host_images, train_host
+from tune_cl.methods._memory import (
+    BASE_MEMORY,
+    NEXT_MEMORY,
+    AsBefore,
+    MemoryBudget,
+    check_memory_fits,
+    has_memory,
+    planned_memory,
+)
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
@@ -42,10 +51,11 @@ class Increment(Settings):
     """Every increment after it."""
 
     classifier: BaselineClassifier = BaselineClassifier()
+    finetune: Finetuning = Finetuning()
     memory: AsBefore = AsBefore()
 
 
-class BaselineConfig(Settings):
+class BaselineConfig(RehearsalConfig):
     """Configuration of `il_baseline`."""
 
     base: Base = Base()
@@ -75,6 +85,11 @@ def ce_and_kd(setting: Setting, weight_ce: float, weight_kd: float, temperature:
     return loss_of
 
 
+def finetune_linear(config: Finetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """Plain cross-entropy on a balanced set."""
+    return finetune_balanced(config, data, state, context, cross_entropy)
+
+
 METHOD = Method(
     name="il_baseline",
     summary="cross-entropy (plain, balanced, relaxed, post-hoc), distillation and a memory",
@@ -82,8 +97,10 @@ METHOD = Method(
     base=(BASE_CLASSIFIER, BASE_MEMORY),
     increment=(
         Phase("classifier", "il_baseline.classifier", 1, train_baseline, host_images, sees_memory=True),
+        finetuning_phase("linear.finetune", 1, finetune_linear),
         NEXT_MEMORY,
     ),
     check_fit=lambda config, extent: check_memory_fits(config.base.memory, extent),
     memory=lambda config, old: planned_memory(config.base.memory, old),
+    nearest_mean=has_memory,
 )

@@ -5,27 +5,32 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import less_forget, margin_ranking, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
+from tune_cl.methods._finetuning import ScaledFinetuning, finetune_balanced, finetuning_phase
 from tune_cl.methods._hosts import (
-    Finetuning,
     LossOf,
     MemoryTraining,
+    RehearsalConfig,
     Setting,
-    finetune_balanced,
-    finetuning_images,
     host_images,
-    refuse_finetuning_after_posthoc,
     scores_of,
     train_host,
 )
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
-from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._memory import (
+    BASE_MEMORY,
+    NEXT_MEMORY,
+    AsBefore,
+    MemoryBudget,
+    check_memory_fits,
+    has_memory,
+    planned_memory,
+)
+from tune_cl.methods._phase import CLASSIFIER, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
 from tune_cl.methods._tree import Settings, parameter
-from tune_cl.nets import POOLED, Classifier
+from tune_cl.nets import POOLED, Classifier, build_classifier
 
 
 class CosineBase(BaseClassifier):
@@ -43,7 +48,9 @@ class LucirClassifier(MemoryTraining):
     weight_feature: float = parameter(
         5.0, "lambda of the less-forget constraint, times sqrt(n_old / n_new)", ge=0, le=1000, source="LUCIR, CIFAR-100"
     )
-    weight_ranking: float = parameter(1.0, "weight of the margin ranking", ge=0, le=1000, source="LUCIR")
+    weight_ranking: float = parameter(
+        1.0, "weight of the margin ranking, of exemplars alone", ge=0, le=1000, source="LUCIR"
+    )
     margin: float = parameter(0.5, "m of the margin ranking, in cosines", ge=0, le=2, source="LUCIR")
     ranking_classes: int = parameter(2, "K: new classes that an exemplar is held apart from", ge=1, source="LUCIR")
     imprint: bool = parameter(True, "start new weights from the classes' mean features", source="LUCIR")
@@ -52,10 +59,17 @@ class LucirClassifier(MemoryTraining):
     )
 
 
-class LucirFinetuning(Finetuning):
-    """Balanced finetuning, which LUCIR's CIFAR-100 script leaves out."""
+class LucirFinetuning(ScaledFinetuning):
+    """Balanced finetuning, which LUCIR's CIFAR-100 script leaves out by default; it keeps the other terms."""
 
-    epochs: int = parameter(0, "passes over the balanced set; 0: no finetuning", ge=0, source="LUCIR, CIFAR-100")
+    weight_feature: float = parameter(
+        5.0, "as in the phase before; without effect where only the head is trained", ge=0, le=1000, source="LUCIR"
+    )
+    weight_ranking: float = parameter(
+        1.0, "weight of the margin ranking, of exemplars alone", ge=0, le=1000, source="LUCIR"
+    )
+    margin: float = parameter(0.5, "m of the margin ranking, in cosines", ge=0, le=2, source="LUCIR")
+    ranking_classes: int = parameter(2, "K: new classes that an exemplar is held apart from", ge=1, source="LUCIR")
 
 
 class Base(Settings):
@@ -72,13 +86,8 @@ class Increment(Settings):
     finetune: LucirFinetuning = LucirFinetuning()
     memory: AsBefore = AsBefore()
 
-    @model_validator(mode="after")
-    def _corrected_once(self) -> "Increment":
-        refuse_finetuning_after_posthoc(self.classifier.loss, self.finetune)
-        return self
 
-
-class LucirConfig(Settings):
+class LucirConfig(RehearsalConfig):
     """Configuration of `lucir`."""
 
     base: Base = Base()
@@ -120,9 +129,30 @@ def _loss(config: LucirClassifier, setting: Setting) -> LossOf:
     return loss_of
 
 
-def finetune_lucir(config: Finetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
-    """Plain cross-entropy on a balanced set."""
-    return finetune_balanced(config, data, state, context, cross_entropy)
+def finetune_lucir(config: LucirFinetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
+    """CE + lambda sqrt(n_old / n_new) (1 - cos) + margin ranking on a balanced set.
+
+    Where only the head is trained the middle term has no gradient, and is left out.
+    """
+    teacher = None
+    if config.trains == "all" and config.weight_feature > 0:
+        teacher = build_classifier(context.before[CLASSIFIER]).to(context.device).frozen()
+    weight = config.weight_feature * math.sqrt(data.n_old / data.n_new)
+
+    def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        features = student.features(images, POOLED)
+        ce = shifted_cross_entropy(student.head(features), labels)
+        cosines = scores_of(student, features)
+        ranking = margin_ranking(cosines, labels, data.n_old, config.margin, config.ranking_classes)
+        total, terms = ce + config.weight_ranking * ranking, {"ce": ce, "ranking": ranking}
+        if teacher is not None:
+            with torch.no_grad():
+                old_features = teacher.features(images, POOLED)
+            feature = less_forget(features, old_features)
+            total, terms = total + weight * feature, {**terms, "feature": feature}
+        return total, terms
+
+    return finetune_balanced(config, data, state, context, loss_of)
 
 
 METHOD = Method(
@@ -131,18 +161,11 @@ METHOD = Method(
     config=LucirConfig,
     base=(Phase("classifier", "cosine.base.classifier", 1, train_cosine_base, real_images), BASE_MEMORY),
     increment=(
-        Phase("classifier", "lucir.classifier", 1, train_lucir, host_images, sees_memory=True),
-        Phase(
-            "finetune",
-            "cosine.finetune",
-            1,
-            finetune_lucir,
-            finetuning_images,
-            sees_memory=True,
-            needed=lambda config: config.epochs > 0,
-        ),
+        Phase("classifier", "lucir.classifier", 2, train_lucir, host_images, sees_memory=True),
+        finetuning_phase("lucir.finetune", 1, finetune_lucir),
         NEXT_MEMORY,
     ),
     check_fit=lambda config, extent: check_memory_fits(config.base.memory, extent),
     memory=lambda config, old: planned_memory(config.base.memory, old),
+    nearest_mean=has_memory,
 )

@@ -5,59 +5,72 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.errors import TuneCLError
-from tune_cl.losses import nca, pod_flat, pod_spatial, shifted_cross_entropy
+from tune_cl.losses import nca, nca_formula, pod_flat, pod_spatial, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
+from tune_cl.methods._finetuning import ScaledFinetuning, finetune_balanced, finetuning_phase
 from tune_cl.methods._hosts import (
-    Finetuning,
     LossOf,
     MemoryTraining,
+    RehearsalConfig,
     Setting,
-    finetune_balanced,
-    finetuning_images,
     host_images,
-    refuse_finetuning_after_posthoc,
     scale_of,
     scores_of,
     train_host,
 )
-from tune_cl.methods._memory import BASE_MEMORY, NEXT_MEMORY, AsBefore, MemoryBudget, check_memory_fits, planned_memory
+from tune_cl.methods._memory import (
+    BASE_MEMORY,
+    NEXT_MEMORY,
+    AsBefore,
+    MemoryBudget,
+    check_memory_fits,
+    has_memory,
+    planned_memory,
+)
 from tune_cl.methods._phase import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._training import SCHEDULES, Schedule
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import POOLED, Classifier
 
+_LOSSES = "nca: as released; nca_formula: with the margin, as in the paper's formula"
+_MARGIN = "delta of nca_formula, on the positive class's score"
+
 
 def compared_stages(network: str) -> range:
-    """The stages whose maps POD-spatial compares: the network's blocks (three in a ResNet-32, else four)."""
-    return range(2, 5) if network == "resnet32_cifar" else range(2, 6)
+    """The stages whose maps POD-spatial compares: the network's blocks.
+
+    There are four; three in a ResNet-32 other than PODNet's own, whose stages 4 and 5 are one activation.
+    """
+    return range(2, 5) if network in ("resnet32_cifar", "resnet32_projection") else range(2, 6)
 
 
 class ProxyBase(BaseClassifier):
     """The base task's classifier with several cosine proxies per class."""
 
-    loss: Literal["nca", "ce"] = parameter("nca", "nca: with the margin", source="PODNet")
+    loss: Literal["nca", "nca_formula", "ce"] = parameter("nca", _LOSSES, source="PODNet")
     proxies: int = parameter(10, "cosine proxies of each class", ge=1, le=100, source="PODNet")
     scale: float = parameter(1.0, "eta at the start; it is learned", gt=0, le=100, source="PODNet")
-    margin: float = parameter(0.6, "delta of nca, on the positive class's score", ge=0, le=2, source="PODNet")
+    similarity: Literal["distance", "cosine"] = parameter(
+        "distance",
+        "of features to proxies; distance: 2 cos - 2, as released; cosine: as in the formula",
+        source="PODNet",
+    )
+    margin: float = parameter(0.6, _MARGIN, ge=0, le=2, source="PODNet")
 
 
 class PodnetClassifier(MemoryTraining):
     """An increment's classifier."""
 
-    schedule: Literal["steps", "steps_50_75", "steps_33_67", "cosine", "constant"] = parameter(
-        "cosine",
-        "steps: x 0.2 at 30, 60, 80 % of the phase; steps_50_75, steps_33_67: x 0.1 at those",
-        source="PODNet, CIFAR-100",
-    )
-    loss: Literal["nca", "ce", "balanced", "relaxed", "posthoc"] = parameter(
+    schedule: Schedule = parameter("cosine", SCHEDULES, source="PODNet, CIFAR-100")
+    loss: Literal["nca", "nca_formula", "ce", "balanced", "relaxed", "posthoc"] = parameter(
         "nca",
-        "all but nca: cross-entropy on eta times the class score; a prior is added after the scale",
+        f"{_LOSSES}; others: cross-entropy on eta times the class score, a prior is added after the scale",
         source="PODNet",
     )
-    margin: float = parameter(0.6, "delta of nca, on the positive class's score", ge=0, le=2, source="PODNet")
+    margin: float = parameter(0.6, _MARGIN, ge=0, le=2, source="PODNet")
     weight_spatial: float = parameter(
         3.0, "of POD-spatial, times sqrt(n_seen / n_new)", ge=0, le=1000, source="PODNet, CIFAR-100"
     )
@@ -70,12 +83,17 @@ class PodnetClassifier(MemoryTraining):
     )
 
 
-class PodnetFinetuning(Finetuning):
+class PodnetFinetuning(ScaledFinetuning):
     """Balanced finetuning of the head."""
 
-    learning_rate: float = parameter(0.05, "at the first step", gt=0, le=10, source="PODNet")
-    loss: Literal["nca", "ce"] = parameter("nca", "nca: with the margin", source="PODNet")
-    margin: float = parameter(0.6, "delta of nca, on the positive class's score", ge=0, le=2, source="PODNet")
+    epochs: int = parameter(20, "passes over the balanced set; 0: no finetuning", ge=0, source="PODNet")
+    learning_rate: float = parameter(0.05, "at the first step", gt=0, le=10, source="PODNet, CIFAR-100")
+    schedule: Schedule = parameter("constant", SCHEDULES, source="PODNet")
+    batch_norm: Literal["eval", "train"] = parameter(
+        "train", "eval: statistics as in prediction; train: those of the batch, which are learnt", source="PODNet"
+    )
+    loss: Literal["nca", "nca_formula", "ce"] = parameter("nca", _LOSSES, source="PODNet")
+    margin: float = parameter(0.6, _MARGIN, ge=0, le=2, source="PODNet")
 
 
 class Base(Settings):
@@ -92,13 +110,8 @@ class Increment(Settings):
     finetune: PodnetFinetuning = PodnetFinetuning()
     memory: AsBefore = AsBefore()
 
-    @model_validator(mode="after")
-    def _corrected_once(self) -> "Increment":
-        refuse_finetuning_after_posthoc(self.classifier.loss, self.finetune)
-        return self
 
-
-class PodnetConfig(Settings):
+class PodnetConfig(RehearsalConfig):
     """Configuration of `podnet`."""
 
     base: Base = Base()
@@ -107,8 +120,16 @@ class PodnetConfig(Settings):
 
 def train_proxy_base(config: ProxyBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """NCA (or cross-entropy) on the base classes, with proxies."""
-    loss_of = cross_entropy if config.loss == "ce" else _nca_of(config.margin)
-    return train_base_with(config, data, context, loss_of, head="proxies", scale=config.scale, proxies=config.proxies)
+    return train_base_with(
+        config,
+        data,
+        context,
+        _classification(config.loss, config.margin),
+        head="proxies",
+        scale=config.scale,
+        proxies=config.proxies,
+        similarity=config.similarity,
+    )
 
 
 def train_podnet(config: PodnetClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
@@ -133,40 +154,48 @@ def _loss(config: PodnetClassifier, setting: Setting) -> LossOf:
         with torch.no_grad():
             old_activations = setting.teacher.activations(images)
         embedding = activations[POOLED]
-        if config.loss == "nca":
-            classification = nca(scores_of(student, embedding), scale_of(student), labels, config.margin)
+        if config.loss in ("nca", "nca_formula"):
+            classification = _nca(config.loss, student, embedding, labels, config.margin)
         else:
             classification = shifted_cross_entropy(student.head(embedding), labels, setting.prior)
         spatial = pod_spatial([activations[i] for i in stages], [old_activations[i] for i in stages])
         flat = pod_flat(embedding, old_activations[POOLED])
         total = classification + factor * (config.weight_spatial * spatial + config.weight_flat * flat)
-        name = "nca" if config.loss == "nca" else "ce"
+        name = "nca" if config.loss in ("nca", "nca_formula") else "ce"
         return total, {name: classification, "spatial": spatial, "flat": flat}
 
     return loss_of
 
 
-def _nca_of(margin: float) -> LossOf:
+def _classification(loss: str, margin: float) -> LossOf:
+    """NCA in one of its forms, or plain cross-entropy."""
+    if loss == "ce":
+        return cross_entropy
+
     def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        scores = scores_of(student, student.features(images, POOLED))
-        loss = nca(scores, scale_of(student), labels, margin)
-        return loss, {"nca": loss}
+        value = _nca(loss, student, student.features(images, POOLED), labels, margin)
+        return value, {"nca": value}
 
     return loss_of
 
 
+def _nca(loss: str, student: Classifier, embedding: Tensor, labels: Tensor, margin: float) -> Tensor:
+    scores, eta = scores_of(student, embedding), scale_of(student)
+    return nca(scores, eta, labels) if loss == "nca" else nca_formula(scores, eta, labels, margin)
+
+
 def finetune_podnet(config: PodnetFinetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """NCA (or cross-entropy) on a balanced set."""
-    loss_of = cross_entropy if config.loss == "ce" else _nca_of(config.margin)
-    return finetune_balanced(config, data, state, context, loss_of)
+    return finetune_balanced(config, data, state, context, _classification(config.loss, config.margin))
 
 
 def _check_fit(config: PodnetConfig, extent: Extent) -> None:
     check_memory_fits(config.base.memory, extent)
-    if extent.n_base == 1 and config.base.classifier.loss == "nca":
+    loss = config.base.classifier.loss
+    if extent.n_base == 1 and loss != "ce":
         raise TuneCLError(
-            "base.classifier.loss: 'nca' compares a class with others, and this stream's base task has one class; set "
-            "base.classifier.loss: ce, or take a stream with a larger base"
+            f"base.classifier.loss: '{loss}' compares a class with others, and this stream's base task has one class; "
+            "set base.classifier.loss: ce, or take a stream with a larger base"
         )
 
 
@@ -174,20 +203,13 @@ METHOD = Method(
     name="podnet",
     summary="cosine proxies, pooled outputs distillation, balanced finetuning, a memory",
     config=PodnetConfig,
-    base=(Phase("classifier", "proxies.base.classifier", 1, train_proxy_base, real_images), BASE_MEMORY),
+    base=(Phase("classifier", "proxies.base.classifier", 2, train_proxy_base, real_images), BASE_MEMORY),
     increment=(
-        Phase("classifier", "podnet.classifier", 1, train_podnet, host_images, sees_memory=True),
-        Phase(
-            "finetune",
-            "proxies.finetune",
-            1,
-            finetune_podnet,
-            finetuning_images,
-            sees_memory=True,
-            needed=lambda config: config.epochs > 0,
-        ),
+        Phase("classifier", "podnet.classifier", 2, train_podnet, host_images, sees_memory=True),
+        finetuning_phase("proxies.finetune", 2, finetune_podnet),
         NEXT_MEMORY,
     ),
     check_fit=_check_fit,
     memory=lambda config, old: planned_memory(config.base.memory, old),
+    nearest_mean=has_memory,
 )

@@ -8,21 +8,23 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-NETWORKS = ("small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet18")
+NETWORKS = ("small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet32_projection", "resnet32_podnet", "resnet18")
 
-_FIXED_WIDTHS = {"resnet18_cifar": 64, "resnet32_cifar": 16, "resnet18": 64}
-
+_RESNET18, _RESNET32 = (1, 1, 2, 4, 8), (1, 1, 2, 4, 4)
 _MULTIPLES = {  # channels after stages 1 to 5, in widths
     "small_cnn": (1, 2, 2, 4, 4),
-    "resnet18_cifar": (1, 1, 2, 4, 8),
-    "resnet32_cifar": (1, 1, 2, 4, 4),
-    "resnet18": (1, 1, 2, 4, 8),
+    "resnet18_cifar": _RESNET18,
+    "resnet32_cifar": _RESNET32,
+    "resnet32_projection": _RESNET32,
+    "resnet32_podnet": _RESNET32,
+    "resnet18": _RESNET18,
 }
+_WIDTHS = {_RESNET18: 64, _RESNET32: 16}
 
 
 def fixed_width(network: str) -> int | None:
     """Channels after the stem of a network that has one width only; None where the width is free."""
-    return _FIXED_WIDTHS.get(network)
+    return _WIDTHS.get(_MULTIPLES[network])
 
 
 def channels_of(network: str, width: int, image_channels: int) -> list[int]:
@@ -30,13 +32,14 @@ def channels_of(network: str, width: int, image_channels: int) -> list[int]:
     return [image_channels, *(width * multiple for multiple in _MULTIPLES[network])]
 
 
-def build_stages(network: str, width: int, image_channels: int) -> list[nn.Module]:
+def build_stages(network: str, width: int, image_channels: int, last_relu: bool = True) -> list[nn.Module]:
     """Stages 1 to 5 with whatever initial weights the global generator gives.
 
     Args:
         network: one of `NETWORKS`.
         width: channels after the stem.
         image_channels: channels of the images.
+        last_relu: False leaves out the ReLU at the end of stage 5, as LUCIR does before its cosine head.
 
     Raises:
         ValueError: there is no such network, or it does not have this width.
@@ -46,27 +49,28 @@ def build_stages(network: str, width: int, image_channels: int) -> list[nn.Modul
     fixed = fixed_width(network)
     if fixed is not None and width != fixed:
         raise ValueError(f"{network} has width {fixed}, not {width}")
+    channels = channels_of(network, width, image_channels)
     if network == "small_cnn":
-        return _small_stages(channels_of(network, width, image_channels))
-    if network == "resnet32_cifar":
-        return _resnet32_stages(channels_of(network, width, image_channels))
-    return _resnet18_stages(image_channels, cifar=network == "resnet18_cifar")
+        return _small_stages(channels, last_relu)
+    if network == "resnet32_podnet":
+        return _podnet_stages(channels, last_relu)
+    if network.startswith("resnet32"):
+        return _resnet32_stages(channels, projection=network == "resnet32_projection", last_relu=last_relu)
+    return _resnet18_stages(image_channels, cifar=network == "resnet18_cifar", last_relu=last_relu)
 
 
-def _small_stages(channels: list[int]) -> list[nn.Module]:
+def _small_stages(channels: list[int], last_relu: bool) -> list[nn.Module]:
     """Five 3x3 convolutions with batch norm; 28x28 images become 28, 14, 14, 7 and 7 pixels wide."""
     strides = [1, 2, 1, 2, 1]
-    return [
-        nn.Sequential(
-            nn.Conv2d(channels[i], channels[i + 1], 3, stride=strides[i], padding=1, bias=False),
-            nn.BatchNorm2d(channels[i + 1]),
-            nn.ReLU(),
-        )
-        for i in range(5)
-    ]
+    stages: list[nn.Module] = []
+    for i in range(5):
+        convolution = nn.Conv2d(channels[i], channels[i + 1], 3, stride=strides[i], padding=1, bias=False)
+        relu = [nn.ReLU()] if last_relu or i < 4 else []
+        stages.append(nn.Sequential(convolution, nn.BatchNorm2d(channels[i + 1]), *relu))
+    return stages
 
 
-def _resnet18_stages(image_channels: int, cifar: bool) -> list[nn.Module]:
+def _resnet18_stages(image_channels: int, cifar: bool, last_relu: bool) -> list[nn.Module]:
     """torchvision's ResNet-18: its own stem (7x7, stride 2, max-pool), or a CIFAR stem (3x3, stride 1, no max-pool)."""
     from torchvision.models import resnet18
 
@@ -77,26 +81,76 @@ def _resnet18_stages(image_channels: int, cifar: bool) -> list[nn.Module]:
         stem = nn.Conv2d(image_channels, 64, 7, stride=2, padding=3, bias=False)
     _initialise(stem)
     first = [stem, net.bn1, net.relu] if cifar else [stem, net.bn1, net.relu, net.maxpool]
+    if not last_relu:
+        net.layer4[-1] = _LinearBlock(512, 512)
+        _initialise_all([net.layer4[-1]])
     return [nn.Sequential(*first), net.layer1, net.layer2, net.layer3, net.layer4]
 
 
-def _resnet32_stages(channels: list[int]) -> list[nn.Module]:
+def _resnet32_stages(channels: list[int], projection: bool, last_relu: bool) -> list[nn.Module]:
     """The CIFAR ResNet-32 of He et al. 2016 (arXiv 1512.03385, section 4.2): 32x32 images become 32, 32, 16, 8 and 8.
 
     Three groups of five basic blocks, all ReLUs in place; stage 5 is an identity, so stages 4 and 5 are one activation.
+    Shortcuts that change the shape have no parameters (option A, theirs) or are projections (option B, LUCIR's).
     """
     from torchvision.models.resnet import BasicBlock
 
-    stem = nn.Conv2d(channels[0], channels[1], 3, padding=1, bias=False)
-    stages: list[nn.Module] = [nn.Sequential(stem, nn.BatchNorm2d(channels[1]), nn.ReLU(inplace=True))]
+    stages: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
     for before, after in pairwise(channels[1:5]):
-        first = BasicBlock(before, after) if before == after else BasicBlock(before, after, 2, _PaddedShortcut())
+        shortcut = _projection(before, after) if projection else _PaddedShortcut()
+        first = BasicBlock(before, after) if before == after else BasicBlock(before, after, 2, shortcut)
         stages.append(nn.Sequential(first, *(BasicBlock(after, after) for _ in range(4))))
+    if not last_relu:
+        stages[-1] = nn.Sequential(*list(stages[-1].children())[:-1], _LinearBlock(channels[4], channels[4]))
+    _initialise_all(stages)
+    return [*stages, nn.Identity()]
+
+
+def _podnet_stages(channels: list[int], last_relu: bool) -> list[nn.Module]:
+    """The ResNet-32 that PODNet trains on CIFAR: 32x32 images become 32, 32, 16, 8 and 8.
+
+    No ReLU after a block, residual branches that start at 0, shortcuts without parameters; the last of the fifteen
+    blocks is stage 5, so that POD-spatial compares its maps, too.
+    """
+    stages: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
+    for before, after, blocks in zip(channels[1:4], channels[2:5], (5, 5, 4), strict=True):
+        rest = [_LinearBlock(after, after) for _ in range(blocks - 1)]
+        stages.append(nn.Sequential(_LinearBlock(before, after), *rest))
+    last = _LinearBlock(channels[4], channels[5])
+    stages.append(nn.Sequential(last, nn.ReLU()) if last_relu else nn.Sequential(last))
+    _initialise_all(stages)
     for stage in stages:
         for module in stage.modules():
-            if isinstance(module, nn.Conv2d):
-                _initialise(module)
-    return [*stages, nn.Identity()]
+            if isinstance(module, _LinearBlock):
+                nn.init.zeros_(module.bn2.weight)
+    return stages
+
+
+class _LinearBlock(nn.Module):
+    """A basic block without the ReLU after the sum: (B, C, H, W) -> (B, C', H', W'). Named as torchvision's."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride=1 if before == after else 2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.downsample = nn.Identity() if before == after else _PaddedShortcut()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The block's output."""
+        residual = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(maps)))))
+        return self.downsample(maps) + residual
+
+
+def _resnet32_stem(channels: list[int]) -> list[nn.Module]:
+    stem = nn.Conv2d(channels[0], channels[1], 3, padding=1, bias=False)
+    return [stem, nn.BatchNorm2d(channels[1]), nn.ReLU(inplace=True)]
+
+
+def _projection(before: int, after: int) -> nn.Module:
+    """Option B of He et al.: a 1x1 convolution with stride 2 and batch norm."""
+    return nn.Sequential(nn.Conv2d(before, after, 1, stride=2, bias=False), nn.BatchNorm2d(after))
 
 
 class _PaddedShortcut(nn.Module):
@@ -110,3 +164,10 @@ class _PaddedShortcut(nn.Module):
 def _initialise(convolution: nn.Conv2d) -> None:
     """As torchvision's ResNets start."""
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _initialise_all(stages: list[nn.Module]) -> None:
+    for stage in stages:
+        for module in stage.modules():
+            if isinstance(module, nn.Conv2d):
+                _initialise(module)

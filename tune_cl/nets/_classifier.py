@@ -19,13 +19,15 @@ POOLED = 6
 class ClassifierShape:
     """What a classifier is built from."""
 
-    network: str  # one of NETWORKS: 'small_cnn', 'resnet18_cifar', 'resnet32_cifar', 'resnet18'
+    network: str  # one of NETWORKS
     width: int  # channels after the stem; free for small_cnn, else see fixed_width
     image_shape: tuple[int, int, int]  # (C, H, W)
     n_classes: int
     head: str = "linear"  # 'linear', 'cosine' (LUCIR) or 'proxies' (PODNet)
     proxies: int = 10  # per class; read by the head 'proxies' only
     scale: float = 1.0  # what the learned scale of a new head starts at, above 0; not read by the head 'linear'
+    similarity: str = "cosine"  # of features to proxies, 'cosine' or 'distance'; read by the head 'proxies' only
+    last_relu: bool = True  # whether the activation after stage 5 went through a ReLU
 
 
 class Classifier(nn.Module):
@@ -41,7 +43,7 @@ class Classifier(nn.Module):
         self.shape = shape
         self.stages = nn.ModuleList([*stages, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())])
         self.n_features = channels_of(shape.network, shape.width, shape.image_shape[0])[5]
-        self.head: Head = new_head(shape.head, self.n_features, shape.n_classes, shape.proxies, shape.scale)
+        self.head: Head = _head(shape, self.n_features, shape.n_classes)
         self.register_buffer("adjustment", None)
 
     def features(self, images: Tensor, stage: int) -> Tensor:
@@ -142,7 +144,7 @@ def grow_head(classifier: Classifier, n_classes: int, seed: int) -> Classifier:
     device = state["head.weight"].device
     if n_classes > old:
         with seeded(seed):
-            new_rows = new_head(shape.head, classifier.n_features, n_classes - old, shape.proxies, shape.scale)
+            new_rows = _head(shape, classifier.n_features, n_classes - old)
         for name in ("head.weight", "head.bias"):
             if name in state:
                 new = new_rows.state_dict()[name.removeprefix("head.")]
@@ -187,4 +189,8 @@ def blank_classifier(shape: ClassifierShape) -> Classifier:
     Raises:
         ValueError: there is no such network or head, or a setting does not fit it.
     """
-    return Classifier(shape, build_stages(shape.network, shape.width, shape.image_shape[0]))
+    return Classifier(shape, build_stages(shape.network, shape.width, shape.image_shape[0], shape.last_relu))
+
+
+def _head(shape: ClassifierShape, n_features: int, n_classes: int) -> Head:
+    return new_head(shape.head, n_features, n_classes, shape.proxies, shape.scale, shape.similarity)

@@ -1,7 +1,7 @@
 """Heads that compare directions: one per class (LUCIR), or several proxies per class (PODNet).
 
-Their logits are a learned scale times scores in [-1, 1]. A class prior is added by the loss, after the scale; margin
-losses and NCA read the scores. Rows of old classes are a prefix of `weight`, as they are in a linear head.
+Their logits are a learned scale times scores: cosines, or 2 cos - 2. A class prior is added by the loss, after the
+scale; margin losses and NCA read the scores. Rows of old classes are a prefix of `weight`, as in a linear head.
 """
 
 import math
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tune_cl.losses import unit_vectors
+
+SIMILARITIES = ("cosine", "distance")
 
 
 class CosineHead(nn.Module):
@@ -38,25 +40,37 @@ class CosineHead(nn.Module):
 class ProxyHead(nn.Module):
     """Features (B, D) -> logits (B, n_classes) = scale * score_c, float32 or wider, with several proxies per class.
 
-    Source: Douillard et al., ECCV 2020 (arXiv 2004.13513, PODNet: its local similarity classifier).
+    Source: Douillard et al., ECCV 2020 (arXiv 2004.13513, PODNet: its local similarity classifier). `similarity` is
+    'distance', -|f - w|^2 = 2 cos - 2 of unit vectors, as in the released code, or 'cosine', as in the paper's formula:
+    differences between classes, and the softmax over proxies, are half as strong then.
 
     Raises:
-        ValueError: there is no proxy, or the scale is not above 0.
+        ValueError: there is no proxy, no such similarity, or the scale is not above 0.
     """
 
-    def __init__(self, n_features: int, n_classes: int, proxies: int = 10, scale: float = 1.0) -> None:
+    def __init__(
+        self, n_features: int, n_classes: int, proxies: int = 10, scale: float = 1.0, similarity: str = "cosine"
+    ) -> None:
         super().__init__()
         if proxies < 1:
             raise ValueError(f"a class needs at least one proxy, got {proxies}")
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"a similarity is one of {', '.join(SIMILARITIES)}, not {similarity!r}")
         rows = _initial_rows(n_classes * proxies, n_features)
         self.weight = nn.Parameter(rows.view(n_classes, proxies, n_features))  # of any length
         self.scale = nn.Parameter(_initial_scale(scale))  # scalar, learned
+        self.similarity = similarity
 
     def scores(self, features: Tensor) -> Tensor:
-        """Each class's cosines to its proxies, averaged by their own softmax: (B, n_classes) in [-1, 1], unscaled."""
+        """Similarities to each class's proxies, averaged by their own softmax: (B, n_classes), unscaled.
+
+        In [-1, 1] for 'cosine', in [-4, 0] for 'distance'.
+        """
         directions = unit_vectors(self.weight)
-        cosines = (unit_vectors(features) @ directions.flatten(0, 1).mT).unflatten(1, directions.shape[:2])
-        return (cosines.softmax(dim=2) * cosines).sum(dim=2)
+        found = (unit_vectors(features) @ directions.flatten(0, 1).mT).unflatten(1, directions.shape[:2])
+        if self.similarity == "distance":
+            found = 2 * found - 2
+        return (found.softmax(dim=2) * found).sum(dim=2)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
@@ -66,7 +80,9 @@ class ProxyHead(nn.Module):
 Head = nn.Linear | CosineHead | ProxyHead
 
 
-def new_head(kind: str, n_features: int, n_classes: int, proxies: int, scale: float) -> Head:
+def new_head(
+    kind: str, n_features: int, n_classes: int, proxies: int, scale: float, similarity: str = "cosine"
+) -> Head:
     """Build a head with whatever initial weights the global generator gives.
 
     Args:
@@ -75,6 +91,7 @@ def new_head(kind: str, n_features: int, n_classes: int, proxies: int, scale: fl
         n_classes: number of logits.
         proxies: per class; read by 'proxies' only.
         scale: what the learned scale starts at; not read by 'linear'.
+        similarity: 'cosine' or 'distance'; read by 'proxies' only.
 
     Raises:
         ValueError: there is no such kind, or a setting is out of its range.
@@ -84,7 +101,7 @@ def new_head(kind: str, n_features: int, n_classes: int, proxies: int, scale: fl
     if kind == "cosine":
         return CosineHead(n_features, n_classes, scale)
     if kind == "proxies":
-        return ProxyHead(n_features, n_classes, proxies, scale)
+        return ProxyHead(n_features, n_classes, proxies, scale, similarity)
     raise ValueError(f"a head is 'linear', 'cosine' or 'proxies', not {kind!r}")
 
 

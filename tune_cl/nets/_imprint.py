@@ -1,5 +1,8 @@
 """Weights of new classes from their features, instead of random ones."""
 
+import warnings
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -8,6 +11,7 @@ from tune_cl.nets._classifier import Classifier
 from tune_cl.nets._heads import CosineHead, ProxyHead
 
 _JITTER = 0.01  # length of what keeps proxies of the same sample apart, beside a vector of length 1
+_RESTARTS, _ITERATIONS = 10, 100  # of k-means; the clustering with the least sum of squares is taken
 
 
 @torch.no_grad()
@@ -15,10 +19,11 @@ def imprint_head(classifier: Classifier, features: Tensor, labels: Tensor, n_old
     """Point the rows of new classes where their features are, as long as old rows are on average; in place.
 
     A cosine head's new row is the normalised mean of the class's normalised features times the mean length of the old
-    rows (Hou et al., CVPR 2019; normalised again after the mean, as in the released code). With proxies (own choice)
-    the samples of a class are dealt at random to its proxies, and each takes the normalised mean of its own times the
-    mean length of the old proxies. Where a class has fewer samples than proxies they are dealt again, and a random
-    vector of length 0.01 is added to each proxy that repeats one: equal proxies would stay equal for ever.
+    rows (Hou et al., CVPR 2019; normalised again after the mean, as in the released code). With proxies the normalised
+    features of a class are clustered by k-means, and each proxy takes the direction of a centre times the mean length
+    of the old proxies (as in PODNet's released code). Where a class has fewer different samples than proxies each is a
+    centre of its own, they repeat, and a random vector of length 0.01 is added to each proxy that repeats one: equal
+    proxies would stay equal for ever.
 
     Args:
         classifier: with a head of kind 'cosine' or 'proxies' for all classes, old ones first. Old rows and the scale
@@ -26,7 +31,7 @@ def imprint_head(classifier: Classifier, features: Tensor, labels: Tensor, n_old
         features: (N, D) pooled features of real samples, any float dtype.
         labels: (N,) int64, stream class indices in [n_old, n_classes).
         n_old: number of old classes, at least 1.
-        seed: of how samples are dealt; a cosine head does not use it.
+        seed: of k-means; a cosine head does not use it.
 
     Raises:
         ValueError: the head is linear, nothing is old, or features and labels do not fit or lack a new class.
@@ -45,23 +50,29 @@ def imprint_head(classifier: Classifier, features: Tensor, labels: Tensor, n_old
         raise ValueError(f"imprinting needs samples of each class from {n_old} to {n_classes - 1}, and of no other")
     length = torch.linalg.vector_norm(head.weight[:n_old], dim=-1).mean()
     directions = unit_vectors(features.to(head.weight.device))
-    generator = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng(seed)
     for c in range(n_old, n_classes):
         own = directions[(labels == c).to(directions.device)]
         if isinstance(head, CosineHead):
             row = unit_vectors(own.mean(dim=0))
         else:
-            row = _dealt(own, head.weight.shape[1], generator)
+            row = _centres(own, head.weight.shape[1], rng)
         head.weight[c] = row * length
 
 
-def _dealt(directions: Tensor, proxies: int, generator: torch.Generator) -> Tensor:
-    """Deal samples (n, D) to proxies: (proxies, D) of length 1, pairwise different unless the samples agree."""
-    n = len(directions)
-    order = torch.randperm(n, generator=generator).to(directions.device)
-    means = [directions[order[k::proxies] if k < n else order[k % n].unsqueeze(0)].mean(dim=0) for k in range(proxies)]
-    rows = torch.stack(means)
-    if n < proxies:
-        noise = torch.randn(proxies - n, directions.shape[1], generator=generator).to(rows)
-        rows[n:] = unit_vectors(rows[n:]) + _JITTER * unit_vectors(noise)
-    return unit_vectors(rows)
+def _centres(directions: Tensor, proxies: int, rng: np.random.Generator) -> Tensor:
+    """Directions (proxies, D) of length 1 of the centres of samples (n, D), no two of them the same."""
+    from scipy.cluster.vq import kmeans2, vq
+
+    samples = directions.double().cpu().numpy()
+    different = np.unique(samples, axis=0)
+    if len(different) <= proxies:
+        rows = different[np.arange(proxies) % len(different)]
+        noise = rng.standard_normal(rows.shape)
+        noise[: len(different)] = 0
+        rows = rows + _JITTER * noise / np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1)
+    else:
+        with warnings.catch_warnings(action="ignore"):  # of a cluster that lost its samples: it keeps its centre
+            tries = [kmeans2(samples, proxies, _ITERATIONS, minit="++", rng=rng)[0] for _ in range(_RESTARTS)]
+        rows = min(tries, key=lambda centres: float(np.square(vq(samples, centres)[1]).sum()))
+    return unit_vectors(torch.from_numpy(rows).to(directions))

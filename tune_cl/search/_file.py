@@ -9,6 +9,7 @@ from typing import Any
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import given_text, parse_yaml
 from tune_cl.search._options import Direction, check_option, default_direction
+from tune_cl.streams import dataset_names
 
 _PACKAGE = "search_spaces"
 _MAX_BYTES = 1_000_000
@@ -24,7 +25,7 @@ _OPTIONS = (
     "direction",
     "protocol",
 )
-_SCALE_KEYS = ("defaults", "note", "parameters", "budgets")
+_SCALE_KEYS = ("defaults", "data_sets", "note", "parameters", "budgets")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ScaleSettings:
     note: str  # how the defaults were found
     budgets: Mapping[str, Mapping[str, Any]]  # budget -> path -> value: epochs and steps
     parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range, in place of the space's own
+    data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # data set -> path -> value, over defaults
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,20 @@ def _scale(content: Any, where: str) -> ScaleSettings:
         defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
         note=" ".join(note.split()),
         parameters=_mapping(content.get("parameters", {}), f"{where}.parameters", "parameters are"),
+        data_sets=_data_sets(content.get("data_sets", {}), f"{where}.data_sets"),
         budgets={
             name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
             for name, budget in budgets.items()
         },
     )
+
+
+def _data_sets(content: Any, where: str) -> dict[str, Mapping[str, Any]]:
+    content = _mapping(content, where, "data sets are")
+    for name in content:
+        if name not in dataset_names():
+            raise TuneCLError(f"{where}.{name}: no such data set{near_matches(str(name), dataset_names())}")
+    return {name: _mapping(values, f"{where}.{name}", "a data set's defaults are") for name, values in content.items()}
 
 
 def _mapping(value: Any, where: str, subject: str) -> Mapping[str, Any]:

@@ -126,9 +126,17 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def resolve(
-    space: SpaceFile, *, config: type[Settings], scale: str, budget: str, overrides: Mapping[str, Any]
+    space: SpaceFile,
+    *,
+    config: type[Settings],
+    scale: str,
+    budget: str,
+    overrides: Mapping[str, Any],
+    data_set: str = "",
 ) -> SearchSpace:
     """Settle every parameter: method's default < scale's < budget's < `parameters` < scale's `parameters` < overrides.
+
+    What a scale says of the data set comes right after the scale's own defaults.
 
     An entry replaces an earlier one whole, a range with its conditions; only the default is inherited by a range that
     names none. Every scale and budget of the file is checked, the chosen ones are used.
@@ -139,6 +147,7 @@ def resolve(
         scale: the stream's scale, such as `small28`.
         budget: `quick`, `full` or what else the file offers.
         overrides: path -> value or range, as `parse_override` reads them.
+        data_set: name of the stream's data set, for what the scale says of it.
 
     Raises:
         TuneCLError: an entry is wrong (file and key are named), or trial 0 would not be an allowed configuration.
@@ -148,6 +157,8 @@ def resolve(
     chosen = _pick(space.scales, scale, f"{space.source}: scales", "scale")
     steps = _pick(chosen.budgets, budget, f"{space.source}: scales.{scale}.budgets", "budget")
     draft.fix_all(chosen.defaults, f"{space.source}: scales.{scale}.defaults")
+    if data_set in chosen.data_sets:
+        draft.fix_all(chosen.data_sets[data_set], f"{space.source}: scales.{scale}.data_sets.{data_set}")
     draft.fix_all(steps, f"{space.source}: scales.{scale}.budgets.{budget}")
     for path, raw in space.parameters.items():
         draft.enter(path, raw, f"{space.source}: parameters.{path}")
@@ -162,7 +173,8 @@ def resolve(
     if complaint is None:
         return resolved
     if overrides:
-        resolve(space, config=config, scale=scale, budget=budget, overrides={})  # what the file alone has wrong
+        # What the file alone has wrong.
+        resolve(space, config=config, scale=scale, budget=budget, overrides={}, data_set=data_set)
     raise TuneCLError(
         f"{with_options(space.source, overrides)}: the default configuration (trial 0) is not allowed: {complaint}"
     )
@@ -192,6 +204,8 @@ class _Draft:
             self._values(scale.defaults, f"{space.source}: scales.{name}.defaults")
             for path, raw in scale.parameters.items():
                 _Draft(self.known, self.source).enter(path, raw, f"{space.source}: scales.{name}.parameters.{path}")
+            for data_set, values in scale.data_sets.items():
+                self._values(values, f"{space.source}: scales.{name}.data_sets.{data_set}")
             for budget, steps in scale.budgets.items():
                 self._values(steps, f"{space.source}: scales.{name}.budgets.{budget}")
 
