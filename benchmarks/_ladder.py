@@ -11,10 +11,12 @@ from ladder import classifier_budget, core_minutes, generator_steps, last, mean_
 import tune_cl
 from tune_cl.records import IncrementRow, RunConfig
 
+FROZEN = "frozen"
 RELAXED = "genifer, relaxed"
 MANY = "genifer, for many classes"
 CONTROLS = ("feature_replay", "image_replay")
 RUNGS: dict[str, tuple[str, dict[str, Any]]] = {  # rung -> method, and what differs from its space's default
+    FROZEN: ("frozen", {}),
     "finetune": ("finetune", {}),
     "lwf": ("lwf", {}),
     "feature_replay": ("feature_replay", {}),
@@ -90,7 +92,7 @@ class Ladder:
             judged = [row[1].metrics["replay_accuracy"] for row in mine]
             cells = [
                 rung,
-                *classifier_budget(run),
+                *(("–", "–") if rung == FROZEN else classifier_budget(run)),
                 generator_steps(run),
                 " ".join(f"{score:.4f}" for score in scores[rung]),
                 mean_and_error(scores[rung]),
@@ -101,13 +103,15 @@ class Ladder:
                 core_minutes(mine),
             ]
             lines.append("| " + " | ".join(map(str, cells)) + " |")
-        fine, oracle = scores["finetune"], scores["oracle"]
+        fine, oracle, frozen = scores["finetune"], scores["oracle"], scores[FROZEN]
         lines += ["", "Binding:", "", verdict("fine-tune < LwF", fine, scores["lwf"])]
         for rung in (rung for rung in self.rungs if "genifer" in rung):
             lines += [
                 verdict(f"fine-tune < {rung}", fine, scores[rung]),
                 verdict(f"{rung} < oracle", scores[rung], oracle),
             ]
+        lines += ["", "Against never training again:", ""]
+        lines += [verdict(f"{FROZEN} < {rung}", frozen, scores[rung]) for rung in self.rungs if rung != FROZEN]
         lines += ["", "Expected:", ""]
         lines += [verdict(f"{rung} < genifer", scores[rung], scores["genifer"]) for rung in CONTROLS]
         return [*lines, verdict("oracle < joint (at most equal is expected)", oracle, scores["joint"])]

@@ -1,19 +1,21 @@
-"""The simulated part of `sharing.py`: recorded trials replayed, many searches in minutes."""
+"""The simulated part of `sharing.py`: what sharing saves at a published run's cost, many searches in minutes.
+
+It says nothing of accuracy: a proposal replays the recorded trial nearest to it, and on such a surface of steps one
+sampler cannot be told from another.
+"""
 
 import argparse
 import math
-import random
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tune_cl.engine import SimulatedSearch, Simulation, simulate
-from tune_cl.records import RecordedTrial, Recording, read_record
+from tune_cl.records import Recording, read_record
 
 # Base parameters with continuous ranges: a sampler that knows nothing of prefixes opens a new base in every trial.
 BASE_RANGES = {
@@ -22,9 +24,8 @@ BASE_RANGES = {
 }
 LIMITS = (1, 4, 8, None)  # k; None: unlimited, the unaware sampler
 SCHEDULERS: tuple[Literal["none", "halving"], ...] = ("none", "halving")
-SAMPLERS = ("tpe", "random")
 
-# Part a: CIFAR-100, 50 + 5 x 10 classes, as in the released code of Genifer (arXiv 2106.05350).
+# CIFAR-100, 50 + 5 x 10 classes, as in the released code of Genifer (arXiv 2106.05350).
 PAPER_TRIALS, PAPER_WORKERS, PAPER_HORIZON = 32, 4, 5
 MILLION = 1e6
 PAPER_IMAGES = {
@@ -34,28 +35,6 @@ PAPER_IMAGES = {
     (False, "generator"): 80_000 * 64 * 2 / MILLION,
 }
 
-# Part b: as many trials as people run; the search that the others are held to is the unaware one.
-TRIALS = (8, 16, 32)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Searches that are compared by seed."""
-
-    sampler: str
-    limit: int | None
-    trials: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Of one search seed: best values of an arm, and what it cost."""
-
-    best: float  # with as many trials as the unaware search
-    paid: float
-    best_at_equal_cost: float
-    trials_at_equal_cost: int
-
 
 def paper_cost(increment: int, phase: str) -> float:
     """Millions of images trained in a phase."""
@@ -63,15 +42,12 @@ def paper_cost(increment: int, phase: str) -> float:
 
 
 def simulated(args: argparse.Namespace) -> str:
-    """Both simulated sections."""
-    recording = read_record(args.recording, Recording)
+    """The simulated section."""
     seeds = range(args.search_seeds)
     with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
         files = [args.recording] * len(seeds)
         paper = list(pool.map(paper_searches, files, seeds))
-        outcomes = list(pool.map(compare, files, seeds))
-        control = list(pool.map(compare_shuffled, files, seeds))
-    return "\n".join([*cost_section(paper), "", *value_section(recording, outcomes, control)])
+    return "\n".join(cost_section(paper))
 
 
 def paper_searches(file: Path, seed: int) -> dict[tuple[str, int | None], SimulatedSearch]:
@@ -93,51 +69,6 @@ def paper_searches(file: Path, seed: int) -> dict[tuple[str, int | None], Simula
         )
         for scheduler, limit in product(SCHEDULERS, LIMITS)
     }
-
-
-def compare(file: Path, seed: int) -> dict[Arm, Outcome]:
-    """One search seed, base and curves as recorded."""
-    return compared(read_record(file, Recording), seed)
-
-
-def compare_shuffled(file: Path, seed: int) -> dict[Arm, Outcome]:
-    """One search seed, with the recorded bases shuffled among the trials: which base it is says nothing of a curve."""
-    return compared(shuffled(read_record(file, Recording), seed), seed)
-
-
-def shuffled(recording: Recording, seed: int) -> Recording:
-    """A recording whose trials have each other's base parameters; the first, the default, keeps its own."""
-    default, *others = recording.trials
-    bases = [{path: trial.parameters[path] for path in BASE_RANGES} for trial in others]
-    random.Random(seed).shuffle(bases)
-    moved = [
-        trial.model_copy(update={"parameters": {**trial.parameters, **base}})
-        for trial, base in zip(others, bases, strict=True)
-    ]
-    return recording.model_copy(update={"trials": [default, *moved]})
-
-
-def compared(recording: Recording, seed: int) -> dict[Arm, Outcome]:
-    """Each arm with the unaware search's number of trials, and at its cost; costs are the recorded ones."""
-    outcomes: dict[Arm, Outcome] = {}
-    for sampler, trials in product(SAMPLERS, TRIALS):
-        common: dict[str, Any] = {"sampler": sampler, "search_seed": seed, "ranges": BASE_RANGES}
-        unaware = simulate(recording, Simulation(trials=trials, **common))
-        outcomes[Arm(sampler, None, trials)] = Outcome(best(unaware), unaware.paid, best(unaware), trials)
-        for limit in (limit for limit in LIMITS if limit is not None):
-            same = simulate(recording, Simulation(trials=trials, base_configurations=limit, **common))
-            affordable = max(trials, math.floor(trials * unaware.paid / same.paid))
-            equal = simulate(recording, Simulation(trials=affordable, base_configurations=limit, **common))
-            at_equal_cost = equal.best_at(unaware.paid)
-            assert at_equal_cost is not None  # trial 0 is never stopped
-            within = sum(trial.paid_by_all <= unaware.paid for trial in equal.trials)
-            outcomes[Arm(sampler, limit, trials)] = Outcome(best(same), same.paid, at_equal_cost, within)
-    return outcomes
-
-
-def best(search: SimulatedSearch) -> float:
-    assert search.best_value is not None  # trial 0 is never stopped
-    return search.best_value
 
 
 def cost_section(by_seed: Sequence[dict[tuple[str, int | None], SimulatedSearch]]) -> list[str]:
@@ -179,93 +110,10 @@ def cost_section(by_seed: Sequence[dict[tuple[str, int | None], SimulatedSearch]
     return [*lines, "", f"Saving and bound differ by at most {100 * gap:.2g} % in any of these searches."]
 
 
-def value_section(
-    recording: Recording, by_seed: Sequence[dict[Arm, Outcome]], control: Sequence[dict[Arm, Outcome]]
-) -> list[str]:
-    finals = {trial.trial: final(recording, trial) for trial in recording.trials}
-    default = recording.trials[0]
-    beside_default = [trial.trial for trial in recording.trials if base_of(trial) == base_of(default)]
-    n_bases = len({base_of(trial) for trial in recording.trials})
-    of_default = max(finals[number] for number in beside_default)
-    favour = ", the best of all, which favours k = 1" if of_default == max(finals.values()) else ""
-    lines = [
-        "## Simulated: does reuse cost accuracy?",
-        "",
-        f"Searches over {len(recording.trials)} recorded trials of `{recording.method}` on `{recording.stream.name}` "
-        f"({recording.budget} budget), halving, one worker, {len(by_seed)} search seeds; costs are the recorded CPU "
-        f"seconds. The figure of merit is the best finished `{recording.objective}`: the recorded trials lie between "
-        f"{min(finals.values()):.4f} and {max(finals.values()):.4f}, the default at {finals[default.trial]:.4f}. "
-        "*Unaware*: base ranges are continuous and every trial opens a base of its own, at the given number of trials; "
-        "the others may train k bases. *Equal trials*: as many trials, at less cost. *Equal cost*: as many trials as "
-        "the unaware search's cost pays for. Differences are paired by seed; mean ± standard error.",
-        "",
-        f"How far this carries. A proposal replays the recorded trial nearest to it, of the nearest of {n_bases} "
-        "recorded bases: the surface consists of steps. A search with k = 1 stays with the default's base and finds at "
-        f"most the best of its {len(beside_default)} recorded trials, {of_default:.4f}"
-        f"{favour}, while one over all bases draws from all trials; in a real search a base has as many increments to "
-        "try as one likes. Hence the columns *bases shuffled*: the same searches, but with the recorded bases dealt "
-        "out to the trials at random (the default keeps its own), so that the base has no influence. What is lost "
-        "there is lost to the thinness of the recording; only what is lost beyond it is the cost of few bases. Trials "
-        "that replay one curve tie, and ties are not stopped. The base explains "
-        f"{100 * explained_by_base(recording):.0f} % of the variance of the recorded final values (adjusted R²; below "
-        "0 where it is less than chance would give). One training seed, one class order.",
-        "",
-        "| sampler | trials of the unaware search | k | paid, share of unaware | best, equal trials | − unaware "
-        "| the same, bases shuffled | trials at equal cost | best, equal cost | − unaware | the same, bases shuffled |",
-        f"|{11 * '---|'}",
-    ]
-    for sampler, trials, limit in product(SAMPLERS, TRIALS, (None, *LIMITS[:-1])):
-        arm, reference = Arm(sampler, limit, trials), Arm(sampler, None, trials)
-        mine = [outcomes[arm] for outcomes in by_seed]
-        pairs = [(outcomes[arm], outcomes[reference]) for outcomes in by_seed]
-        shuffled_pairs = [(outcomes[arm], outcomes[reference]) for outcomes in control]
-        cells = [
-            sampler,
-            str(trials),
-            "unaware" if limit is None else str(limit),
-            f"{statistics.mean(one.paid / other.paid for one, other in pairs):.2f}",
-            mean_and_error([one.best for one in mine]),
-            *(difference([one.best - other.best for one, other in p], limit) for p in (pairs, shuffled_pairs)),
-            f"{statistics.mean(one.trials_at_equal_cost for one in mine):.1f}",
-            mean_and_error([one.best_at_equal_cost for one in mine]),
-            *(
-                difference([one.best_at_equal_cost - other.best for one, other in p], limit)
-                for p in (pairs, shuffled_pairs)
-            ),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def difference(values: Sequence[float], limit: int | None) -> str:
-    return "" if limit is None else mean_and_error(values, sign="+")
-
-
-def final(recording: Recording, trial: RecordedTrial) -> float:
-    """A recorded trial's objective at the horizon."""
-    value = trial.increments[-1].metrics[recording.objective]
-    return math.nan if value is None else value
-
-
-def base_of(trial: RecordedTrial) -> str:
-    return trial.increments[0].stages[-1].key
-
-
-def explained_by_base(recording: Recording) -> float:
-    """Adjusted R² of the final values on the recorded bases."""
-    groups: dict[str, list[float]] = {}
-    for trial in recording.trials:
-        groups.setdefault(base_of(trial), []).append(final(recording, trial))
-    values = [value for group in groups.values() for value in group]
-    within = sum((value - statistics.mean(group)) ** 2 for group in groups.values() for value in group)
-    degrees = len(values) - len(groups)
-    return 1 - within / degrees / statistics.variance(values) if degrees else math.nan
-
-
 def n_finished(search: SimulatedSearch) -> int:
     return sum(trial.state == "finished" for trial in search.trials)
 
 
-def mean_and_error(values: Sequence[float], places: int = 4, sign: str = "") -> str:
+def mean_and_error(values: Sequence[float], places: int) -> str:
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return f"{statistics.mean(values):{sign}.{places}f} ± {error:.{places}f}"
+    return f"{statistics.mean(values):.{places}f} ± {error:.{places}f}"

@@ -24,6 +24,7 @@ from tune_cl.records import IncrementRow, RunConfig
 from tune_cl.streams import LabelledImages, open_stream
 
 RUNGS = (
+    ("frozen", "full"),
     ("finetune", "full"),
     ("lwf", "full"),
     ("genifer", "quick"),
@@ -73,7 +74,7 @@ def report(stream: str, rows: dict[str, list[IncrementRow]], runs: dict[str, Run
         cells = [
             method,
             budget,
-            *classifier_budget(run),
+            *(("–", "–") if method == "frozen" else classifier_budget(run)),
             generator_steps(run),
             " ".join(f"{score:.4f}" for score in scores[method, budget]),
             mean_and_error(scores[method, budget]),
@@ -82,6 +83,7 @@ def report(stream: str, rows: dict[str, list[IncrementRow]], runs: dict[str, Run
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     fine, oracle, genifer = (scores[method, "full"] for method in ("finetune", "oracle", "genifer"))
+    frozen = scores["frozen", "full"]
     lines += [
         "",
         "## What must hold",
@@ -90,10 +92,15 @@ def report(stream: str, rows: dict[str, list[IncrementRow]], runs: dict[str, Run
         verdict("fine-tune < Genifer", fine, genifer),
         verdict("Genifer < oracle", genifer, oracle),
         verdict("oracle < joint (expected, not binding)", oracle, scores["joint", "full"]),
+        verdict("never training again < LwF", frozen, scores["lwf", "full"]),
+        verdict("never training again < Genifer", frozen, genifer),
     ]
     for budget, bar in (("full", "at least halfway is binding"), ("quick", "for comparison")):
-        share = 100 * way(fine, scores["genifer", budget], oracle)
-        lines.append(f"- Genifer ({budget}) is {share:.0f} % of the way from fine-tune to oracle ({bar}).")
+        shares = [f"{100 * way(low, scores['genifer', budget], oracle):.0f} %" for low in (fine, frozen)]
+        lines.append(
+            f"- Genifer ({budget}) is {shares[0]} of the way from fine-tune to oracle ({bar}), and {shares[1]} of the "
+            "way from never training again."
+        )
     return "\n".join(lines) + "\n"
 
 

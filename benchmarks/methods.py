@@ -1,4 +1,4 @@
-"""Every method on real data: the ladder, and hosts with a memory under plain and balanced cross-entropy.
+"""The ladder on real data, from never training again to all data at once; `exemplars.py` has the exemplar methods.
 
     python benchmarks/methods.py               # writes benchmarks/methods.md
 
@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 from _chains import run_all
-from _hosts import Comparison
 from _ladder import MANY, Ladder
 
 HERE = Path(__file__).parent
@@ -18,15 +17,6 @@ SEEDS = 3
 LADDERS = (
     Ladder("fashion-b4-t3", "quick", SEEDS, without=(MANY,)),
     Ladder("quickdraw-b50-t5", "quick", SEEDS),
-)
-COMPARISONS = (
-    *(Comparison(host, "fashion-b4-t3", size, "quick", SEEDS) for host in ("il_baseline", "icarl") for size in (20, 5)),
-    *(
-        Comparison(host, "fashion-b4-t3", size, "quick", SEEDS, original=size == 20)
-        for host in ("lucir", "podnet")
-        for size in (20, 5)
-    ),
-    *(Comparison("il_baseline", "quickdraw-b50-t5", size, "quick", SEEDS) for size in (5, 2)),
 )
 
 # Written by hand, from these figures and from the tries that they name; read them anew when the figures change.
@@ -56,9 +46,6 @@ FINDINGS = """\
   after 23 core-minutes: with the discriminator on pixels a step is several times as dear.
 - **Feature replay** is level with Genifer on fashion and ahead of it on quickdraw. There its generator obeys its label
   no better (accuracy on replay 0.03), so that what helps is that its lower stages are frozen: there is less to forget.
-- **LUCIR and PODNet gain less** from balanced softmax than the hosts with a linear head: their logits are a
-  learned scale times cosines, and the shift is large beside them. LUCIR with balanced finetuning and LUCIR with
-  balanced softmax come out level, and the latter saves that stage.
 """.splitlines()
 
 
@@ -67,18 +54,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--stages", type=Path, default=Path("results/stages"))
     args = parser.parse_args()
-    jobs = [job for comparison in COMPARISONS for job in comparison.tuning_jobs()]
+    jobs = [job for ladder in LADDERS for job in ladder.jobs()]
     rows = run_all(jobs, args.stages, args.processes)
-    jobs = [job for comparison in COMPARISONS for job in comparison.jobs(rows)]
-    jobs += [job for ladder in LADDERS for job in ladder.jobs()]
-    rows |= run_all(jobs, args.stages, args.processes)
     (HERE / "methods.md").write_text("\n".join(report(rows)) + "\n")
     print((HERE / "methods.md").read_text())
 
 
 def report(rows) -> list[str]:
     lines = [
-        "# Every method on real data",
+        "# The ladder on real data",
         "",
         f"Made by `python benchmarks/methods.py`; {SEEDS} training seeds, mean ± standard error. Accuracies are over",
         "all classes seen, on validation data, after the last increment. One class order, one validation split, one",
@@ -91,23 +75,7 @@ def report(rows) -> list[str]:
     ]
     for ladder in LADDERS:
         lines += [*ladder.report(rows), ""]
-    lines += [*FINDINGS, ""]
-    lines += [
-        "## Hosts with a memory: balanced softmax in place of cross-entropy",
-        "",
-        "Both arms of a host differ in the loss alone and are tuned over the same grid, by the average incremental",
-        "accuracy of one more training seed (the grid's figures); then each runs at its best point under three seeds.",
-        "Grid and report are judged on the same validation images, in both arms alike. The same in both arms:",
-        "",
-        *dict.fromkeys(comparison.settings() for comparison in COMPARISONS),
-        "",
-        "| host | stream | exemplars per class | arm | grid: average incremental accuracy | accuracy per seed "
-        "| accuracy | average incremental accuracy | of old classes | of new classes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for comparison in COMPARISONS:
-        lines += comparison.report(rows)
-    return [*lines, "", *(comparison.verdict(rows) for comparison in COMPARISONS)]
+    return [*lines, *FINDINGS]
 
 
 if __name__ == "__main__":

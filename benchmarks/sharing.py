@@ -1,4 +1,4 @@
-"""What sharing stages saves, and whether it costs accuracy.
+"""What sharing stages saves.
 
     python benchmarks/sharing.py                     # writes all of benchmarks/sharing.md
     python benchmarks/sharing.py --only simulated    # writes that section (or real), leaves the other as it is
