@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MOST_SHOWN = 100  # characters of a value in a message
+
 
 class TuneCLError(Exception):
     """Bad input: one sentence that says what is wrong, where, and what would be right (exit code 2)."""
@@ -24,3 +26,15 @@ def _initials(path: str) -> tuple[str, ...]:
     """How a name of several words, the last of a dotted path, may be abbreviated: ``lr`` for ``learning_rate``."""
     words = [word for word in path.rpartition(".")[2].lower().split("_") if word]
     return ("".join(word[0] for word in words), "_".join(word[0] for word in words)) if len(words) > 1 else ()
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as Python writes it, and of a long one the beginning and the length."""
+    if isinstance(value, int) and abs(value) >= 10**_MOST_SHOWN:
+        return f"a number of more than {_MOST_SHOWN} digits"
+    return shortened(repr(value))
+
+
+def shortened(text: str) -> str:
+    """A text, or its beginning and its length where it is long."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}… ({len(text)} characters)"

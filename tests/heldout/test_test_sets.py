@@ -100,11 +100,12 @@ def test_training_of_cifar_opens_no_test_file(tmp_path: Path) -> None:
 def write_cub_by_hand(root: Path) -> None:
     """Four images, two of them to test on; all of another grey."""
     folder = root / "CUB_200_2011"
-    (folder / "images" / "a").mkdir(parents=True)
-    for i in range(1, 5):
-        Image.new("L", (300, 280), 50 * i).save(folder / "images" / "a" / f"{i}.jpg")
+    classes = ["001.name", "001.name", "200.name", "200.name"]
+    for i, name in enumerate(classes, 1):
+        (folder / "images" / name).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (300, 280), 50 * i).save(folder / "images" / name / f"{i}.jpg")
     lists = {
-        "images.txt": [f"{i} a/{i}.jpg" for i in range(1, 5)],
+        "images.txt": [f"{i} {name}/{i}.jpg" for i, name in enumerate(classes, 1)],
         "image_class_labels.txt": ["1 1", "2 1", "3 200", "4 200"],
         "train_test_split.txt": ["1 1", "2 0", "3 1", "4 0"],
         "classes.txt": [f"{c} {c:03d}.name" for c in range(1, 201)],

@@ -4,6 +4,8 @@ Every image is nearly of one colour, which says whose it is: `colour(class, numb
 """
 
 import io
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +71,19 @@ def shrink(monkeypatch: pytest.MonkeyPatch, stored: int = 16, seen: int = 12) ->
         preprocessing = replace(dataset.preprocessing, stored_size=stored, seen_size=seen)
         small = replace(dataset, image_shape=(3, seen, seen), preprocessing=preprocessing)
         monkeypatch.setitem(DATASETS, name, small)
+
+
+def _link_to_nothing(path: Path) -> None:
+    path.symlink_to(path.with_name("gone"))
+
+
+# Kind -> what makes it at a path, and how it is told from an image without being opened.
+NO_IMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder": (Path.mkdir, "a folder where an image should be"),
+    "empty": (Path.touch, "an empty file where an image should be"),
+    "link": (_link_to_nothing, "a link to a file that is not there"),
+    "pipe": (os.mkfifo, "no plain file where an image should be"),
+}
 
 
 def told(image: np.ndarray) -> tuple[int, int, int]:

@@ -104,10 +104,25 @@ def test_a_missing_list_is_named(root: Path, name: str) -> None:
         ("images.txt", "\n7 ", "\n6 ", r"images\.txt, line 7: .* an id of its own"),
         ("train_test_split.txt", "\n7 1", "", r"train_test_split\.txt: does not name the same images .* \(id 7"),
         ("image_class_labels.txt", "\n7 7", "\n7 201", r"image 7 has the class '201', but they go from 1 to 200"),
-        ("train_test_split.txt", "\n7 1", "\n7 yes", r"train_test_split\.txt: image 7 is in the half 'yes'"),
+        ("train_test_split.txt", "\n7 1", "\n7 yes", r"train_test_split\.txt, line 7: image 7 is in the half 'yes'"),
         ("image_class_labels.txt", "\n7 7", "\n7 ²", r"image 7 has the class '²'"),
         ("image_class_labels.txt", "\n7 7", "\n7 x", r"image 7 has the class 'x'"),
         ("classes.txt", "200 200.Bird_199\n", "", r"classes\.txt: must name the 200 classes"),
+        (
+            "images.txt",
+            "\n7 ",
+            "\n" + "7" * 5000 + " ",
+            r"images\.txt, line 7: '77+… \(.* characters\) is not '<id> <text>'",
+        ),
+        ("image_class_labels.txt", "\n7 7", "\n7 " + "7" * 5000, r"image 7 has the class '77+… \(5002 characters\)"),
+        ("image_class_labels.txt", "\n7 7", "\n7 007", r"labels\.txt, line 7: image 7 has the class '007'"),
+        ("images.txt", "\n7 007.Bird_6/", "\n7 /etc/", r"images\.txt, line 7: '/etc/.*' is not '<class>/<file>'"),
+        (
+            "images.txt",
+            "\n7 007.Bird_6/",
+            "\n7 007.Bird_6/../",
+            r"line 7: '007\.Bird_6/\.\./.*' is not '<class>/",
+        ),
     ],
 )
 def test_a_malformed_list_ends_in_a_sentence(root: Path, name: str, old: str, new: str, complaint: str) -> None:
@@ -125,12 +140,63 @@ def test_a_missing_training_image_is_named(root: Path) -> None:
         opened(root)
 
 
-@pytest.mark.parametrize("content", [b"no image", b""])
-def test_a_damaged_image_is_named_and_nothing_is_kept(root: Path, content: bytes) -> None:
-    next(root.glob("CUB_200_2011/images/042*/*_0001.jpg")).write_bytes(content)
+@pytest.mark.parametrize(
+    ("name", "old", "new", "complaint"),
+    [
+        (
+            "image_class_labels.txt",
+            "\n7 7\n",
+            "\n7 8\n",
+            r"labels\.txt, line 7: image 7 has the class 8, '008\.Bird_7', but line 7 of images\.txt has it in the "
+            r"folder '007\.Bird_6'",
+        ),
+        (
+            "images.txt",
+            "\n207 007.Bird_6/Bird_6_0001.jpg\n",
+            "\n207 007.Bird_6/Bird_6_0000.jpg\n",
+            r"images\.txt, line 207: the image '007\.Bird_6/Bird_6_0000\.jpg' has the id 207, and in line 7 the id 7;",
+        ),
+        (
+            "images.txt",
+            "\n607 007.Bird_6/Bird_6_0003.jpg\n",
+            "\n607 007.Bird_6/Bird_6_0000.jpg\n",
+            r"line 607: the image '007\.Bird_6/Bird_6_0000\.jpg' has the id 607, and in line 7 the id 7;",
+        ),
+        (
+            "classes.txt",
+            "\n8 008.Bird_7\n",
+            "\n8 007.Bird_6\n",
+            r"classes\.txt, line 8: the class '007\.Bird_6' has the id 8, and in line 7 the id 7;",
+        ),
+        ("classes.txt", "\n8 008.Bird_7\n", "\n8 ..\n", r"classes\.txt, line 8: '\.\.' is no name of a folder"),
+    ],
+    ids=["label_against_folder", "image_twice", "image_in_both_halves", "class_twice", "class_outside"],
+)
+def test_lists_that_contradict_themselves_are_refused_with_the_line(
+    root: Path, name: str, old: str, new: str, complaint: str
+) -> None:
+    path = root / "CUB_200_2011" / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(TuneCLError, match=complaint):
+        opened(root)
+
+
+def test_a_damaged_image_is_named_and_nothing_is_kept(root: Path) -> None:
+    next(root.glob("CUB_200_2011/images/042*/*_0001.jpg")).write_bytes(b"no image")
     with pytest.raises(TuneCLError, match=r"Bird_41_0001\.jpg: cannot be decoded as an image \(.*put the original"):
         opened(root)
     assert not list(root.rglob("*.npy"))
+
+
+@pytest.mark.parametrize("kind", sorted(trees.NO_IMAGES))
+def test_what_cannot_be_an_image_is_named_before_any_is_decoded(root: Path, kind: str) -> None:
+    next(root.glob("CUB_200_2011/images/001*/*_0000.jpg")).write_bytes(b"damaged, and first")
+    path = next(root.glob("CUB_200_2011/images/042*/*_0001.jpg"))
+    path.unlink()
+    trees.NO_IMAGES[kind][0](path)
+    with pytest.raises(TuneCLError, match=rf"Bird_41_0001\.jpg: {trees.NO_IMAGES[kind][1]}"):
+        opened(root)
 
 
 def test_a_truncated_image_is_not_taken_for_a_whole_one(root: Path) -> None:
@@ -158,6 +224,16 @@ def test_a_damaged_kept_copy_is_made_again(root: Path) -> None:
     assert kept.stat().st_size > first.nbytes
 
 
+def test_a_copy_that_was_decoded_by_other_rules_is_made_anew_and_goes(root: Path) -> None:
+    first = np.array(opened(root).raw_images)
+    (kept,) = root.rglob("*.npy")
+    earlier = kept.with_name(kept.name.replace("-v2.npy", "-v1.npy"))
+    np.save(earlier, np.zeros_like(first))
+    kept.unlink()
+    assert np.array_equal(opened(root).raw_images, first)
+    assert list(root.rglob("*.npy")) == [kept]
+
+
 def test_where_nothing_can_be_kept_images_are_decoded_into_memory(root: Path) -> None:
     (root / ".tune_cl-cache").write_text("in the way")
     assert len(opened(root).raw_images) == 600
@@ -170,8 +246,13 @@ def test_fingerprint_changes_with_a_files_size_name_or_class(root: Path) -> None
     with next(folder.glob("images/001*/*_0000.jpg")).open("ab") as file:
         file.write(b"\0")
     found.append(opened(root).fingerprint)
-    labels = folder / "image_class_labels.txt"
-    labels.write_text(labels.read_text().replace("1 1\n2 2\n", "1 2\n2 1\n", 1))
+    image = folder / "images" / "001.Bird_0" / "Bird_0_0000.jpg"
+    image.rename(folder / "images" / "002.Bird_1" / image.name)  # an image of another class, in both lists
+    for name, old, new in (
+        ("images.txt", "1 001.Bird_0/", "1 002.Bird_1/"),
+        ("image_class_labels.txt", "1 1\n", "1 2\n"),
+    ):
+        (folder / name).write_text((folder / name).read_text().replace(old, new, 1))
     found.append(opened(root).fingerprint)
     image = folder / "images" / "001.Bird_0" / "Bird_0_0001.jpg"
     image.rename(image.with_name("renamed.jpg"))

@@ -111,6 +111,28 @@ def test_a_damaged_or_missing_image_is_named_when_it_is_asked_for(root: Path, tm
     training.gather(torch.tensor([3, 5]))
 
 
+def test_hidden_files_are_no_images(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    folder = tmp_path / "data" / "imagenet" / "train" / trees.wnid(3)
+    image = next(folder.iterdir())
+    (folder / f"._{image.name}").write_bytes(b"\x00\x05\x16\x07 what macOS keeps beside a copied file")
+    (folder / ".hidden.JPEG").mkdir()
+    (tmp_path / "data" / "imagenet" / "train" / f"._{trees.wnid(3)}").touch()
+    assert opened(tmp_path / "data", NAMES[0]).fingerprint == opened(root, NAMES[0]).fingerprint
+
+
+@pytest.mark.parametrize("kind", sorted(trees.NO_IMAGES))
+def test_what_is_named_like_an_image_and_cannot_be_one_is_named_when_the_folder_is_listed(
+    root: Path, tmp_path: Path, kind: str
+) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    make, words = trees.NO_IMAGES[kind]
+    make(tmp_path / "data" / "imagenet" / "train" / trees.wnid(imagenet_subset()[7]) / "x.JPEG")
+    for name in NAMES:
+        with pytest.raises(TuneCLError, match=rf"imagenet/train/n\d+/x\.JPEG: {words}"):
+            opened(tmp_path / "data", name)
+
+
 def test_fingerprint_is_the_hash_of_paths_sizes_and_labels(root: Path) -> None:
     stream = opened(root, "imagenet-b500-t5")
     digest = hashlib.sha256(b"path size label\n")

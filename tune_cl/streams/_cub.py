@@ -1,21 +1,37 @@
 """CUB-200-2011 in its original layout: lists that name each image, its class and its half.
 
-No checksum is published for single files. The lists are checked against the published counts, and every image of the
-half that is read must be there; its pixels are checked when it is decoded.
+No checksum is published for single files. The lists are checked against each other and against the published counts,
+and every image of the half that is read must be there; its pixels are checked when it is decoded.
 """
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, shown
 from tune_cl.streams._datasets import DATASETS
-from tune_cl.streams._files import ImageFiles, data_folder, file_size
+from tune_cl.streams._files import ImageFiles, data_folder, image_size
 from tune_cl.streams._images import RawFiles
 
 _FOLDER = "CUB_200_2011"
 _IMAGES = 11_788
 _CLASSES = 200
+_ID = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True)
+class _List:
+    """A list file: lines `<id> <text>`."""
+
+    path: Path
+    texts: dict[str, str]  # by id, in the order of the lines
+    lines: dict[str, int]  # by id
+
+    def at(self, identifier: str) -> str:
+        """Where an id stands, for messages."""
+        return f"{self.path}, line {self.lines[identifier]}"
 
 
 def read_cub_training(data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
@@ -40,39 +56,36 @@ def read_cub(data_root: Path | None, half: str, published: int, accept_modified_
         The files, with paths relative to `images`; labels are class ids less 1.
 
     Raises:
-        TuneCLError: no data root or folder; a list or an image is missing; a list is malformed or not the original.
+        TuneCLError: no data root or folder; a list or an image is missing; a list is malformed, not the original, or
+            contradicts itself or another one.
     """
     folder = data_folder("cub200", data_root, _FOLDER, hint=DATASETS["cub200"].origin)
     paths = _read_list(folder / "images.txt")
     classes = _read_list(folder / "classes.txt")
     halves = _read_list(folder / "train_test_split.txt", of=paths)
-    labels = {i: _label(folder, i, text) for i, text in _read_list(folder / "image_class_labels.txt", of=paths).items()}
-    if list(classes) != [str(i + 1) for i in range(_CLASSES)]:
-        raise TuneCLError(f"{folder / 'classes.txt'}: must name the {_CLASSES} classes 1 to {_CLASSES}, in that order")
-    for i, which in halves.items():
-        if which not in ("0", "1"):
-            raise TuneCLError(
-                f"{folder / 'train_test_split.txt'}: image {i} is in the half {which!r}, but there are 0, to test on, "
-                "and 1, to train on"
-            )
-    chosen = [i for i in paths if halves[i] == half]
+    labels = _read_list(folder / "image_class_labels.txt", of=paths)
+    _check_classes(classes)
+    _check_each_once(paths, "the image")
+    _check_halves(halves)
+    _check_labels(labels, classes, paths)
+    chosen = [i for i in paths.texts if halves.texts[i] == half]
     if not accept_modified_data:
-        _check_count(folder / "images.txt", len(paths), _IMAGES, "images")
-        _check_count(folder / "train_test_split.txt", len(chosen), published, f"images with a {half}")
+        _check_count(paths.path, len(paths.texts), _IMAGES, "images")
+        _check_count(halves.path, len(chosen), published, f"images with a {half}")
     images = folder / "images"
     return RawFiles(
         images=ImageFiles(
             str(images.absolute()),
-            np.array([paths[i].encode() for i in chosen], dtype=np.bytes_),
+            np.array([paths.texts[i].encode() for i in chosen], dtype=np.bytes_),
             DATASETS["cub200"].stored_size,
         ),
-        labels=np.array([labels[i] for i in chosen], dtype=np.int64),
-        class_names=tuple(classes.values()),
-        sizes=np.array([file_size(images / paths[i]) for i in chosen], dtype=np.int64),
+        labels=np.array([int(labels.texts[i]) - 1 for i in chosen], dtype=np.int64),
+        class_names=tuple(classes.texts.values()),
+        sizes=np.array([image_size(images / paths.texts[i]) for i in chosen], dtype=np.int64),
     )
 
 
-def _read_list(path: Path, of: dict[str, str] | None = None) -> dict[str, str]:
+def _read_list(path: Path, of: _List | None = None) -> _List:
     """Read lines `<id> <text>`; the ids must be those of `of`, where it is given."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -82,29 +95,68 @@ def _read_list(path: Path, of: dict[str, str] | None = None) -> dict[str, str]:
         raise TuneCLError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise TuneCLError(f"{path}: not a text file; put the original there again") from None
-    found: dict[str, str] = {}
+    found = _List(path, {}, {})
     for number, line in enumerate(lines, 1):
         identifier, _, text = line.strip().partition(" ")
-        if not _is_number(identifier) or not text or identifier in found:
-            raise TuneCLError(f"{path}, line {number}: {line!r} is not '<id> <text>' with an id of its own")
-        found[identifier] = text
-    if of is not None and found.keys() != of.keys():
-        stray = sorted(found.keys() ^ of.keys(), key=int)[0]
+        if not _ID.fullmatch(identifier) or not text or identifier in found.texts:
+            raise TuneCLError(f"{path}, line {number}: {shown(line)} is not '<id> <text>' with an id of its own")
+        found.texts[identifier], found.lines[identifier] = text, number
+    if of is not None and found.texts.keys() != of.texts.keys():
+        stray = sorted(found.texts.keys() ^ of.texts.keys(), key=int)[0]
         raise TuneCLError(f"{path}: does not name the same images as images.txt beside it (id {stray}, for one)")
     return found
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def _check_classes(classes: _List) -> None:
+    if list(classes.texts) != [str(i + 1) for i in range(_CLASSES)]:
+        raise TuneCLError(f"{classes.path}: must name the {_CLASSES} classes 1 to {_CLASSES}, in that order")
+    _check_each_once(classes, "the class")
+    for i, name in classes.texts.items():
+        if not _is_plain(name):
+            raise TuneCLError(f"{classes.at(i)}: {shown(name)} is no name of a folder; put the original there again")
 
 
-def _label(folder: Path, identifier: str, text: str) -> int:
-    if not _is_number(text) or not 1 <= int(text) <= _CLASSES:
-        raise TuneCLError(
-            f"{folder / 'image_class_labels.txt'}: image {identifier} has the class {text!r}, but they go from 1 to "
-            f"{_CLASSES}"
-        )
-    return int(text) - 1
+def _check_each_once(listed: _List, what: str) -> None:
+    first: dict[str, str] = {}
+    for i, text in listed.texts.items():
+        if text in first:
+            raise TuneCLError(
+                f"{listed.at(i)}: {what} {shown(text)} has the id {i}, and in line {listed.lines[first[text]]} the id "
+                f"{first[text]}; put the original there again"
+            )
+        first[text] = i
+
+
+def _check_halves(halves: _List) -> None:
+    for i, which in halves.texts.items():
+        if which not in ("0", "1"):
+            raise TuneCLError(
+                f"{halves.at(i)}: image {i} is in the half {shown(which)}, but there are 0, to test on, and 1, to "
+                "train on"
+            )
+
+
+def _check_labels(labels: _List, classes: _List, paths: _List) -> None:
+    """Each image has a class, and lies in the folder of that class."""
+    for i, label in labels.texts.items():
+        if label not in classes.texts:
+            raise TuneCLError(
+                f"{labels.at(i)}: image {i} has the class {shown(label)}, but they go from 1 to {_CLASSES}"
+            )
+        folder, _, file = paths.texts[i].partition("/")
+        if not _is_plain(file):
+            raise TuneCLError(
+                f"{paths.at(i)}: {shown(paths.texts[i])} is not '<class>/<file>'; put the original there again"
+            )
+        if folder != classes.texts[label]:
+            raise TuneCLError(
+                f"{labels.at(i)}: image {i} has the class {label}, {shown(classes.texts[label])}, but line "
+                f"{paths.lines[i]} of images.txt has it in the folder {shown(folder)}; put the originals there again"
+            )
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and "/" not in name and name.isprintable()
 
 
 def _check_count(path: Path, found: int, published: int, what: str) -> None:

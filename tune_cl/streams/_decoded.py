@@ -13,7 +13,7 @@ from tune_cl.streams._feed import usable_cpus
 from tune_cl.streams._files import ImageFiles
 
 CACHE_FOLDER = ".tune_cl-cache"
-_VERSION = 1  # of how an image is decoded (`decode_square`)
+_VERSION = 2  # of how an image is decoded (`decode_square`); 2: 16-bit grey is scaled, and no longer cut off
 _CHUNK = 64  # images that a thread decodes in one go
 
 
@@ -43,6 +43,8 @@ def decode_all(files: ImageFiles, name: str, data_root: Path) -> NDArray[np.uint
     _fill(images, files)
     with suppress(OSError):  # a data root that is read-only or full
         _keep(path, images)
+        for version in range(1, _VERSION):
+            path.with_name(f"{name}-{files.size}-v{version}.npy").unlink(missing_ok=True)
     kept = _mapped(path, shape)
     return images if kept is None else kept
 

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -169,6 +168,5 @@ class _Decoding(Dataset[Tensor | str]):
 
 
 def _begin_worker(worker: int) -> None:
-    """Leave interrupts to the main process, and say nothing of harmless oddities in published files."""
+    """Leave interrupts to the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.filterwarnings("ignore", module="PIL")

@@ -1,15 +1,16 @@
-"""One file per image: which files, and how each becomes a square of pixels."""
+"""One file per image: which files there are, found without opening them."""
 
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from tune_cl.errors import TuneCLError
+from tune_cl.streams._decoding import decode_square, silence_warnings
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,9 @@ class ImageFiles:
         """Decode the files at some places: uint8 (len(places), size, size, 3).
 
         Raises:
-            TuneCLError: a file is missing or damaged.
+            TuneCLError: a file is missing, damaged, or of a kind that is not decoded.
         """
+        silence_warnings()
         decoded = np.empty((len(places), self.size, self.size, 3), dtype=np.uint8)
         for row, place in zip(decoded, places, strict=True):
             row[:] = decode_square(self.path(place), self.size)
@@ -62,44 +64,28 @@ class ImageFiles:
         return replace(parts[0], paths=np.concatenate([part.paths for part in parts]))
 
 
-def decode_square(path: Path, size: int) -> NDArray[np.uint8]:
-    """Decode one image as RGB, resize its short side (bilinear, antialiased), cut out the central square.
+def image_size(path: Path | str | bytes, look: Callable[[], os.stat_result] | None = None) -> int:
+    """Size in bytes of what is to be an image file. It is looked at, not opened: what is no image at all is found here.
 
-    Returns:
-        uint8 (size, size, 3).
-
-    Raises:
-        TuneCLError: the file is missing, or no whole image.
-    """
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except FileNotFoundError:
-        raise TuneCLError(f"{path}: no such file; put the original there again") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise TuneCLError(f"{path}: cannot be decoded as an image ({reason}); put the original there again") from None
-    width, height = image.size
-    short = min(width, height)
-    image = image.resize(
-        (max(size, size * width // short), max(size, size * height // short)), Image.Resampling.BILINEAR
-    )
-    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
-    return np.asarray(image.crop((left, top, left + size, top + size)))
-
-
-def file_size(path: Path) -> int:
-    """Size of a file in bytes.
+    Args:
+        path: the file.
+        look: gives its status, where somebody has it already.
 
     Raises:
-        TuneCLError: it is not there, is no file, or may not be looked at.
+        TuneCLError: it is missing, a folder or another thing that is no file, or empty, or may not be looked at.
     """
     try:
-        status = path.stat()
+        status = os.stat(path) if look is None else look()
     except FileNotFoundError:
-        raise TuneCLError(f"{path}: no such file; put the original there again") from None
+        what = "a link to a file that is not there" if os.path.islink(path) else "no such file"
+        raise TuneCLError(f"{os.fsdecode(path)}: {what}; put the original there again") from None
     except OSError as error:
-        raise TuneCLError(f"{path}: cannot be read ({error.strerror})") from None
+        raise TuneCLError(f"{os.fsdecode(path)}: cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no plain file"
+        raise TuneCLError(f"{os.fsdecode(path)}: {what} where an image should be; move it away")
+    if not status.st_size:
+        raise TuneCLError(f"{os.fsdecode(path)}: an empty file where an image should be; put the original there again")
     return status.st_size
 
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from tune_cl.errors import TuneCLError
 from tune_cl.streams._datasets import DATASETS
-from tune_cl.streams._files import ImageFiles, data_folder
+from tune_cl.streams._files import ImageFiles, data_folder, image_size
 from tune_cl.streams._images import RawFiles
 from tune_cl.streams._orders import class_order
 
-_WNID = re.compile(r"n\d{8}")
+_WNID = re.compile(r"n[0-9]{8}")
 _SUFFIX = b".JPEG"
 _READERS = 16  # folders that are listed at a time: on a network file system each look takes its time
 
@@ -70,7 +70,8 @@ def read_imagenet(
         The files, with paths `<wnid>/<file>`; labels are places in the sorted wnids, which are the class names.
 
     Raises:
-        TuneCLError: no data root or folder, not the right number of classes or images.
+        TuneCLError: no data root or folder, not the right number of classes or images; something is named like an
+            image and is empty, a folder, or a link to nothing.
     """
     folders = [f"{name}/{half.folder}" for name in dict.fromkeys([dataset, "imagenet"])]
     hint = f"{folders[0]}/<wnid>/*.JPEG, from image-net.org"
@@ -113,13 +114,21 @@ def _classes(folder: Path, dataset: str) -> list[str]:
 
 
 def _list_class(folder: Path, wnid: str) -> list[tuple[bytes, int]]:
-    """Path relative to the folder, and size in bytes, of each image of a class, by file name."""
+    """Path relative to the folder, and size in bytes, of each image of a class, by file name; hidden files are none.
+
+    Raises:
+        TuneCLError: the folder cannot be read, or something in it is named like an image and cannot be one.
+    """
     try:
         with os.scandir(os.fsencode(folder / wnid)) as entries:
-            found = sorted((entry.name, entry.stat().st_size) for entry in entries if entry.name.endswith(_SUFFIX))
+            found = sorted((e.name, image_size(e.path, e.stat)) for e in entries if _is_named_like_an_image(e.name))
     except OSError as error:
         raise TuneCLError(f"{folder / wnid}: cannot be read ({error.strerror})") from None
     return [(wnid.encode() + b"/" + name, size) for name, size in found]
+
+
+def _is_named_like_an_image(name: bytes) -> bool:
+    return name.endswith(_SUFFIX) and not name.startswith(b".")  # hidden: `._x.JPEG` is macOS's, of x.JPEG
 
 
 def _check_counts(folder: Path, dataset: str, half: ImageNetHalf, counts: dict[str, int]) -> None:
