@@ -48,7 +48,7 @@ def complaint(capfd: pytest.CaptureFixture[str], argv: list[str]) -> str:
         (["--space", "finetune", "--gpus-per-trial", "1.5"], ["--gpus-per-trial 1.5", "whole number"]),
         (["--space", "finetune", "--gpus-per-trial", "-1"], ["--gpus-per-trial -1"]),
         (["--space", "finetune", "--gpus-per-trial", "nan"], ["--gpus-per-trial nan"]),
-        (["--space", "finetune", "--cpus-per-trial", "4096"], ["--cpus-per-trial 4096", "CPUs"]),
+        (["--space", "finetune", "--cpus-per-trial", "1000"], ["--cpus-per-trial 1000", "CPUs"]),
         (["--space", "finetune", "--trials", "0"], ["--trials 0", "at least 1"]),
         (["--space", "finetune", "--trials", "many"], ["--trials", "many"]),
         (["--space", "finetune", "--concurrency", "-2"], ["--concurrency -2", "at least 1"]),

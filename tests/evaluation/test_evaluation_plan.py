@@ -157,6 +157,10 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
     write_json(folder / "search.json", record_of(folder).model_copy(update={"method": "my_own"}))
     assert "a method from outside the package needs --plugin MODULE" in refused(capsys, folder, *EVALUATION)
+    write_json(folder / "search.json", record_of(searched).model_copy(update={"data_fingerprint": 64 * "0"}))
+    others = refused(capsys, folder, *EVALUATION)
+    assert "a search on other images: the training files of fashion are not those of then (fingerprint 0000" in others
+    assert "install the tune_cl of then" in others  # they came with the package
     write_json(folder / "search.json", record_of(searched))
     (folder / "summary.json").unlink()
     assert "has chosen nothing yet" in refused(capsys, folder, *EVALUATION)

@@ -371,8 +371,8 @@ def test_a_space_may_limit_the_base_configurations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
-        ("base_configurations", 0, "toy.yaml: base_configurations: 0 leaves no base to train; allow at least 1"),
-        ("base_configurations", -2, "base_configurations: -2 leaves no base"),
+        ("base_configurations", 0, "toy.yaml: base_configurations: 0, but it must be at least 1"),
+        ("base_configurations", -2, "base_configurations: -2, but it must be"),
         ("base_configurations", 2.0, "base_configurations: 2.0 is not a whole number"),
         ("base_configurations", True, "base_configurations: True is not a whole number"),
         ("base_configurations", "two", "base_configurations: 'two' is not a whole number"),

@@ -40,8 +40,8 @@ def test_a_comment_line_with_the_command_may_come_first(tmp_path: Path) -> None:
         (space_dict(method=3), "toy.yaml: method: 3 is not a name"),
         (space_dict(paramters={}), "toy.yaml: paramters: unknown key; did you mean 'parameters'?"),
         (space_dict(zzz=1), "toy.yaml: zzz: unknown key; a space file has method, stream"),
-        (space_dict(trials=0), "toy.yaml: trials: 0 trials are no search; ask for at least 1"),
-        (space_dict(trials=-3), "toy.yaml: trials: -3 trials"),
+        (space_dict(trials=0), "toy.yaml: trials: 0, but it must be at least 1"),
+        (space_dict(trials=-3), "toy.yaml: trials: -3, but it must be at least 1"),
         (space_dict(trials="many"), "toy.yaml: trials: 'many' is not a whole number"),
         (space_dict(trials=True), "toy.yaml: trials: True is not a whole number"),
         (space_dict(trials=2.5), "toy.yaml: trials: 2.5 is not a whole number"),
@@ -141,7 +141,7 @@ def test_a_folder_a_large_file_and_bytes_are_no_space_files(tmp_path: Path) -> N
 
 def test_a_flag_is_checked_like_a_key_and_named_as_the_flag() -> None:
     assert check_option("sampler", "random", "--sampler") == "random"
-    with pytest.raises(TuneCLError, match=r"^--trials: 0 trials"):
+    with pytest.raises(TuneCLError, match=r"^--trials: 0, but"):
         check_option("trials", 0, "--trials")
 
 

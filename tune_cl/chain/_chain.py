@@ -25,7 +25,7 @@ from tune_cl.chain._warnings import phase_warnings, score_warnings
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
-from tune_cl.records import IncrementRow, RunConfig, StageUse
+from tune_cl.records import LOADER_WORKERS, IncrementRow, RunConfig, StageUse
 from tune_cl.streams import Pixels, Place, Stream, default_workers
 
 REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name
@@ -88,8 +88,10 @@ class Chain:
         self._run, self._stream, self._store, self._on_progress = run, stream, store, on_progress
         self._node, self._trial = node or socket.gethostname(), trial
         self._payer = payer or uuid.uuid4().hex
-        in_files = default_workers() if loader_workers is None else loader_workers
-        self._loader_workers = 0 if stream.resident else in_files
+        workers = (
+            default_workers() if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
+        )
+        self._loader_workers = 0 if stream.resident else workers
         self._method = get_method(run.method)
         self._config = settings_of(run)
         if run.horizon > stream.horizon:

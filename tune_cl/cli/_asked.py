@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_cl.cli._parser import at_least_one, check_seeds, loader_workers, seconds, stream_record, trial_resources
+from tune_cl.cli._parser import seconds, stream_record
 from tune_cl.cli._sizes import size
 from tune_cl.engine import with_backbone
 from tune_cl.errors import TuneCLError
@@ -60,20 +60,15 @@ class Asked:
 
 
 def check_numbers(args: argparse.Namespace) -> None:
-    """Check counts, seeds, times and sizes.
+    """Check times and sizes; whole numbers were checked as they were read.
 
     Raises:
         TuneCLError: one of them is none, or out of bounds.
     """
-    for name in ("trials", "base_configurations"):
-        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
-    check_seeds(args)
-    trial_resources(args)
     seconds(args.time_budget)
     seconds(args.checkpoint_every, "--checkpoint-every")
     if args.stage_budget is not None:
         size(args.stage_budget, "--stage-budget")
-    loader_workers(args)
 
 
 def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbone_elsewhere: bool = False) -> Asked:

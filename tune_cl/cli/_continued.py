@@ -3,6 +3,7 @@
 from typing import Any
 
 from tune_cl.chain import PRETRAINED
+from tune_cl.cli._data import other_data
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder, SearchRecord, read_record
 
@@ -30,8 +31,14 @@ def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
             f"{folder.path} holds a search that was begun {other}, and this command is {told}; give this one another "
             "--name"
         )
+    if changed == ["data_fingerprint"]:
+        raise TuneCLError(
+            f"{folder.path} holds a search on other images: {other_data(earlier, record.data_fingerprint)}; or search "
+            "on those of now under another --name"
+        )
     if changed:
-        details = "; ".join(_difference(key, old.get(key), new[key]) for key in changed[:3])
+        told = [key for key in changed if key != "data_fingerprint"]  # which follows from the stream, or is told next
+        details = "; ".join(_difference(key, old.get(key), new[key]) for key in told[:3])
         weights = earlier.fixed.get(PRETRAINED, "none") != "none" and record.fixed.get(PRETRAINED) == "none"
         raise TuneCLError(
             f"{folder.path} holds a search with another definition ({details}); give this one another --name, or "

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from tune_cl.chain import CHECKPOINT_SECONDS, read_named_backbone
-from tune_cl.cli._data import open_named
+from tune_cl.cli._data import open_named, other_data
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._named_search import named_search
-from tune_cl.cli._parser import at_least_one, evaluate_parser, loader_workers, seconds, trial_resources
+from tune_cl.cli._parser import evaluate_parser, seconds
 from tune_cl.cli._places import data_folder, results_folder, stages_folder, weights_file
 from tune_cl.engine import (
     Ending,
@@ -73,7 +73,6 @@ def evaluate(argv: Sequence[str]) -> int:
     """Run `tune-cl evaluate`; returns the exit code."""
     args = evaluate_parser().parse_args(argv)
     plugins = load_named(args)
-    _check_numbers(args)
     folder = named_search(args.search, results_folder(args))
     time_budget = seconds(args.time_budget)
     console = Console(highlight=False, soft_wrap=True)
@@ -118,15 +117,12 @@ def _prepared(
         )
     stream = open_named(record.stream, args, only_look=args.dry_run)
     if stream.fingerprint != record.data_fingerprint:
-        raise TuneCLError(
-            f"{record.stream.name}: the training data here are not those of the search (fingerprint "
-            f"{stream.fingerprint[:12]} here, {record.data_fingerprint[:12]} there); name the same --data-root"
-        )
+        raise TuneCLError(f"{folder.path} is a search on other images: {other_data(record, stream.fingerprint)}")
     weights = weights_file(args)
     backbone = read_named_backbone(plan.runs[0].config, weights) if weights else None
     stages = folder.evaluation.stages if args.stages is None else stages_folder(args)
     checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
-    return _Evaluation(plan, stream, resources, stages, backbone, plugins, checkpoint_every, loader_workers(args))
+    return _Evaluation(plan, stream, resources, stages, backbone, plugins, checkpoint_every, args.loader_workers)
 
 
 def _orders(args: argparse.Namespace, record: SearchRecord) -> tuple[Order, ...]:
@@ -261,9 +257,3 @@ def _show(evaluation: _Evaluation, console: Console) -> int:
     for warning in _warnings(plan):
         console.print(warning)
     return 0
-
-
-def _check_numbers(args: argparse.Namespace) -> None:
-    at_least_one(args.orders, "--orders")
-    at_least_one(args.seeds, "--seeds")
-    trial_resources(args)

@@ -8,11 +8,24 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.records import StreamRecord
+from tune_cl.errors import TuneCLError, near_matches, shortened
+from tune_cl.records import (
+    BASE_CONFIGURATIONS,
+    CONCURRENCY,
+    LOADER_WORKERS,
+    ORDERS,
+    SEED,
+    SEEDS,
+    THREADS,
+    TRIALS,
+    Bounds,
+    StreamRecord,
+)
 from tune_cl.tracking import SUBMITTED
 
 _NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
+_LONGEST = 100_000 * 3600.0  # seconds
+_LABELS = re.compile(r"-?[0-9]{1,9}(?:,-?[0-9]{1,9})*")
 _SECRET_NAMES = "pass|pwd|secret|token|key"
 SECRET = re.compile(_SECRET_NAMES, re.IGNORECASE)  # in the name of a URL's query
 _PASSWORD = re.compile(r"(://[^/:]*:).*@", re.DOTALL)  # up to the last @: a user and a password may hold others
@@ -52,7 +65,7 @@ def search_parser() -> Parser:
     what.add_argument("--space", metavar="FILE", help="space file: a path, or a name from --list")
     what.add_argument("--stream", metavar="NAME", help="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
     what.add_argument("--budget", metavar="NAME", help="quick or full: the epochs and steps that the space names")
-    what.add_argument("--trials", type=int, metavar="N", help="trials that the search shall have in all")
+    _whole(what, "--trials", TRIALS, help="trials that the search shall have in all")
     what.add_argument(
         "--set",
         action="append",
@@ -64,9 +77,10 @@ def search_parser() -> Parser:
     how = parser.add_argument_group("how to search")
     how.add_argument("--sampler", metavar="NAME", help="tpe or random")
     how.add_argument("--scheduler", metavar="NAME", help="halving (successive halving on increments) or none")
-    how.add_argument(
+    _whole(
+        how,
         "--base-configurations",
-        type=int,
+        BASE_CONFIGURATIONS,
         metavar="K",
         help="distinct bases to train where the space searches the base (default: no limit)",
     )
@@ -123,7 +137,7 @@ def train_parser() -> Parser:
         dest="overrides",
         help="change a parameter; repeatable",
     )
-    parser.add_argument("--train-seed", type=int, metavar="N", help="another seed of everything inside the chain")
+    _whole(parser, "--train-seed", SEED, help="another seed of everything inside the chain")
     parser.add_argument("--output", metavar="DIR", help="write rows and weights here")
     parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
@@ -145,7 +159,7 @@ def evaluate_parser() -> Parser:
     )
     what = parser.add_argument_group("what to evaluate")
     what.add_argument("search", metavar="SEARCH", help="folder of a search, or its name below --results")
-    what.add_argument("--orders", type=int, metavar="N", help="held-out class orders (default: 3)")
+    _whole(what, "--orders", ORDERS, help="held-out class orders (default: 3)")
     what.add_argument(
         "--class-order",
         action="append",
@@ -154,9 +168,7 @@ def evaluate_parser() -> Parser:
         dest="named_orders",
         help="a published class order in place of held-out ones: numpy-1993, podnet (cifar100); repeatable",
     )
-    what.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="training seeds for each class order (default: 3)"
-    )
+    _whole(what, "--seeds", SEEDS, default=3, help="training seeds for each class order (default: 3)")
     what.add_argument("--with-default", action="store_true", help="evaluate the method's default, trial 0, beside it")
     what.add_argument(
         "--time-budget", metavar="TIME", help="end after this time, e.g. 90s, 45m, 2h; the same command goes on"
@@ -200,13 +212,34 @@ def stages_parser() -> Parser:
     return parser
 
 
+def _whole(group: Any, option: str, bounds: Bounds, metavar: str = "N", **settings: Any) -> None:
+    """Add an option that takes a whole number within bounds."""
+    group.add_argument(option, type=lambda text: bounds.read(text, option), metavar=metavar, **settings)
+
+
+def _gpus(text: str) -> float:
+    """Read a number of GPUs: a fraction of one, or so many.
+
+    Raises:
+        TuneCLError: it is neither.
+    """
+    try:
+        gpus = float(text) if re.fullmatch("[0-9.eE+-]{1,20}", text) else -1.0
+    except ValueError:
+        gpus = -1.0
+    if not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
+        what = "a fraction from 0 to 1, or a whole number up to 1023"
+        raise TuneCLError(f"--gpus-per-trial {shortened(text)}: must be {what}")
+    return gpus
+
+
 def _where(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where to run")
-    where.add_argument("--concurrency", type=int, metavar="N", help="trials at a time (default: as many as fit)")
-    where.add_argument("--cpus-per-trial", type=int, metavar="N", help="CPU threads of a trial (default: 1)")
+    _whole(where, "--concurrency", CONCURRENCY, help="trials at a time (default: as many as fit)")
+    _whole(where, "--cpus-per-trial", THREADS, help="CPU threads of a trial (default: 1)")
     where.add_argument(
         "--gpus-per-trial",
-        type=float,
+        type=_gpus,
         metavar="G",
         help="GPUs of a trial, a fraction shares one (default: 1 where there are any)",
     )
@@ -242,10 +275,10 @@ def _checkpoints(parser: Any) -> None:
 
 def _seeds(parser: argparse.ArgumentParser) -> None:
     seeds = parser.add_argument_group("seeds and class order")
-    seeds.add_argument("--search-seed", type=int, default=0, metavar="N", help="proposals (default: 0)")
-    seeds.add_argument("--order-seed", type=int, default=0, metavar="N", help="class order (default: 0)")
-    seeds.add_argument("--split-seed", type=int, default=0, metavar="N", help="validation split (default: 0)")
-    seeds.add_argument("--train-seed", type=int, default=0, metavar="N", help="everything inside a chain (default: 0)")
+    _whole(seeds, "--search-seed", SEED, default=0, help="proposals (default: 0)")
+    _whole(seeds, "--order-seed", SEED, default=0, help="class order (default: 0)")
+    _whole(seeds, "--split-seed", SEED, default=0, help="validation split (default: 0)")
+    _whole(seeds, "--train-seed", SEED, default=0, help="everything inside a chain (default: 0)")
     seeds.add_argument(
         "--class-order",
         default="seed",
@@ -263,10 +296,10 @@ def _data(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take files whose checksum or number differs from the original's; the difference enters every key",
     )
-    data.add_argument(
+    _whole(
+        data,
         "--loader-workers",
-        type=int,
-        metavar="N",
+        LOADER_WORKERS,
         help="processes of a trial that decode image files ahead (default: up to 4; not used for images in memory)",
     )
 
@@ -298,25 +331,13 @@ def stream_record(name: str, args: argparse.Namespace) -> StreamRecord:
     """
     order: object = args.class_order
     if order not in _NAMED_ORDERS:
-        try:
-            order = tuple(int(label) for label in str(order).split(","))
-        except ValueError:
+        if not _LABELS.fullmatch(str(order).replace(" ", "")):
             raise TuneCLError(
-                f"--class-order {order}: write {', '.join(_NAMED_ORDERS)}, or labels such as 3,1,2,0"
+                f"--class-order {shortened(str(order))}: write {', '.join(_NAMED_ORDERS)}, or labels such as 3,1,2,0"
                 f"{near_matches(str(order), _NAMED_ORDERS)}"
-            ) from None
+            )
+        order = tuple(int(label) for label in str(order).split(","))
     return StreamRecord(name=name, class_order=order, order_seed=args.order_seed, split_seed=args.split_seed)
-
-
-def loader_workers(args: argparse.Namespace) -> int | None:
-    """How many processes of a trial decode image files; None where the option is not given.
-
-    Raises:
-        TuneCLError: fewer than none.
-    """
-    if args.loader_workers is not None and args.loader_workers < 0:
-        raise TuneCLError(f"--loader-workers {args.loader_workers}: must be at least 0")
-    return args.loader_workers
 
 
 def seconds(text: str | None, option: str = "--time-budget") -> float | None:
@@ -327,45 +348,11 @@ def seconds(text: str | None, option: str = "--time-budget") -> float | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not match or float(match[1]) <= 0:
-        raise TuneCLError(f"{option} {text}: write a time above 0 such as 90s, 45m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def check_seeds(args: argparse.Namespace) -> None:
-    """Check the seeds that a command has.
-
-    Raises:
-        TuneCLError: one is below 0.
-    """
-    for name in ("search_seed", "order_seed", "split_seed", "train_seed"):
-        seed = getattr(args, name, None)
-        if seed is not None and seed < 0:
-            raise TuneCLError(f"--{name.replace('_', '-')} {seed}: a seed must be at least 0")
-
-
-def at_least_one(value: float | None, option: str) -> None:
-    """Check a count.
-
-    Raises:
-        TuneCLError: it is below 1.
-    """
-    if value is not None and value < 1:
-        raise TuneCLError(f"{option} {value:g}: must be at least 1")
-
-
-def trial_resources(args: argparse.Namespace) -> None:
-    """Check how many trials run at a time, and what each of them gets.
-
-    Raises:
-        TuneCLError: a number is out of bounds.
-    """
-    for name in ("concurrency", "cpus_per_trial"):
-        at_least_one(getattr(args, name), "--" + name.replace("_", "-"))
-    gpus = args.gpus_per_trial
-    if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
-        raise TuneCLError(f"--gpus-per-trial {gpus:g}: must be a fraction from 0 to 1, or a whole number")
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([smh]?)", text.strip())
+    found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < found <= _LONGEST:
+        raise TuneCLError(f"{option} {shortened(text)}: write a time above 0 such as 90s, 45m or 2h, at most 100000h")
+    return found
 
 
 def command_line(argv: Sequence[str]) -> list[str]:

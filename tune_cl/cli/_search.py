@@ -14,7 +14,7 @@ from tune_cl.cli._asked import check_numbers, what_is_asked
 from tune_cl.cli._continued import continued
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
-from tune_cl.cli._parser import command_line, loader_workers, search_parser, seconds
+from tune_cl.cli._parser import command_line, search_parser, seconds
 from tune_cl.cli._places import results_folder, stages_folder, weights_file
 from tune_cl.cli._provenance import git_commit, versions
 from tune_cl.cli._show import show_catalogue, show_plan
@@ -242,7 +242,7 @@ def _plan(
         args.storage or folder.study,
         seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS,
         None if args.stage_budget is None else size(args.stage_budget, "--stage-budget"),
-        loader_workers(args),
+        args.loader_workers,
         backbone,
         plugins,
     )

@@ -2,7 +2,7 @@
 
 import re
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError, near_matches, shortened, shown
 
 _UNITS = {
     "B": 1,
@@ -26,7 +26,8 @@ def size(text: str, option: str) -> int:
     factor = next((value for name, value in _UNITS.items() if name.lower() == unit.lower()), None)
     if factor is None:
         meant = near_matches(f"{number}{unit}", [f"{number}{name}" for name in _UNITS])
-        raise TuneCLError(f"{option} {text}: {unit!r} is no unit of size{meant or '; write 50GiB, 200MB, or bytes'}")
+        hint = meant or "; write 50GiB, 200MB, or bytes"
+        raise TuneCLError(f"{option} {shortened(text)}: {shown(unit)} is no unit of size{hint}")
     n_bytes = float(number) * factor
     if not 1 <= n_bytes < _MOST:
         raise _bad(text, option)
@@ -34,4 +35,4 @@ def size(text: str, option: str) -> int:
 
 
 def _bad(text: str, option: str) -> TuneCLError:
-    return TuneCLError(f"{option} {text}: write a size above 0 such as 50GiB, 200MB, or a number of bytes")
+    return TuneCLError(f"{option} {shortened(text)}: write a size above 0 such as 50GiB, 200MB, or a number of bytes")

@@ -12,9 +12,9 @@ from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore, read_name
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
-from tune_cl.cli._parser import check_seeds, loader_workers, seconds, train_parser
+from tune_cl.cli._parser import seconds, train_parser
 from tune_cl.cli._places import outside_searches, stages_folder, weights_file
-from tune_cl.engine import DISK_SECONDS, describe_failure, override, save_weights, write_grid
+from tune_cl.engine import DISK_SECONDS, describe_failure, override, ran_out_of_memory, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
 from tune_cl.records import (
@@ -36,19 +36,17 @@ def train(argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
     args = train_parser().parse_args(argv)
     load_named(args)
-    check_seeds(args)
     run = _configuration(args)
     backbone = read_named_backbone(run, weights_file(args))
     stream = open_named(run.stream, args)
     checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
-    workers = loader_workers(args)
     stages = stages_folder(args)
     output = _output(args, stages)
     console = Console(highlight=False, soft_wrap=True)
     bar = _bar(console)
     store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
     shown = _shown_in(bar)
-    chain = Chain(run, stream, store, shown, loader_workers=workers, backbone=backbone, fresh=args.fresh)
+    chain = Chain(run, stream, store, shown, loader_workers=args.loader_workers, backbone=backbone, fresh=args.fresh)
     with nothing_left(stages, *([output.path] if output else [])):
         make_folder(stages, "--stages")
         if output:
@@ -59,8 +57,10 @@ def train(argv: Sequence[str]) -> int:
     with bar, Pins(stages).hold(key for _, _, key in chain.planned_keys()):
         try:
             _run_to_the_end(chain, console, output)
-        except Diverged as error:
-            print(f"tune-cl: {describe_failure(error)}", file=sys.stderr)
+        except (Diverged, MemoryError, RuntimeError) as error:
+            if not isinstance(error, Diverged) and not ran_out_of_memory(error):
+                raise
+            print(f"tune-cl: {describe_failure(error, alone=True)}", file=sys.stderr)
             return 1
     if output:
         save_weights(output.path / "classifier.pt", chain.classifier(), stream)

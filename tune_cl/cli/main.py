@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         return _said_of_place(error)
+    except MemoryError:
+        say("tune-cl: this machine ran out of memory; free some, and the same command goes on")
+        return 1
     except KeyboardInterrupt:
         say("tune-cl: interrupted; the same command goes on where it was")
         return 130

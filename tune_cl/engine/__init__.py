@@ -6,7 +6,7 @@ from tune_cl.engine._cluster import Resources, cluster, local_resources, share_o
 from tune_cl.engine._conductor import Conductor, run_config, write_grid
 from tune_cl.engine._configure import configure, override
 from tune_cl.engine._driver import Driver, Ending, InFlight
-from tune_cl.engine._failures import DISK_SECONDS, describe_failure
+from tune_cl.engine._failures import DISK_SECONDS, describe_failure, ran_out_of_memory
 from tune_cl.engine._job_package import pack
 from tune_cl.engine._recording import NearestTrial, record_search, recorded_space
 from tune_cl.engine._run import check_writable, run_search
@@ -44,6 +44,7 @@ __all__ = [
     "local_resources",
     "override",
     "pack",
+    "ran_out_of_memory",
     "record_search",
     "recorded_space",
     "result_of",

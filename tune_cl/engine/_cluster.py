@@ -14,6 +14,7 @@ import ray
 import torch
 
 from tune_cl.errors import TuneCLError
+from tune_cl.records import PORTS
 
 # Read by Ray at its start. Our folders are the record: Ray writes no logs of its own about trials, sends no usage
 # statistics, and leaves signals to us.
@@ -124,12 +125,12 @@ def _knock(address: str) -> None:
     """Raise OSError where nobody listens at host:port: Ray would try for minutes and then end the process."""
     if _is_host_and_port(address):
         host, _, port = address.rpartition(":")
-        socket.create_connection((host, int(port)), timeout=5).close()
+        socket.create_connection((host, PORTS.read(port, f"--address {address}: port")), timeout=5).close()
 
 
 def _is_host_and_port(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    return bool(host) and port.isdigit() and "://" not in address
+    return bool(host) and port.isascii() and port.isdigit() and "://" not in address
 
 
 def local_resources() -> list[dict[str, float]]:

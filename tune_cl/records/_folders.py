@@ -162,7 +162,8 @@ class SearchFolder:
 
     def trials(self) -> dict[int, TrialFolder]:
         """The trial folders that exist, by number."""
-        return {int(p.name): TrialFolder(p) for p in sorted(self.path.glob("trials/[0-9]*")) if p.name.isdigit()}
+        folders = sorted(path for path in self.path.glob("trials/[0-9]*") if re.fullmatch("[0-9]+", path.name))
+        return {int(path.name): TrialFolder(path) for path in folders}
 
 
 def search_id(record: SearchRecord, folder: SearchFolder) -> str:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tune_cl.records._bounds import BaseConfigurations, Horizon, Seed, Threads, Trials
+
 SCHEMA_VERSION = 1
 
 Origin = Literal["trained", "reused"]
@@ -29,8 +31,8 @@ class StreamRecord(Record):
         description="'seed' (shuffled by order_seed), 'numpy-1993', 'podnet' (of CIFAR-100), or the data set's labels "
         "in order of arrival",
     )
-    order_seed: int = 0
-    split_seed: int = 0
+    order_seed: Seed = 0
+    split_seed: Seed = 0
 
 
 class RunConfig(Record):
@@ -40,9 +42,9 @@ class RunConfig(Record):
     method: str
     stream: StreamRecord
     budget: str
-    horizon: int = Field(ge=1, description="last increment that is trained")
-    train_seed: int = 0
-    threads: int = Field(1, ge=1, description="CPU threads of the trial; part of every stage key")
+    horizon: Horizon = Field(description="last increment that is trained")
+    train_seed: Seed = 0
+    threads: Threads = Field(1, description="CPU threads of the trial; part of every stage key")
     device: Literal["cpu", "cuda"] = "cpu"
     parameters: dict[str, Any] = Field(description="the method's configuration tree")
 
@@ -113,10 +115,10 @@ class Failure(Record):
 class SearchSeeds(Record):
     """Four seeds, apart from the first commit."""
 
-    search: int = 0
-    order: int = 0
-    split: int = 0
-    train: int = 0
+    search: Seed = 0
+    order: Seed = 0
+    split: Seed = 0
+    train: Seed = 0
 
 
 class SearchRecord(Record):
@@ -129,14 +131,14 @@ class SearchRecord(Record):
     scale: str
     budget: str
     protocol: str
-    horizon: int
+    horizon: Horizon
     objective: str
     direction: Literal["max", "min"] = "max"
     seeds: SearchSeeds
     sampler: str
     scheduler: str
-    base_configurations: int | None = Field(None, ge=1, description="distinct bases that may be trained, if limited")
-    threads: int
+    base_configurations: BaseConfigurations | None = Field(None, description="bases that may be trained, if limited")
+    threads: Threads
     device: Literal["cpu", "cuda"]
     fixed: dict[str, Any] = Field(description="path -> value, where nothing is searched")
     ranges: dict[str, Any] = Field(description="path -> range as in the space file")
@@ -147,7 +149,7 @@ class SearchRecord(Record):
     )
     fresh: bool = Field(False, description="use no stage that this search has not trained itself")
     # Below: for the reader; a difference here is no change of the search.
-    trials: int
+    trials: Trials
     versions: dict[str, str] = {}
     git_commit: str | None = None
     plugins: list[str] = Field([], description="modules from outside the package that were imported")

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tune_cl.records._bounds import Horizon, Seed, Threads
 from tune_cl.records._models import SCHEMA_VERSION, Record, StreamRecord
 
 
@@ -41,11 +42,11 @@ class Recording(Record):
     stream: StreamRecord
     scale: str
     budget: str
-    horizon: int
+    horizon: Horizon
     objective: str
     direction: Literal["max", "min"]
-    train_seed: int
-    threads: int
+    train_seed: Seed
+    threads: Threads
     device: Literal["cpu", "cuda"]
     fixed: dict[str, Any] = Field(description="path -> value, where nothing was searched")
     ranges: dict[str, Any] = Field(description="path -> range as in the space file")

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError, near_matches, shown
+from tune_cl.records import BASE_CONFIGURATIONS, TRIALS
 
 Direction = Literal["max", "min"]
 
@@ -30,6 +31,7 @@ UNDEFINED_AT_BASE = frozenset(
 )
 
 _FIRST = re.compile(r"first_([1-9][0-9]{0,5})")
+_COUNTS = {"trials": TRIALS, "base_configurations": BASE_CONFIGURATIONS}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "sampler": SAMPLERS,
     "scheduler": SCHEDULERS,
@@ -50,16 +52,14 @@ def check_option(name: str, value: Any, where: str) -> Any:
     Raises:
         TuneCLError: the value is of the wrong type or unknown.
     """
-    if name == "trials":
-        return _check_trials(value, where)
-    if name == "base_configurations":
-        return _check_base_configurations(value, where)
+    if name in _COUNTS:
+        return _COUNTS[name].check(value, where)
     if not isinstance(value, str) or not value:
-        raise TuneCLError(f"{where}: {value!r} is not a name; write text")
+        raise TuneCLError(f"{where}: {shown(value)} is not a name; write text")
     if name == "protocol":
         return _check_protocol(value, where)
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise TuneCLError(f"{where}: {value!r} is unknown; it is {_either(_CHOICES[name])}{_near(value, name)}")
+        raise TuneCLError(f"{where}: {shown(value)} is unknown; it is {_either(_CHOICES[name])}{_near(value, name)}")
     return value
 
 
@@ -103,28 +103,10 @@ def protocol_horizon(protocol: str, last_increment: int, where: str = "protocol"
     return int(first[1])
 
 
-def _check_trials(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TuneCLError(f"{where}: {value!r} is not a whole number; write how many trials to run, at least 1")
-    if value < 1:
-        raise TuneCLError(f"{where}: {value} trials are no search; ask for at least 1")
-    return value
-
-
-def _check_base_configurations(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TuneCLError(
-            f"{where}: {value!r} is not a whole number; write how many bases to train at most, at least 1"
-        )
-    if value < 1:
-        raise TuneCLError(f"{where}: {value} leaves no base to train; allow at least 1, or leave it out for no limit")
-    return value
-
-
 def _check_protocol(value: str, where: str) -> str:
     if value != "stream" and not _FIRST.fullmatch(value):
         raise TuneCLError(
-            f"{where}: {value!r} is unknown; it is 'stream' (all increments) or 'first_k' with a number for k, "
+            f"{where}: {shown(value)} is unknown; it is 'stream' (all increments) or 'first_k' with a number for k, "
             "such as 'first_2' (increments 0 to 2)"
         )
     return value

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError, near_matches, shown
 from tune_cl.methods import Leaf
 from tune_cl.search._foreign import written_here
 
@@ -77,12 +77,12 @@ def check_value(leaf: Leaf, value: Any, where: str) -> Any:
         TuneCLError: the field does not allow the value.
     """
     if isinstance(value, list | Mapping) or value is None:
-        found = "empty" if value is None else f"{value!r} is no single value"
+        found = "empty" if value is None else f"{shown(value)} is no single value"
         raise TuneCLError(f"{where}: {found}; it takes {leaf.bounds()}{written_here(leaf, value)}")
     typed = _float(value) if leaf.kind is float and _is_number(value) else value
     too_large = isinstance(typed, int | float) and not isinstance(typed, bool) and not _fits(typed)
     if too_large or not leaf.allows(typed) or not _of_kind(leaf, typed):
-        what = f"the text {value!r}" if isinstance(value, str) and leaf.kind is not str else f"{value!r}"
+        what = f"the text {shown(value)}" if isinstance(value, str) and leaf.kind is not str else f"{shown(value)}"
         raise TuneCLError(f"{where}: {what} is not allowed; it takes {leaf.bounds()}{written_here(leaf, value)}")
     return typed
 
@@ -117,7 +117,7 @@ def _choice(leaf: Leaf, values: list[Any], where: str) -> Range:
     typed = tuple(check_value(leaf, value, f"{where}: choice") for value in values)
     for index, value in enumerate(typed):
         if any(same(value, earlier) for earlier in typed[:index]):
-            raise TuneCLError(f"{where}: choice: {value!r} is listed twice; list each value once")
+            raise TuneCLError(f"{where}: choice: {shown(value)} is listed twice; list each value once")
     return Range("choice", typed)
 
 
@@ -127,9 +127,11 @@ def _interval(leaf: Leaf, kind: RangeKind, values: list[Any], where: str) -> Ran
         raise TuneCLError(f"{where}: {kind}: {values!r} has {len(values)} ends; write {{{kind}: [low, high]}}")
     for value in values:
         if not _is_number(value):
-            raise TuneCLError(f"{where}: {kind}: {value!r} is not a number; write {{{kind}: [low, high]}}")
+            raise TuneCLError(f"{where}: {kind}: {shown(value)} is not a number; write {{{kind}: [low, high]}}")
         if kind == "log" and value <= 0:
-            raise TuneCLError(f"{where}: log: {value} has no logarithm; begin above 0, or use {{uniform: [low, high]}}")
+            raise TuneCLError(
+                f"{where}: log: {shown(value)} has no logarithm; begin above 0, or use {{uniform: [low, high]}}"
+            )
     low, high = values
     if low > high:
         raise TuneCLError(f"{where}: {kind}: [{low}, {high}] is reversed; write [{high}, {low}]")
@@ -137,7 +139,7 @@ def _interval(leaf: Leaf, kind: RangeKind, values: list[Any], where: str) -> Ran
         raise TuneCLError(f"{where}: {kind}: [{low}, {high}] is empty; fix the value {low}, or widen the range")
     for value in values:
         if not _fits(value) or not leaf.allows(value):
-            raise TuneCLError(f"{where}: {kind}: {value} is out of bounds; it takes {leaf.bounds()}")
+            raise TuneCLError(f"{where}: {kind}: {shown(value)} is out of bounds; it takes {leaf.bounds()}")
     return Range(kind, (float(low), float(high)) if leaf.kind is float else (low, high))
 
 

@@ -15,7 +15,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, shown
 from tune_cl.streams._datasets import DATASETS
 from tune_cl.streams._images import RawImages
 from tune_cl.streams._unpickler import load_plain_pickle
@@ -213,6 +213,9 @@ def _decode_python(path: Path, content: bytes, key: bytes) -> Decoded:
             f"{path}: not a CIFAR batch, which holds 'data' (uint8, N x {_PIXELS}) and {key.decode()!r} (N integers); "
             f"put the original there or add --download"
         )
+    beyond = next((label for label in labels if not 0 <= label < 2**31), None)
+    if beyond is not None:  # NumPy could not hold it
+        raise TuneCLError(f"{path}: holds the label {shown(beyond)}; put the original there or add --download")
     return images, np.asarray(labels, dtype=np.int64)
 
 

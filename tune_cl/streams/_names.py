@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError, near_matches, shown
 from tune_cl.streams._datasets import DATASETS, Dataset, dataset_names
 
-_FORM = re.compile(r"(?P<dataset>[^-]+)-b(?P<base>0|[1-9][0-9]*)-t(?P<increments>0|[1-9][0-9]*)")
+_FORM = re.compile(r"(?P<dataset>[^-]+)-b(?P<base>0|[1-9][0-9]{0,5})-t(?P<increments>0|[1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ def parse_name(name: str) -> StreamShape:
     known = ", ".join(dataset_names())
     if match is None:
         raise TuneCLError(
-            f"stream {name!r}: a stream is written DATASET-b<base classes>-t<increments>, "
+            f"stream {shown(name)}: a stream is written DATASET-b<base classes>-t<increments>, "
             f"for example fashion-b4-t3 or quickdraw-b50-t5{_about_the_start(name)} (data sets: {known})"
         )
     if match["dataset"] not in DATASETS:
         near = near_matches(match["dataset"], DATASETS)
-        raise TuneCLError(f"stream {name!r}: unknown data set {match['dataset']!r}{near} (data sets: {known})")
+        raise TuneCLError(
+            f"stream {shown(name)}: unknown data set {shown(match['dataset'])}{near} (data sets: {known})"
+        )
     shape = StreamShape(name, DATASETS[match["dataset"]], int(match["base"]), int(match["increments"]))
     _check_split(shape)
     return shape

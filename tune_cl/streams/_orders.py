@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, shown
 
 # The file of PODNet for CIFAR-100 ("the iCaRL order" of some papers; iCaRL's own is numpy-1993).
 _PODNET = """
@@ -46,7 +46,7 @@ def class_order(
             raise TuneCLError(f"class_order 'podnet': orders CIFAR-100's 100 labels, but here are {n_classes}")
         return tuple(int(label) for label in _PODNET.split())
     if isinstance(order, str):
-        raise TuneCLError(f"class_order {order!r}: give 'seed', 'numpy-1993', 'podnet' or a list of labels")
+        raise TuneCLError(f"class_order {shown(order)}: give 'seed', 'numpy-1993', 'podnet' or a list of labels")
     _check_permutation(order, n_classes)
     return tuple(order)
 
@@ -66,5 +66,5 @@ def _check_permutation(order: Sequence[int], n_classes: int) -> None:
 
 
 def _some(labels: list[int]) -> str:
-    shown = ", ".join(map(str, labels[:5]))
-    return f"{shown} and {len(labels) - 5} more" if len(labels) > 5 else shown
+    some = ", ".join(map(shown, labels[:5]))
+    return f"{some} and {len(labels) - 5} more" if len(labels) > 5 else some

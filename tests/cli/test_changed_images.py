@@ -1,0 +1,55 @@
+"""Images that are no longer those of a search have a remedy of their own, in words and not in hashes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from search_cli import here
+
+from tune_cl.cli._parser import search_parser
+from tune_cl.cli._search import _plan
+from tune_cl.engine import local_resources
+from tune_cl.records import SearchFolder, write_json
+
+
+def write_cifar10(root: Path, seed: int = 0) -> None:
+    """The binary version, four images a class."""
+    folder = root / "cifar-10-batches-bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (10, 3072), dtype=np.uint8)
+    for i in range(1, 6):
+        rows = [bytes([label]) + pixels[label].tobytes() for label in range(10)]
+        (folder / f"data_batch_{i}.bin").write_bytes(b"".join(rows))
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    """A search on such images, whose definition is on disk."""
+    write_cifar10(tmp_path / "data")
+    named = {"--space": "finetune", "--stream": "cifar10-b4-t3", "--data-root": tmp_path / "data", "--name": "s"}
+    options = [f"{option}={value}" for option, value in named.items()]
+    options += [f"--results={tmp_path / 'results'}", "--accept-modified-data", "--dry-run"]
+    plan = _plan(search_parser().parse_args(options), options, (), local_resources(), "this machine")
+    write_json(SearchFolder(tmp_path / "results" / "s").search, plan.record)
+    return options
+
+
+def test_changed_images_are_not_told_as_another_definition(tmp_path: Path, options: list[str]) -> None:
+    assert here("search", *options)[0] == 0
+    write_cifar10(tmp_path / "data", seed=1)
+    code, said = here("search", *options)
+    assert code == 2 and "other images: the training files of cifar10 are not those of then" in said, said
+    assert "name the --data-root of then, or put its files there again; or search on those of now under another" in said
+    assert "repeat the options" not in said and len(said) < 500
+
+
+def test_another_option_is_told_first(tmp_path: Path, options: list[str]) -> None:
+    write_cifar10(tmp_path / "data", seed=1)
+    code, said = here("search", *options, "--train-seed=1")
+    assert code == 2 and "another definition (seeds: train was 0, is 1); give this one another --name" in said
+
+
+def test_another_data_set_is_another_definition(options: list[str]) -> None:
+    code, said = here("search", *options, "--stream=fashion-b4-t3")
+    assert code == 2 and "another definition (stream: name was cifar10-b4-t3, is fashion-b4-t3; scale" in said
+    assert "fingerprint" not in said
