@@ -1,6 +1,7 @@
 """The one error that a person is meant to read."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 _MOST_SHOWN = 100  # characters of a value in a message
@@ -26,6 +27,12 @@ def _initials(path: str) -> tuple[str, ...]:
     """How a name of several words, the last of a dotted path, may be abbreviated: ``lr`` for ``learning_rate``."""
     words = [word for word in path.rpartition(".")[2].lower().split("_") if word]
     return ("".join(word[0] for word in words), "_".join(word[0] for word in words)) if len(words) > 1 else ()
+
+
+def readable(path: str | bytes | os.PathLike[str]) -> str:
+    """A path as a message and a record can hold it: on one line, and what is no UTF-8 as escapes."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def shown(value: object) -> str:

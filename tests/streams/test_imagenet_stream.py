@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -131,6 +132,38 @@ def test_what_is_named_like_an_image_and_cannot_be_one_is_named_when_the_folder_
     for name in NAMES:
         with pytest.raises(TuneCLError, match=rf"imagenet/train/n\d+/x\.JPEG: {words}"):
             opened(tmp_path / "data", name)
+
+
+def test_a_class_without_images_and_one_of_two_names_are_refused(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    folders = [tmp_path / "data" / "imagenet" / "train" / trees.wnid(imagenet_subset()[i]) for i in (3, 4)]
+    for image in folders[0].iterdir():
+        image.rename(image.with_suffix(".jpeg"))
+    with pytest.raises(TuneCLError, match=rf"{folders[0].name}: holds no image, whose name would end in \.JPEG"):
+        opened(tmp_path / "data", NAMES[1])
+    shutil.rmtree(folders[0])
+    folders[0].symlink_to(folders[1].name)
+    for name in NAMES:
+        with pytest.raises(TuneCLError, match=rf"{folders[0].name} and {folders[1].name} are one folder"):
+            opened(tmp_path / "data", name)
+    folders[0].unlink()
+    folders[1].rename(tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / "elsewhere", folders[0])
+    folders[1].symlink_to(tmp_path / "elsewhere")  # a class may lie elsewhere
+    assert len(opened(tmp_path / "data", NAMES[1]).raw_labels) == 200
+
+
+@pytest.mark.parametrize("name", [b"\xff.JPEG", b"a\nb.JPEG"])
+def test_a_file_name_that_is_no_text_can_be_told(root: Path, tmp_path: Path, name: bytes) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    folder = tmp_path / "data" / "imagenet" / "train" / trees.wnid(0)
+    (folder / os.fsdecode(name)).write_bytes(b"no image")
+    stream = opened(tmp_path / "data", NAMES[0], class_order=tuple(range(1000)))
+    parts = [part for part in (stream.training(0), stream.validation(0)) if isinstance(part, FileImages)]
+    (files,) = [part.files for part in parts if any(part.files.path(i).name == os.fsdecode(name) for i in range(3))]
+    with pytest.raises(TuneCLError, match=r"(\\xff|a\\nb)\.JPEG: cannot be decoded") as told:
+        files.decode(range(3))
+    assert str(told.value).isprintable() and str(told.value).encode()
 
 
 def test_fingerprint_is_the_hash_of_paths_sizes_and_labels(root: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, readable
 
 # Not all that Pillow knows: for EPS it would run Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -67,17 +67,21 @@ def _rgb(path: Path) -> Image.Image:
                 return _from_16_bits(opened)
             kind, mode = opened.format, opened.mode
     except FileNotFoundError:
-        raise TuneCLError(f"{path}: no such file; put the original there again") from None
+        raise _refused(path, "no such file; put the original there again") from None
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in Pillow, with any exception
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise TuneCLError(f"{path}: cannot be decoded as an image ({reason}); put the original there again") from None
-    what = _KINDS.get(mode, f"pixels of the kind {mode}")
-    raise TuneCLError(
-        f"{path}: a {kind} file of {what}, whose black and white are unknown; save it with 8 bits per channel (a grey "
-        "PNG may have 16)"
+        raise _refused(path, f"cannot be decoded as an image ({reason}); put the original there again") from None
+    raise _refused(
+        path,
+        f"a {kind} file of {_KINDS.get(mode, f'pixels of the kind {mode}')}, whose black and white are unknown; save "
+        "it with 8 bits per channel (a grey PNG may have 16)",
     )
+
+
+def _refused(path: Path, why: str) -> TuneCLError:
+    return TuneCLError(f"{readable(path)}: {why}")
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, readable
 from tune_cl.streams._decoding import decode_square, silence_warnings
 
 
@@ -78,14 +78,14 @@ def image_size(path: Path | str | bytes, look: Callable[[], os.stat_result] | No
         status = os.stat(path) if look is None else look()
     except FileNotFoundError:
         what = "a link to a file that is not there" if os.path.islink(path) else "no such file"
-        raise TuneCLError(f"{os.fsdecode(path)}: {what}; put the original there again") from None
+        raise TuneCLError(f"{readable(path)}: {what}; put the original there again") from None
     except OSError as error:
-        raise TuneCLError(f"{os.fsdecode(path)}: cannot be read ({error.strerror})") from None
+        raise TuneCLError(f"{readable(path)}: cannot be read ({error.strerror})") from None
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no plain file"
-        raise TuneCLError(f"{os.fsdecode(path)}: {what} where an image should be; move it away")
+        raise TuneCLError(f"{readable(path)}: {what} where an image should be; move it away")
     if not status.st_size:
-        raise TuneCLError(f"{os.fsdecode(path)}: an empty file where an image should be; put the original there again")
+        raise TuneCLError(f"{readable(path)}: an empty file where an image should be; put the original there again")
     return status.st_size
 
 

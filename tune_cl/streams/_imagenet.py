@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, readable
 from tune_cl.streams._datasets import DATASETS
 from tune_cl.streams._files import ImageFiles, data_folder, image_size
 from tune_cl.streams._images import RawFiles
@@ -81,6 +81,9 @@ def read_imagenet(
         listed = list(readers.map(lambda wnid: _list_class(folder, wnid), wnids))
     if not accept_modified_data:
         _check_counts(folder, dataset, half, dict(zip(wnids, map(len, listed), strict=True)))
+    for wnid, files in zip(wnids, listed, strict=True):
+        if not files:
+            raise TuneCLError(f"{folder / wnid}: holds no image, whose name would end in .JPEG, in capitals")
     counts = [len(files) for files in listed]
     return RawFiles(
         images=ImageFiles(
@@ -103,7 +106,8 @@ def _classes(folder: Path, dataset: str) -> list[str]:
     try:
         wnids = sorted(entry.name for entry in os.scandir(folder) if _WNID.fullmatch(entry.name) and entry.is_dir())
     except OSError as error:
-        raise TuneCLError(f"{folder}: cannot be read ({error.strerror})") from None
+        raise TuneCLError(f"{readable(error.filename or folder)}: cannot be read ({error.strerror})") from None
+    _check_each_once(folder, wnids)
     expected = 100 if folder.parent.name == "imagenet100" else 1000
     if len(wnids) != expected:
         raise TuneCLError(
@@ -111,6 +115,16 @@ def _classes(folder: Path, dataset: str) -> list[str]:
             f"a class's label is its place among them"
         )
     return wnids if expected == DATASETS[dataset].n_classes else [wnids[place] for place in imagenet_subset()]
+
+
+def _check_each_once(folder: Path, wnids: list[str]) -> None:
+    """No folder goes by two names: its images would have two labels."""
+    names: dict[str, str] = {}
+    for wnid in wnids:
+        lies = os.path.realpath(folder / wnid) if (folder / wnid).is_symlink() else str(folder.resolve() / wnid)
+        if lies in names:
+            raise TuneCLError(f"{folder}: {names[lies]} and {wnid} are one folder; give each class its own images")
+        names[lies] = wnid
 
 
 def _list_class(folder: Path, wnid: str) -> list[tuple[bytes, int]]:
