@@ -25,10 +25,10 @@ def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
             "--name, or put the source back"
         )
     if changed == ["fresh"]:
-        told = "--fresh" if record.fresh else "without --fresh"
+        now = "--fresh" if record.fresh else "without --fresh"
         other = "without it" if record.fresh else "with it"
         raise TuneCLError(
-            f"{folder.path} holds a search that was begun {other}, and this command is {told}; give this one another "
+            f"{folder.path} holds a search that was begun {other}, and this command is {now}; give this one another "
             "--name"
         )
     if changed == ["data_fingerprint"]:
