@@ -16,7 +16,7 @@ import torch
 from methods_under_test import CASES, METHODS, Case, small_stream
 
 from tune_cl.chain import phase_data
-from tune_cl.methods import Leaf, Phase, PhaseContext, get_method, leaves, unflatten
+from tune_cl.methods import Leaf, PhaseContext, Settings, get_method, leaves, unflatten
 from tune_cl.nets import Component
 from tune_cl.streams import Place, Stream
 
@@ -49,7 +49,7 @@ TINY: dict[str, Any] = {
 }
 
 # Where a parameter acts only beside another value: what else is set, in its own group; several ways, where one does not
-# do for all choices.
+# do for all choices. A whole path is set in the phases before, too.
 BESIDE: dict[str, list[dict[str, Any]]] = {
     "augmentation": [{"augmentation_speed": 0.9, "augmentation_target": -0.9}],
     "augmentation_p": [{"augmentation": "fixed"}],
@@ -59,6 +59,12 @@ BESIDE: dict[str, list[dict[str, Any]]] = {
     "ema_half_life": [{"ema_ramp": 1.0}],
     "feature_replay/start_size": [{"replay_stage": 3}],  # whose maps can be reached from more than one size
     "il_baseline/weight_kd": [{"weighting": "fixed"}],
+    "lucir/increment.finetune.weight_feature": [{"trains": "all"}],
+    # Where the margin's gradient is the same for every margin, it decides which samples lead by enough.
+    "podnet/base.classifier.margin": [{"loss": "nca_formula", "scale": 10.0, "epochs": 10}],
+    "podnet/increment.classifier.margin": [{"loss": "nca_formula", "base.classifier.scale": 10.0, "epochs": 10}],
+    "podnet/increment.finetune.margin": [{"loss": "nca_formula", "base.classifier.scale": 10.0, "epochs": 20}],
+    "feature_replay/increment.classifier.distillation_stage": [{"base.generator.replay_stage": 3}],
     "network": [{"width": width, "epochs": 1} for width in (16, 64)],  # small_cnn has both; the others have one of them
 }
 PER_CLASS = 20  # images of a class: 16 to train on
@@ -73,11 +79,10 @@ def _owned_leaves(of_choice: bool) -> list[tuple[str, str]]:
     """(method, path) of every parameter; one that several methods have in one kind of phase comes once."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for method in METHODS:
-        kinds = {
-            f"{part}.{phase.name}": phase.kind
-            for part in ("base", "increment")
-            for phase in getattr(get_method(method), part)
-        }
+        kinds: dict[str, str] = {}
+        for part in ("base", "increment"):
+            for phase in getattr(get_method(method), part):
+                kinds[f"{part}.{phase.name}"] = f"{kinds.get(f'{part}.{phase.name}', '')} {phase.kind}".strip()
         for path, leaf in leaves(get_method(method).config).items():
             group, _, name = path.rpartition(".")
             if not {path, f"{method}/{path}"} & NOT_HERE.keys() and bool(choices_of(leaf)) == of_choice:
@@ -140,8 +145,8 @@ def cases_of(method: str) -> list[Case]:
 def besides(method: str, path: str) -> list[dict[str, Any]]:
     """What else is set while a parameter is tried, by path."""
     group, _, name = path.rpartition(".")
-    ways = BESIDE.get(f"{method}/{name}") or BESIDE.get(name, [{}])
-    return [{f"{group}.{key}": value for key, value in way.items()} for way in ways]
+    ways = BESIDE.get(f"{method}/{path}") or BESIDE.get(f"{method}/{name}") or BESIDE.get(name, [{}])
+    return [{key if "." in key else f"{group}.{key}": value for key, value in way.items()} for way in ways]
 
 
 def others(leaf: Leaf, value: Any) -> list[Any]:
@@ -161,16 +166,15 @@ def values_of(method: str, own: Mapping[str, Any], changes: Mapping[str, Any]) -
 def run_owner(case: Case, path: str, changes: Mapping[str, Any]) -> Mapping[str, Component] | None:
     """Run the phase that a parameter belongs to, with changes to its group, after phases as the case has them.
 
-    None where the values are not allowed: under this loss, or for want of a network of that size.
+    None where the values are not allowed (under this loss, or for want of a network of that size), or where the
+    configuration has no such phase.
     """
     part, name, parameter = path.split(".")
     t = 0 if part == "base" else 1
-    method = get_method(case.method)
-    phases = method.base if t == 0 else method.increment
-    index = next(i for i, phase in enumerate(phases) if phase.name == name)
-    own = case.changes if t else _of_base(case.changes)
+    elsewhere = {key: value for key, value in changes.items() if not key.startswith(f"{part}.{name}.")}
+    own = {**(case.changes if t else _of_base(case.method, case.changes)), **elsewhere}
     try:
-        return _run(case.method, freeze(own), t, index, freeze(changes), FEWER_PER_CLASS.get(parameter, PER_CLASS))
+        return _run(case.method, freeze(own), t, name, freeze(changes), FEWER_PER_CLASS.get(parameter, PER_CLASS))
     except ValueError:
         return None
 
@@ -180,44 +184,54 @@ def _run(
     method: str,
     own: tuple[tuple[str, Any], ...],
     t: int,
-    index: int,
+    name: str,
     changes: tuple[tuple[str, Any], ...],
     per_class: int = PER_CLASS,
-) -> Mapping[str, Component]:
-    phases = get_method(method).base if t == 0 else get_method(method).increment
-    phase = phases[index]
-    group = f"{'base' if t == 0 else 'increment'}.{phase.name}"
-    given: Any = unflatten(values_of(method, dict(own), dict(changes)))
-    for name in group.split("."):
-        given = given.get(name, {})
-    config = _settings(method, group).model_validate(given)
-    state = _state_before(method, own, t, index)
-    context = PhaseContext(Place(0, t, phase.name), CPU)
-    return phase.run(config, phase_data(_stream(per_class), phase, t, state), state, context).changed
+) -> Mapping[str, Component] | None:
+    found = get_method(method)
+    config = _config(method, own, changes, finetuned=name == "finetune")
+    phase = next((phase for phase in found.phases(config, t, 3) if phase.name == name), None)
+    if phase is None:
+        return None
+    state = _state_before(method, own, t, name)
+    before = _state_before(method, own, t, "classifier")
+    context = PhaseContext(Place(0, t, phase.name), CPU, before=before)
+    data = phase_data(_stream(per_class), phase, t, state)
+    return phase.run(found.subtree(config, t, phase), data, state, context).changed
 
 
 @cache
-def _state_before(method: str, own: tuple[tuple[str, Any], ...], t: int, index: int) -> Mapping[str, Component]:
-    found = get_method(method)
+def _config(
+    method: str, own: tuple[tuple[str, Any], ...], changes: tuple[tuple[str, Any], ...], finetuned: bool
+) -> Settings:
+    """A whole configuration; finetuned only where that phase is looked at, since some losses refuse it."""
+    values = values_of(method, dict(own), {})
+    if not finetuned and "increment.finetune.epochs" in values:
+        values["increment.finetune.epochs"] = 0
+    return get_method(method).config.model_validate(unflatten({**values, **dict(changes)}))
+
+
+@cache
+def _state_before(method: str, own: tuple[tuple[str, Any], ...], t: int, name: str) -> Mapping[str, Component]:
+    config = _config(method, own, (), finetuned=name == "finetune")
     state: dict[str, Component] = {}
-    order: list[tuple[int, int, Phase]] = [(0, i, phase) for i, phase in enumerate(found.base)]
-    order += [(1, i, phase) for i, phase in enumerate(found.increment)]
-    for increment, i, _ in order:
-        if (increment, i) == (t, index):
-            return state
-        state.update(_run(method, own if increment else freeze(_of_base(dict(own))), increment, i, ()))
+    for increment in (0, 1):
+        for phase in get_method(method).phases(config, increment, 3):
+            if (increment, phase.name) == (t, name):
+                return state
+            of_phase = own if increment else freeze(_of_base(method, dict(own)))
+            state.update(_run(method, of_phase, increment, phase.name, ()) or {})
     return state
 
 
-def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {path: value for path, value in changes.items() if path.startswith("base.")}
-
-
-def _settings(method: str, group: str) -> Any:
-    node: Any = get_method(method).config()
-    for name in group.split("."):
-        node = getattr(node, name)
-    return type(node)
+def _of_base(method: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a case changes of the base task, so that cases share it; all, where that is no configuration by itself."""
+    base = {path: value for path, value in changes.items() if path.startswith("base.")}
+    try:
+        _config(method, freeze(base), (), finetuned=False)
+    except ValueError:
+        return dict(changes)
+    return base
 
 
 @cache
