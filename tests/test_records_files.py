@@ -52,7 +52,7 @@ def test_file_that_is_no_record_is_one_sentence_that_names_it(tmp_path: Path, na
 @pytest.mark.parametrize("name", ["search.json", "search.yaml"])
 def test_record_of_a_newer_version_is_refused_whatever_else_it_holds(tmp_path: Path, name: str) -> None:
     newer = {**search().model_dump(mode="json"), "schema_version": SCHEMA_VERSION + 1, "of_the_future": 1}
-    (tmp_path / name).write_text(json.dumps(newer))
+    (tmp_path / name).write_text(json.dumps(newer) + "\n")
     with pytest.raises(TuneCLError, match=rf"{name}: written by a newer tune_cl \(schema_version 2") as caught:
         read_record(tmp_path / name, SearchRecord)
     assert "\n" not in str(caught.value)

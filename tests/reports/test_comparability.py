@@ -138,7 +138,7 @@ def test_what_is_no_search_is_said_in_a_sentence(tmp_path: Path) -> None:
         read_search(folder)
     write_trial(folder, 0, [0.9])
     folder.trial(0).increments.write_text('{"trial": "x"}\n')
-    with pytest.raises(TuneCLError, match=r"increments\.jsonl: "):
+    with pytest.raises(TuneCLError, match=r"increments\.jsonl, line 1: trial: should be a valid integer"):
         read_search(folder)
 
 

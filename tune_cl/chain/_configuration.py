@@ -1,13 +1,14 @@
 """Configurations as their method reads them, and as they lie in files."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Settings, get_method
-from tune_cl.records import RunConfig, describe_validation, read_content, record_of
+from tune_cl.methods import Settings, flatten, get_method, leaves
+from tune_cl.records import CONFIG_VERSION, RunConfig, describe_validation, read_content, record_of
 from tune_cl.streams import parse_name
 
 
@@ -19,14 +20,17 @@ def settings_of(run: RunConfig, where: str = "") -> Settings:
         where: what a message begins with, such as the file and a colon.
 
     Raises:
-        TuneCLError: the method is unknown, or one of its parameters is unknown or not allowed.
+        TuneCLError: the method is unknown, or one of its parameters is unknown, of another type or not allowed.
     """
     model = get_method(run.method).config
     try:
-        return model.model_validate(run.parameters)
+        # JSON's strict types, as in records: `8` stands for 8.0, and neither `true` for 1 nor `'8'` for 8.
+        return model.model_validate_json(json.dumps(run.parameters), strict=True)
     except ValidationError as error:
         reason = describe_validation(error, "parameters", model)
-        raise TuneCLError(f"{where}parameters of {run.method}: {reason}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = f"not made of plain numbers, text, true and false ({error})"
+    raise TuneCLError(f"{where}parameters of {run.method}: {reason}")
 
 
 def read_run(path: Path) -> RunConfig:
@@ -34,7 +38,7 @@ def read_run(path: Path) -> RunConfig:
 
     Raises:
         TuneCLError: the file is missing or no configuration; its method, its stream or one of its parameters is unknown
-            or not allowed. The file is named.
+            or not allowed; a parameter is missing. The file is named.
     """
     content = read_content(path)
     if isinstance(content, Mapping) and "scales" in content:
@@ -50,8 +54,28 @@ def read_run(path: Path) -> RunConfig:
         raise TuneCLError(f"{path}: {error}") from None
     if run.horizon > last:
         raise TuneCLError(f"{path}: horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
-    settings_of(run, f"{path}: ")
-    return run
+    settings = settings_of(run, f"{path}: ")
+    _check_whole(run, path)
+    if run.schema_version == CONFIG_VERSION:
+        return run
+    return run.model_copy(update={"schema_version": CONFIG_VERSION, "parameters": settings.model_dump()})
+
+
+def _check_whole(run: RunConfig, path: Path) -> None:
+    """Refuse a file that lacks a parameter: it was written with all, so that a default would be another configuration.
+
+    A file of an earlier version may lack those that came later.
+    """
+    written = flatten(run.parameters)
+    known = leaves(get_method(run.method).config)
+    old = run.schema_version < CONFIG_VERSION
+    lost = [name for name, leaf in known.items() if name not in written and not (old and leaf.later)]
+    if lost:
+        others = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise TuneCLError(
+            f"{path}: parameters.{lost[0]}: missing{others}; a configuration names every parameter of {run.method}, so "
+            "that a line was lost: restore it, or begin with the best.yaml or config.yaml of a search and change that"
+        )
 
 
 def check_run(run: RunConfig, where: str) -> RunConfig:

@@ -24,7 +24,7 @@ def winners_in(results: Path) -> set[str]:
         folder = SearchFolder(path.parent)
         try:
             keys.update(winner_keys(folder, _best_trial(folder)))
-        except (ValueError, LookupError, TypeError, OSError):  # pydantic's are ValueErrors
+        except (TuneCLError, ValueError, LookupError, TypeError, OSError):
             raise TuneCLError(
                 f"{folder.path}: its summary or rows cannot be read, so that the stages of its winner are not known; "
                 "move the folder away if nobody needs it"

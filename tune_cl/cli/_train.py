@@ -21,15 +21,17 @@ from tune_cl.records import (
     IncrementRow,
     RunConfig,
     TrialFolder,
+    check_files,
     given_file,
     given_folder,
     make_folder,
     nothing_left,
-    read_record,
     write_run,
 )
 from tune_cl.search import parse_override, with_options
 from tune_cl.tracking import data_options
+
+WEIGHTS = "classifier.pt"  # in --output
 
 
 def train(argv: Sequence[str]) -> int:
@@ -63,7 +65,7 @@ def train(argv: Sequence[str]) -> int:
             print(f"tune-cl: {describe_failure(error, alone=True)}", file=sys.stderr)
             return 1
     if output:
-        save_weights(output.path / "classifier.pt", chain.classifier(), stream)
+        save_weights(output.path / WEIGHTS, chain.classifier(), stream)
         console.print(f"rows, configuration and weights: {output.path}")
     return 0
 
@@ -131,8 +133,9 @@ def _begin_output(
     Raises:
         TuneCLError: the folder holds another run, or cannot be written.
     """
+    check_files(*output.files(), output.path / WEIGHTS)
     if output.config.exists() or output.increments.exists():
-        if not output.config.exists() or read_record(output.config, RunConfig) != run:
+        if not output.config.exists() or read_run(output.config) != run:
             raise TuneCLError(f"--output {output.path}: holds the rows of another run; name a new folder")
         keys = {key for _, _, key in planned}
         if any(use.key not in keys for row in output.rows() for use in row.stages):

@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from tune_cl.chain import Pins, Pruned, Upkeep, bytes_text, planned_keys, winner_keys
+from tune_cl.chain import Pins, Pruned, Upkeep, bytes_text, planned_keys, read_run, winner_keys
 from tune_cl.errors import TuneCLError
-from tune_cl.records import RunConfig, SearchFolder, read_record
+from tune_cl.records import SearchFolder
 from tune_cl.streams import Stream
 
 
@@ -80,7 +78,7 @@ class StageBudget:
             self._planned = {number: self._planned.get(number) or self._keys_of(number) for number in numbers}
             if self._winner_of != (best, 0 in numbers):
                 self._winner, self._winner_of = winner_keys(self._folder, best), (best, 0 in numbers)
-        except (OSError, TuneCLError, ValidationError) as error:  # evict nothing while it is not known what is needed
+        except (OSError, TuneCLError) as error:  # evict nothing while it is not known what is needed
             self._tell_once("stages", f"stages: what this search needs cannot be read ({error}); nothing is evicted")
             return
         live = {key for keys in self._planned.values() for key in keys}
@@ -113,7 +111,7 @@ class StageBudget:
         return pruned
 
     def _keys_of(self, number: int) -> list[str]:
-        run = read_record(self._folder.trial(number).config, RunConfig)
+        run = read_run(self._folder.trial(number).config)
         return [key for _, _, key in planned_keys(run, self._stream)]
 
     def _tell_once(self, subject: str, line: str) -> None:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 
+from tune_cl.chain import read_run, settings_of
+from tune_cl.engine import run_config
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import flatten
+from tune_cl.methods import flatten, unflatten
 from tune_cl.records import (
+    BestSummary,
     EvaluationPlace,
     RunConfig,
     SearchFolder,
@@ -115,7 +118,8 @@ def plan_evaluation(
         device: where it trains.
 
     Raises:
-        TuneCLError: the search has chosen nothing, or was killed before it could choose.
+        TuneCLError: the search has chosen nothing, or was killed before it could choose; a configuration is not the
+            one that the search had.
     """
     summary = read_record(folder.summary, Summary) if folder.summary.exists() else None
     if summary is None or summary.best is None:
@@ -123,6 +127,7 @@ def plan_evaluation(
             f"{folder.path}: the search has chosen nothing yet, since no trial has come to its end; run its command on"
         )
     _check_up_to_date(folder, summary)
+    _check_best(folder, record, summary.best)
     roles: dict[int, Role] = {summary.best.trial: "chosen"}
     if with_default:
         roles.setdefault(0, "default")
@@ -130,7 +135,7 @@ def plan_evaluation(
     streams = {order_name(s.class_order, s.order_seed): s for s in (_stream(record, order) for order in orders)}
     runs = []
     for trial in roles:  # one configuration after the other: runs that share a base do not wait for each other
-        searched = read_record(folder.trial(trial).config, RunConfig)
+        searched = _as_chosen(folder, record, trial, summary.best)
         for name, stream in streams.items():
             for seed in train_seeds:
                 changes = {
@@ -142,7 +147,8 @@ def plan_evaluation(
                 }
                 config = searched.model_copy(update=changes)
                 runs.append(EvaluationRun(trial, EvaluationPlace(name, seed), config))
-    earlier = _earlier(folder, {summary.best.trial, 0}, {run.name for run in runs}, set(map(_is_published, streams)))
+    wanted = {number: _as_searched(record, number, summary.best) for number in (summary.best.trial, 0)}
+    earlier = _earlier(folder, wanted, {run.name for run in runs}, set(map(_is_published, streams)))
     if any(run.trial == 0 for run in earlier):
         roles.setdefault(0, "default")
     counted = [*runs, *earlier]
@@ -174,8 +180,57 @@ def _check_up_to_date(folder: SearchFolder, summary: Summary) -> None:
             )
 
 
-def _earlier(folder: SearchFolder, trials: set[int], planned: set[str], published: set[bool]) -> list[EvaluationRun]:
-    """Runs of these trials, other than the planned ones, that have their results."""
+def _as_searched(record: SearchRecord, trial: int, best: BestSummary) -> RunConfig:
+    """The configuration of the chosen trial, or of the default, as the study has it."""
+    sampled = best.parameters if trial == best.trial else {}
+    run = run_config(record, unflatten({**record.default, **sampled}))
+    return run.model_copy(update={"parameters": settings_of(run).model_dump()})
+
+
+def _as_chosen(folder: SearchFolder, record: SearchRecord, trial: int, best: BestSummary) -> RunConfig:
+    """The same as its trial's folder has it.
+
+    Raises:
+        TuneCLError: the two differ.
+    """
+    file = folder.trial(trial).config
+    run = read_run(file)
+    changed = _difference(_as_searched(record, trial, best), run)
+    if changed is not None:
+        path, before, now = changed
+        raise TuneCLError(
+            f"{file}: {path} is {now}, and {before} in the search's own memory; test data are read for what was "
+            f"searched alone: put {before} back"
+        )
+    return run
+
+
+def _check_best(folder: SearchFolder, record: SearchRecord, best: BestSummary) -> None:
+    """Refuse a search whose best.yaml was changed: who reads it would take the results for those of the change."""
+    if not folder.best_config.exists():
+        return
+    changed = _difference(_as_searched(record, best.trial, best), read_run(folder.best_config))
+    if changed is not None:
+        path, before, now = changed
+        raise TuneCLError(
+            f"{folder.best_config}: {path} is {now}, and {before} in trial {best.trial:04d}, which the search chose; "
+            "`train` runs changed configurations, from a copy elsewhere; put the value back here, or run the search's "
+            "command again, which writes the file anew"
+        )
+
+
+def _difference(one: RunConfig, other: RunConfig) -> tuple[str, Any, Any] | None:
+    """The first place where two differ in what an evaluation takes from them, and both values there."""
+    taken = {"method", "budget", "parameters"}
+    left, right = (flatten(run.model_dump(mode="json", include=taken)) for run in (one, other))
+    paths = (path for path in left | right if path not in left or path not in right or left[path] != right[path])
+    return next(((path, left.get(path, "not there"), right.get(path, "not there")) for path in paths), None)
+
+
+def _earlier(
+    folder: SearchFolder, wanted: Mapping[int, RunConfig], planned: set[str], published: set[bool]
+) -> list[EvaluationRun]:
+    """Runs of these trials' configurations, other than the planned ones, that have their results."""
     found = []
     for path in sorted((folder.evaluation.path / "runs").glob("*/increments.jsonl")):
         name = path.parent.name
@@ -183,8 +238,13 @@ def _earlier(folder: SearchFolder, trials: set[int], planned: set[str], publishe
         if parsed is None or name in planned:
             continue
         trial, place = parsed
-        if trial in trials and _is_published(place.order) in published:
-            found.append(EvaluationRun(trial, place, read_record(folder.evaluation.run(name).config, RunConfig)))
+        if trial in wanted and _is_published(place.order) in published:
+            file = folder.evaluation.run(name).config
+            run = read_run(file)
+            changed = _difference(wanted[trial], run)
+            if changed is not None:
+                raise TuneCLError(f"{file}: {changed[0]} is {changed[2]}, and {changed[1]} in the search; restore it")
+            found.append(EvaluationRun(trial, place, run))
     return found
 
 

@@ -28,6 +28,7 @@ class Leaf:
     choices: tuple[Any, ...] | None
     description: str
     source: str
+    later: bool = False  # see `parameter`
 
     def allows(self, value: Any) -> bool:
         """Say whether a value is of the leaf's type, within its bounds, among its choices."""
@@ -128,4 +129,5 @@ def _leaf(path: str, info: FieldInfo) -> Leaf:
         choices=choices,
         description=info.description or "",
         source=str(extra.get("source", "")),
+        later=bool(extra.get("later", False)),
     )

@@ -26,7 +26,7 @@ from tune_cl.records._files import (
     write_run,
     write_yaml,
 )
-from tune_cl.records._folders import EvaluationFolder, SearchFolder, TrialFolder, search_folder, search_id
+from tune_cl.records._folders import EvaluationFolder, SearchFolder, TrialFolder, check_files, search_folder, search_id
 from tune_cl.records._given import (
     given_file,
     given_folder,
@@ -38,6 +38,7 @@ from tune_cl.records._given import (
 )
 from tune_cl.records._held import held, make_folder
 from tune_cl.records._models import (
+    CONFIG_VERSION,
     SCHEMA_VERSION,
     BestSummary,
     Caution,
@@ -62,6 +63,7 @@ from tune_cl.records._yaml import parse_yaml
 __all__ = [
     "BASE_CONFIGURATIONS",
     "CONCURRENCY",
+    "CONFIG_VERSION",
     "LOADER_WORKERS",
     "ORDERS",
     "PORTS",
@@ -99,6 +101,7 @@ __all__ = [
     "TrialState",
     "TrialSummary",
     "append_line",
+    "check_files",
     "describe_validation",
     "flatten",
     "given_file",

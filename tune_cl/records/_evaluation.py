@@ -1,6 +1,6 @@
 """What an evaluation writes: each reading of test data, and the numbers that came of them."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from tune_cl.records._models import SCHEMA_VERSION, Caution, Record
 class Reading(Record):
     """A line of `readings.jsonl`: test data are about to be read by a run, or were scored by it."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"role"})
     schema_version: int = SCHEMA_VERSION
     event: Literal["opened", "scored"] = Field(description="'opened' is on disk before any test file is opened")
     run: str = Field(description="folder of the run below evaluation/runs")
@@ -51,6 +52,7 @@ class EvaluatedConfiguration(Record):
 class EvaluationSummary(Record):
     """`evaluation/summary.json`."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"earlier_choices"})
     schema_version: int = SCHEMA_VERSION
     search: str
     method: str

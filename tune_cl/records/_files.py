@@ -1,10 +1,15 @@
-"""Reading and writing records so that a crash leaves either the old file or the new one."""
+"""Reading and writing records so that a crash leaves either the old file or the new one.
+
+What is read is what was written, or it is refused: every field is there (but those that came later, `Record.later`), of
+its own type (no `true` for 1, no `'8'` for 8), no key is given twice, and no file ends in the middle of a line.
+"""
 
 import json
+import math
 import os
 import shlex
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,7 +50,8 @@ def write_json(path: Path, record: Record) -> None:
 def write_yaml(path: Path, record: Record, heading: str = "") -> None:
     """Write a record as YAML, under comment lines that say how to use it."""
     comment = "".join(f"# {line}\n" for line in heading.splitlines())
-    body = yaml.safe_dump(json.loads(record.model_dump_json()), sort_keys=False, width=110)
+    # No text is folded: a file that is cut off at the end of a line then lacks a key, or part of a quotation.
+    body = yaml.safe_dump(json.loads(record.model_dump_json()), sort_keys=False, width=math.inf)
     write_atomically(path, comment + body)
 
 
@@ -69,42 +75,90 @@ def read_record(path: Path, kind: type[R]) -> R:
     return record_of(read_content(path), path, kind)
 
 
-def record_of(content: Any, path: Path, kind: type[R]) -> R:
+def record_of(content: Any, where: Path | str, kind: type[R]) -> R:
     """What was read from a file, as a record of the given kind.
+
+    Args:
+        content: the mapping.
+        where: what a message begins with: the file, or a line of it.
+        kind: of the record.
 
     Raises:
         TuneCLError: it was written by a newer tune_cl, or does not fit the record.
     """
-    _check_version(path, content, kind)
+    _check_version(where, content, kind)
     try:
-        return kind.model_validate(content)
+        # JSON's strict types: a whole number may stand for a float, a list for a tuple, and nothing else for another.
+        record = kind.model_validate_json(json.dumps(content, allow_nan=False), strict=True)
     except ValidationError as error:
-        raise TuneCLError(f"{path}: {describe_validation(error, model=kind)}") from None
+        raise TuneCLError(f"{where}: {describe_validation(error, model=kind)}") from None
+    except (ValueError, RecursionError):
+        raise TuneCLError(f"{where}: holds a number that is not finite, or brackets too deep to be read") from None
+    lost = next(_lost(record), None)
+    if lost is not None:
+        raise TuneCLError(f"{where}: {lost}: missing; such a file is always written whole, so that a line was lost")
+    return record
 
 
-def _check_version(path: Path, content: Any, kind: type[Record]) -> None:
+def _lost(value: Any, path: str = "") -> Iterator[str]:
+    """The fields of a record, and of those inside it, that were not in what it was read from."""
+    if isinstance(value, Record):
+        for name in type(value).model_fields:
+            if name in value.model_fields_set:
+                yield from _lost(getattr(value, name), f"{path}.{name}" if path else name)
+            elif name not in type(value).later:
+                yield f"{path}.{name}" if path else name
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _lost(inner, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _lost(inner, f"{path}.{index}")
+
+
+def _check_version(where: Path | str, content: Any, kind: type[Record]) -> None:
     field = kind.model_fields.get("schema_version")
     found = content.get("schema_version") if isinstance(content, dict) else None
     if field is not None and isinstance(found, int) and found > field.default:
         raise TuneCLError(
-            f"{path}: written by a newer tune_cl (schema_version {found}, and this one reads {field.default}); update "
+            f"{where}: written by a newer tune_cl (schema_version {found}, and this one reads {field.default}); update "
             "tune_cl"
         )
+    if field is not None and isinstance(found, int) and found < 1:
+        raise TuneCLError(f"{where}: schema_version: {found} is no version that there was; the first is 1")
 
 
 def read_content(path: Path) -> Any:
     """Read a JSON file, or a YAML file as `parse_yaml` does.
 
     Raises:
-        TuneCLError: the file is missing, unreadable, or not JSON or such YAML.
+        TuneCLError: the file is missing, unreadable, cut off, or not JSON or such YAML.
     """
     text = read_text(path)
-    if path.suffix != ".json":
-        return parse_yaml(text, str(path))
+    if path.suffix == ".json":
+        return _parse_json(text, path)
+    content = parse_yaml(text, str(path))
+    if not text.endswith("\n"):
+        raise TuneCLError(
+            f"{path}: does not end with a line break, as every file of ours does, so that its end may have been cut "
+            "off; restore it, or add the line break if nothing is missing"
+        )
+    return content
+
+
+def _parse_json(text: str | bytes, where: Path | str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError) as error:
-        raise TuneCLError(f"{path}: not valid JSON ({error})") from None
+        raise TuneCLError(f"{where}: not valid JSON ({error})") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {twice!r} is given twice")
+    return content
 
 
 def read_text(path: Path) -> str:
@@ -147,6 +201,9 @@ def _message(complaint: ErrorDetails, model: type[BaseModel] | None) -> str:
         return "missing"
     if complaint["type"] in ("model_type", "dict_type"):
         return "not a mapping of `key: value` lines"
+    found = complaint["input"]
+    if complaint["type"].endswith("_type") and isinstance(found, str | int | float | None):
+        return f"{complaint['msg'].replace('Input should', 'should')}, not {json.dumps(found)}"
     return complaint["msg"].removeprefix("Value error, ")
 
 
@@ -171,12 +228,20 @@ def append_line(path: Path, record: Record) -> None:
 
 
 def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
-    """Yield the records of a JSON-lines file; a torn last line is left out."""
-    if not path.exists():
+    """Yield the records of a JSON-lines file, none where there is no file; a torn last line is left out.
+
+    Raises:
+        TuneCLError: the file cannot be read, or a line does not fit the record; the line is named.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            yield kind.model_validate_json(line)
+    except OSError as error:
+        raise TuneCLError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        where = f"{path}, line {number}"
+        yield record_of(_parse_json(line, where), where, kind)
 
 
 def _cut_torn_line(file: Any) -> None:

@@ -14,9 +14,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class TrialFolder:
-    """`trials/0000/` of a search."""
+    """`trials/0000/` of a search.
+
+    Attributes:
+        path: the folder.
+        trial: the number of the trial whose rows it has, where that is known.
+    """
 
     path: Path
+    trial: int | None = None
 
     @property
     def config(self) -> Path:
@@ -43,6 +49,10 @@ class TrialFolder:
         """Why and where a failed trial failed."""
         return self.path / "failure.json"
 
+    def files(self) -> list[Path]:
+        """The files that may be written there."""
+        return [self.config, self.increments, self.log, self.error, self.failure]
+
     def failed_stages(self) -> list[StageUse]:
         """What the increment that failed had used; nothing where none failed."""
         return list(read_record(self.failure, Failure).stages) if self.failure.exists() else []
@@ -52,8 +62,19 @@ class TrialFolder:
         return self.path / f"replay-{increment:02d}.png"
 
     def rows(self) -> list[IncrementRow]:
-        """The rows on disk, in order of increment."""
-        return sorted(read_lines(self.increments, IncrementRow), key=lambda row: row.increment)
+        """The rows on disk, of increments 0, 1, …
+
+        Raises:
+            TuneCLError: a line is no row, a row is missing, there twice, or of another trial.
+        """
+        rows = sorted(read_lines(self.increments, IncrementRow), key=lambda row: row.increment)
+        for expected, row in enumerate(rows):
+            if row.increment != expected:
+                wrong = f"{expected} is missing" if row.increment > expected else f"{row.increment} is there twice"
+                raise TuneCLError(f"{self.increments}: the row of increment {wrong}; restore the file")
+            if self.trial is not None and row.trial != self.trial:
+                raise TuneCLError(f"{self.increments}: holds a row of trial {row.trial}; restore the file")
+        return rows
 
     def add_row(self, row: IncrementRow) -> bool:
         """Append a row unless its increment is there already; say whether it was new."""
@@ -103,6 +124,16 @@ class EvaluationFolder:
     def run(self, name: str) -> TrialFolder:
         """The folder of one run; its `increments.jsonl` is there when its test data have been scored."""
         return TrialFolder(self.path / "runs" / name)
+
+    def check_places(self) -> None:
+        """Check that nothing is in the way of what will be written.
+
+        Raises:
+            TuneCLError: a folder is where a file belongs, or the other way round.
+        """
+        runs = [self.run(path.name) for path in sorted((self.path / "runs").glob("*"))]
+        check_files(self.summary, self.readings, self.lock, *(file for run in runs for file in run.files()))
+        _check_folders(self.path / "runs", self.stages, self.wandb, *(run.path for run in runs))
 
 
 @dataclass(frozen=True)
@@ -156,14 +187,42 @@ class SearchFolder:
         """Held by the process that runs the search."""
         return self.path / ".lock"
 
+    def check_places(self) -> None:
+        """Check that nothing is in the way of what will be written.
+
+        Raises:
+            TuneCLError: a folder is where a file belongs, or the other way round.
+        """
+        trials = self.trials()
+        ours = [self.search, self.study, self.best_config, self.best_weights, self.summary, self.lock]
+        check_files(*ours, *(file for trial in trials.values() for file in trial.files()))
+        _check_folders(self.path / "trials", self.best, self.wandb, *(trial.path for trial in trials.values()))
+
     def trial(self, number: int) -> TrialFolder:
         """The folder of one trial."""
-        return TrialFolder(self.path / "trials" / f"{number:04d}")
+        return TrialFolder(self.path / "trials" / f"{number:04d}", number)
 
     def trials(self) -> dict[int, TrialFolder]:
         """The trial folders that exist, by number."""
-        folders = sorted(path for path in self.path.glob("trials/[0-9]*") if re.fullmatch("[0-9]+", path.name))
-        return {int(path.name): TrialFolder(path) for path in folders}
+        folders = (p for p in sorted(self.path.glob("trials/[0-9]*")) if re.fullmatch("[0-9]{4,9}", p.name))
+        return {int(p.name): TrialFolder(p, int(p.name)) for p in folders}
+
+
+def check_files(*paths: Path) -> None:
+    """Check that no folder is where these files are to be written.
+
+    Raises:
+        TuneCLError: one is.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise TuneCLError(f"{path}: a folder, where a file is to be written; move it away")
+
+
+def _check_folders(*paths: Path) -> None:
+    for path in paths:
+        if path.exists() and not path.is_dir():
+            raise TuneCLError(f"{path}: a file, where a folder is to be made; move it away")
 
 
 def search_id(record: SearchRecord, folder: SearchFolder) -> str:

@@ -18,9 +18,11 @@ def held(folder: SearchFolder | EvaluationFolder, otherwise: str = "") -> Iterat
         otherwise: what a person may do about it, where it is held.
 
     Raises:
-        TuneCLError: another process runs this search, or evaluates it, or its folder cannot be written.
+        TuneCLError: another process runs this search, or evaluates it; its folder cannot be written, or something else
+            is in the place of a file of ours.
     """
     make_folder(folder.path, "--results")
+    folder.check_places()
     try:
         lock = folder.lock.open("a")
     except OSError as error:

@@ -1,12 +1,13 @@
 """What is on disk, as typed models. Every file carries a schema version, so that an old file is told from a new one."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tune_cl.records._bounds import BaseConfigurations, Horizon, Seed, Threads, Trials
 
 SCHEMA_VERSION = 1
+CONFIG_VERSION = 2  # of a `RunConfig`
 
 Origin = Literal["trained", "reused"]
 TrialState = Literal["running", "finished", "stopped", "failed"]
@@ -17,9 +18,14 @@ _INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained")
 
 
 class Record(BaseModel):
-    """Base of everything that is written: unknown keys are refused, instances are immutable."""
+    """Base of everything that is written: unknown keys are refused, instances are immutable.
+
+    Attributes:
+        later: fields that came after files had been written without them, which are read with their default.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    later: ClassVar[frozenset[str]] = frozenset()
 
 
 class StreamRecord(Record):
@@ -36,9 +42,13 @@ class StreamRecord(Record):
 
 
 class RunConfig(Record):
-    """One configuration, re-runnable as it stands: `config.yaml` of a trial and `best.yaml` of a search."""
+    """One configuration, re-runnable as it stands: `config.yaml` of a trial and `best.yaml` of a search.
 
-    schema_version: int = SCHEMA_VERSION
+    A file of the present version names every parameter of its method; an older one may lack those that came
+    later (`later=True` where a parameter is declared). So another such parameter raises the version.
+    """
+
+    schema_version: int = CONFIG_VERSION
     method: str
     stream: StreamRecord
     budget: str
@@ -52,6 +62,7 @@ class RunConfig(Record):
 class StageUse(Record):
     """One stage of a chain, as an increment used it."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"cpu_seconds", "idle_seconds"})
     phase: str
     key: str
     origin: Origin
@@ -70,6 +81,7 @@ class IncrementRow(Record):
     for methods that have that read-out.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"nearest_mean_row"})
     schema_version: int = SCHEMA_VERSION
     trial: int
     increment: int
@@ -124,6 +136,7 @@ class SearchSeeds(Record):
 class SearchRecord(Record):
     """`search.json`: everything that defines a search. A changed definition under the same name is refused."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"base_configurations", "plugins"})
     schema_version: int = SCHEMA_VERSION
     name: str
     method: str

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tune_cl.errors import TuneCLError
 from tune_cl.records import (
     EvaluationSummary,
@@ -17,7 +15,6 @@ from tune_cl.records import (
     TrialFolder,
     TrialState,
     TrialSummary,
-    describe_validation,
     flatten,
     read_record,
 )
@@ -35,7 +32,7 @@ def read_search(folder: SearchFolder) -> SearchData:
         raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
     record = read_record(folder.search, SearchRecord)
     summary = read_record(folder.summary, Summary) if folder.summary.exists() else None
-    rows = {number: _rows(trial) for number, trial in folder.trials().items() if trial.config.exists()}
+    rows = {number: trial.rows() for number, trial in folder.trials().items() if trial.config.exists()}
     if not rows:
         raise TuneCLError(f"{folder.path}: the search has no trial yet; run its command first")
     told = {line.trial: line for line in summary.table} if summary else {}
@@ -63,13 +60,6 @@ def read_search(folder: SearchFolder) -> SearchData:
         evaluation=_evaluation(folder.evaluation.summary),
         evaluate_with=data_options(record.command),
     )
-
-
-def _rows(trial: TrialFolder) -> list[IncrementRow]:
-    try:
-        return trial.rows()
-    except ValidationError as error:
-        raise TuneCLError(f"{trial.increments}: {describe_validation(error)}") from None
 
 
 def _trial(

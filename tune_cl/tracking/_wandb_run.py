@@ -4,7 +4,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tune_cl.errors import TuneCLError
 from tune_cl.outcome import achieved, read_out
@@ -31,6 +31,7 @@ _EXIT_CODES: dict[TrialState, int] = {"finished": 0, "stopped": 0, "failed": 1, 
 class ShownRun(Record):
     """What W&B shows a run as: the same whenever the run is taken up again."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"sweep_id"})
     run_id: str
     project: str
     entity: str | None
@@ -46,6 +47,7 @@ class ShownRun(Record):
 class RunMark(Record):
     """`wandb.json` of a trial: which run shows it, and what the sessions that ended in order have logged."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"uploaded"})
     schema_version: int = SCHEMA_VERSION
     shown: ShownRun
     state: TrialState = "running"
