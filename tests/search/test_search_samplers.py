@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from search_trees import (
 )
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Settings, parameter
-from tune_cl.search import Study, resolve
+from tune_cl.methods import Settings, get_method, parameter
+from tune_cl.search import Proposal, SearchSpace, Study, load_space, resolve, unreachable_values
 from tune_cl.search._samplers import startup_trials
 
 
@@ -179,14 +180,109 @@ class Fussy(Settings):
         return self
 
 
-def test_a_space_that_the_method_refuses_throughout_is_refused(tmp_path: Path) -> None:
+def test_a_space_of_which_only_the_default_is_allowed_is_refused_before_anything_begins(tmp_path: Path) -> None:
     file = write_space(tmp_path, space_dict({"x": {"uniform": [0, 1]}}))
     space = resolve(file, config=Fussy, scale="small28", budget="quick", overrides={})
-    study = Study.open(tmp_path / "s.journal", "s", space, settings())
-    assert study.ask() is not None
-    with pytest.raises(TuneCLError, match=r"toy.yaml: 100 draws in a row .* because: x must be a half; add `when:`"):
-        study.ask()
-    assert study.n_started() == 1, "a refused draw leaves no trial behind"
+    message = r"toy.yaml: nothing but the default is allowed by the method, since x must be a half; widen"
+    with pytest.raises(TuneCLError, match=message):
+        unreachable_values(space)
+    study = Study.open(tmp_path / "s.journal", "s", space, settings(trials=3))
+    run_all_alike(study)
+    assert [trial.parameters for trial in study.trials()] == [{"x": 0.5}] * 3, "and never ends in an exception"
+
+
+def run_all_alike(study: Study) -> None:
+    while isinstance(proposal := study.ask(), Proposal):
+        study.report(proposal.number, 3, 0.5)
+        study.tell_finished(proposal.number)
+
+
+NETWORKS = {
+    "base.classifier.network": {"choice": ["small_cnn", "resnet18"], "default": "small_cnn"},
+    "base.classifier.epochs": 1,
+    "increment.classifier.epochs": 1,
+}
+
+
+def networks(**changes: Any) -> SearchSpace:
+    file, method = load_space("finetune"), get_method("finetune")
+    return resolve(file, config=method.config, scale="small28", budget="quick", overrides={**NETWORKS, **changes})
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("limit", [None, 1, 3])
+def test_a_choice_that_the_method_never_allows_ends_no_search(tmp_path: Path, sampler: str, limit: int | None) -> None:
+    space = networks()  # resnet18 has width 64 alone, and the width here is fixed at 16
+    for seed in range(10):
+        changes = {"search_seed": seed, "sampler": sampler, "trials": 8, "base_configurations": limit}
+        study = Study.open(tmp_path / f"{seed}.journal", "s", space, settings(**changes))
+        for _ in range(8):
+            run_by_rate(study)
+        assert study.ask() is None
+        trials = study.trials()
+        assert [trial.state for trial in trials] == ["finished"] * 8
+        assert {trial.parameters["base.classifier.network"] for trial in trials} == {"small_cnn"}
+        assert len({trial.parameters["increment.classifier.learning_rate"] for trial in trials}) == 8
+
+
+def run_by_rate(study: Study) -> None:
+    """Run a trial whose value is better with a learning rate near 0.003."""
+    proposal = study.ask()
+    assert isinstance(proposal, Proposal)
+    rate = proposal.configuration["increment"]["classifier"]["learning_rate"]
+    study.report(proposal.number, 3, 1 - abs(math.log10(rate) + 2.5))
+    study.tell_finished(proposal.number)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_choice_that_is_allowed_with_one_value_of_another_is_found_and_no_refused_pair_begins(
+    tmp_path: Path, sampler: str
+) -> None:
+    space = networks(**{"base.classifier.width": {"choice": [8, 16, 32, 64], "default": 16}})
+    assert unreachable_values(space) == []
+    settled = set()
+    for seed in range(4):
+        study = Study.open(
+            tmp_path / f"{seed}.journal", "s", space, settings(search_seed=seed, sampler=sampler, trials=12)
+        )
+        for _ in range(12):
+            run_by_rate(study)
+        settled |= {
+            (t.parameters["base.classifier.network"], t.parameters["base.classifier.width"]) for t in study.trials()
+        }
+    assert ("resnet18", 64) in settled
+    assert {width for network, width in settled if network == "resnet18"} == {64}
+
+
+def test_where_nearly_nothing_is_allowed_proposals_are_settled_with_what_is(tmp_path: Path) -> None:
+    file = write_space(tmp_path, space_dict({"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}}))
+    space = resolve(file, config=HalfFussy, scale="small28", budget="quick", overrides={})
+    for sampler in ("tpe", "random"):
+        studies = []
+        for name in ("whole", "cut"):
+            path = tmp_path / f"{sampler}-{name}.journal"
+            study = Study.open(path, "s", space, settings(trials=6, sampler=sampler))
+            while isinstance(proposal := study.ask(), Proposal):
+                study.report(proposal.number, 3, proposal.configuration["y"])
+                study.tell_finished(proposal.number)
+                if name == "cut":
+                    study = Study.open(path, "s", space, settings(trials=6, sampler=sampler))
+            studies.append(study.trials())
+        assert studies[0] == studies[1], "a function of seed, number and history"
+        assert {trial.parameters["x"] for trial in studies[0]} == {0.5}
+        assert len({trial.parameters["y"] for trial in studies[0]}) == 6
+
+
+class HalfFussy(Fussy):
+    y: float = parameter(0.5, "Another number.", source="test", ge=0, le=1)
+
+
+def test_a_choice_that_can_never_be_allowed_is_named_with_the_reason() -> None:
+    (found,) = unreachable_values(networks())
+    assert str(found).startswith("base.classifier.network: resnet18 is never allowed here (")
+    assert "network 'resnet18' has width 64, not 16" in str(found)
+    wide = networks(**{"base.classifier.width": {"int": [1, 1024], "default": 16}})
+    assert unreachable_values(wide) == [], "64 is one of a thousand widths"
 
 
 def test_configurations_are_those_of_the_method(tmp_path: Path) -> None:

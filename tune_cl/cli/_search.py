@@ -51,7 +51,9 @@ from tune_cl.search import (
     SearchSpace,
     Study,
     StudySettings,
+    Unreachable,
     default_direction,
+    unreachable_values,
 )
 from tune_cl.streams import Stream
 from tune_cl.tracking import ConsoleTracker, Trackers, WandbTracker
@@ -73,6 +75,7 @@ class Plan:
     loader_workers: int | None = None  # of each trial
     backbone: Backbone | None = None  # pretrained weights that configurations name
     plugins: tuple[Plugin, ...] = ()
+    unreachable: tuple[Unreachable, ...] = ()  # values of ranges that no trial can have
 
 
 def search(argv: Sequence[str]) -> int:
@@ -139,33 +142,24 @@ def _run(
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         write_json(folder.search, record)
+        for unreachable in plan.unreachable:
+            trackers.notice(str(unreachable))
         with StageBudget(plan.stages, plan.stage_budget, folder, plan.stream, report=trackers.notice) as keeper:
             slots = plan.resources.concurrency
             conductor = Conductor(study, plan.space, record, folder, trackers, slots=slots, keeper=keeper)
             conductor.begin()
-            missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
             ending: Ending = "done"
             lost: list[str] = []
+            missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
             if missing:
-                with ray_up:
-                    ending, lost = run_search(
-                        conductor,
-                        plan.stream,
-                        stages=plan.stages,
-                        resources=plan.resources,
-                        horizon=record.horizon,
-                        missing=missing,
-                        time_budget=time_budget,
-                        payer=search_id(record, folder),
-                        checkpoint_every=plan.checkpoint_every,
-                        loader_workers=plan.loader_workers,
-                        backbone=plan.backbone,
-                        plugins=plan.plugins,
-                        fresh=record.fresh,
-                    )
-            summary = conductor.conclude()
-            if summary.best is not None:
-                save_winner(folder, summary.best.trial, plan.stream, plan.stages)
+                try:
+                    with ray_up:
+                        ending, lost = _train(plan, conductor, missing, time_budget)
+                except Exception:
+                    with suppress(Exception):  # what has finished is told all the same
+                        _conclude(plan, conductor)
+                    raise
+            summary = _conclude(plan, conductor)
             conductor.look_after_stages(at_once=True)
             conductor.announce_end(summary, ending, lost)
     return ending, summary
@@ -179,6 +173,32 @@ def _places(plan: Plan) -> Iterator[None]:
         check_writable(plan.stages, "--stages")
         with held(plan.folder, ", or give this one another --name"):
             yield
+
+
+def _train(plan: Plan, conductor: Conductor, missing: int, time_budget: float | None) -> tuple[Ending, list[str]]:
+    return run_search(
+        conductor,
+        plan.stream,
+        stages=plan.stages,
+        resources=plan.resources,
+        horizon=plan.record.horizon,
+        missing=missing,
+        time_budget=time_budget,
+        payer=search_id(plan.record, plan.folder),
+        checkpoint_every=plan.checkpoint_every,
+        loader_workers=plan.loader_workers,
+        backbone=plan.backbone,
+        plugins=plan.plugins,
+        fresh=plan.record.fresh,
+    )
+
+
+def _conclude(plan: Plan, conductor: Conductor) -> Summary:
+    """Write summary, best configuration and its weights."""
+    summary = conductor.conclude()
+    if summary.best is not None:
+        save_winner(plan.folder, summary.best.trial, plan.stream, plan.stages)
+    return summary
 
 
 def _plan(
@@ -245,4 +265,5 @@ def _plan(
         args.loader_workers,
         backbone,
         plugins,
+        tuple(unreachable_values(space)),
     )

@@ -82,6 +82,8 @@ def show_plan(plan: "Plan") -> None:
     for name, text in facts.items():
         grid.add_row(name, escape(text))
     console.print(grid)
+    for unreachable in plan.unreachable:
+        console.print(f"\n[yellow]{escape(str(unreachable))}[/yellow]")
     console.print("\nconfiguration of trial 0 (the default):")
     console.print(escape(yaml.safe_dump(plan.space.configuration({}), sort_keys=False)))
     console.print("Nothing was written.")

@@ -1,5 +1,6 @@
 """Space files, samplers, early stopping and the study that remembers: ask and tell, no Ray."""
 
+from tune_cl.search._allowed import Unreachable, unreachable_values
 from tune_cl.search._file import ScaleSettings, SpaceFile, load_space, shipped_spaces
 from tune_cl.search._options import (
     DIRECTIONS,
@@ -36,6 +37,7 @@ __all__ = [
     "Study",
     "StudySettings",
     "TrialView",
+    "Unreachable",
     "check_base_configurations",
     "check_objective",
     "check_option",
@@ -47,5 +49,6 @@ __all__ = [
     "protocol_horizon",
     "resolve",
     "shipped_spaces",
+    "unreachable_values",
     "with_options",
 ]

@@ -10,7 +10,7 @@ Bases that are being trained right now (busy) are avoided, since whoever needs o
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
@@ -19,13 +19,16 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_cl.errors import TuneCLError
 from tune_cl.search._attributes import DECISION
 from tune_cl.search._samplers import (
+    Attempt,
     Draw,
     SamplerSettings,
-    distribution,
     draw,
+    draw_of,
     first_allowed,
+    in_random_order,
     proposal_seed,
     scratch_trial,
+    settled,
     suggest,
 )
 from tune_cl.search._space import SearchSpace, is_base
@@ -101,9 +104,6 @@ def propose(
 
     Returns:
         The draw, or None if every base that it might have is busy; never None if nothing is busy.
-
-    Raises:
-        TuneCLError: the method refuses every one of many draws.
     """
     if not space.searched_changes_base():
         return None if space.base_of({}) in rules.busy else draw(space, settings, history)
@@ -120,6 +120,8 @@ def propose(
         opening = draw(space, settings, history, refused)
         if opening is not None:
             return opening
+    if not usable and not rules.busy:  # none works, and no other can be had
+        usable = working = list(bases)
     if not usable:
         return None
     reusing = _Reuse(space, settings, history, bases)
@@ -142,18 +144,36 @@ class _Reuse:
         indices = {name: index for index, name in enumerate(choices)}
         known = [(trial, indices.get(self.space.base_of(trial.params))) for trial in self.history]
         seen = [_indexed(trial, index, len(choices)) for trial, index in known if index is not None]
-        return first_allowed(self.space, lambda attempt: self._draw_once(choices, seen, attempt), refused)
+        return first_allowed(
+            self.space,
+            lambda attempt, told: self._draw_once(choices, seen, attempt, told),
+            lambda attempt: self._draw_settled(choices, attempt),
+            refused,
+        )
 
-    def _draw_once(self, choices: Sequence[str], seen: Sequence[FrozenTrial], attempt: int) -> Draw:
-        seed = proposal_seed(self.settings.seed, len(self.history), attempt)
-        trial = scratch_trial(self.settings, seed, seen)
+    def _draw_once(
+        self, choices: Sequence[str], seen: Sequence[FrozenTrial], attempt: int, told: Sequence[FrozenTrial]
+    ) -> Attempt:
+        trial = scratch_trial(self.settings, self._seed(attempt), seen, told)
         base = self.bases[choices[trial.suggest_categorical(_INDEX, range(len(choices)))]]
         parameters = dict(base.parameters)
         for path, range_ in self.space.ranges.items():
             if not is_base(path) and self.space.is_searched(path, parameters):
                 parameters[path] = suggest(trial, path, range_)
         ordered = {path: parameters[path] for path in self.space.ranges if path in parameters}
-        return Draw(ordered, {path: distribution(self.space.ranges[path]) for path in ordered})
+        return Attempt(draw_of(self.space, ordered), Draw(trial.params, trial.distributions))
+
+    def _draw_settled(self, choices: Sequence[str], attempt: int) -> Draw:
+        """Random values, as far as they are allowed with the base, put into a trial that has had it."""
+        seed = self._seed(attempt)
+        trial = scratch_trial(replace(self.settings, name="random"), seed, ())
+        name = choices[trial.suggest_categorical(_INDEX, range(len(choices)))]
+        had = next(trial.params for trial in self.history if self.space.base_of(trial.params) == name)
+        values = {path: suggest(trial, path, range_) for path, range_ in self.space.ranges.items() if not is_base(path)}
+        return settled(self.space, had, in_random_order(values, seed))
+
+    def _seed(self, attempt: int) -> int:
+        return proposal_seed(self.settings.seed, len(self.history), attempt)
 
 
 def _indexed(trial: FrozenTrial, index: int, n_bases: int) -> FrozenTrial:

@@ -2,32 +2,35 @@
 
 For every proposal the history is copied into a fresh Optuna study in memory, with a fresh sampler, and the drawn trial
 is written to the real study in one piece. So no random state outlives a proposal, a crash leaves no half-drawn trial,
-and a draw that the method refuses can be thrown away.
+and a draw that the method refuses is drawn again: the scratch study has it as the worst of all trials, so that the
+sampler looks elsewhere. If many in a row are refused, a random one is settled with an allowed configuration.
 """
 
 import hashlib
 import logging
+import random
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune_cl.errors import TuneCLError
 from tune_cl.search._options import Direction
 from tune_cl.search._ranges import Range
 from tune_cl.search._space import SearchSpace
 
 OPTUNA_DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
-# A space that refuses this many draws in a row is refused itself: it would be searched blindly.
-_MAX_DRAWS = 100
+# After so many refused draws the next one is settled (see `settled`).
+_MAX_DRAWS = 50
+# So many random draws are settled in search of a base that is not refused.
+_MAX_SETTLED = 20
 # Bases in flight come up again in so many draws only where a base has few values: then another way is better.
 _MAX_BUSY_DRAWS = 20
 
@@ -63,8 +66,7 @@ def proposal_seed(search_seed: int, number: int, attempt: int = 0) -> int:
 
 def default_draw(space: SearchSpace) -> Draw:
     """Trial 0: the default, as if it had been sampled."""
-    parameters = space.default_sample()
-    return Draw(parameters, {path: distribution(space.ranges[path]) for path in parameters})
+    return draw_of(space, space.default_sample())
 
 
 def draw(
@@ -73,7 +75,7 @@ def draw(
     """Draw the next trial from all ranges; its number is the length of the history.
 
     Combinations that the method refuses (a rule across fields) are drawn again, from a seed that counts the attempts:
-    they cost no trial and teach the sampler nothing wrong. `when:` avoids them in the space.
+    they cost no trial. `when:` avoids them in the space.
 
     Args:
         space: what is searched.
@@ -83,35 +85,75 @@ def draw(
 
     Returns:
         The draw, or None if every one of many draws has a refused base.
-
-    Raises:
-        TuneCLError: the method refuses every one of many draws.
     """
-    return first_allowed(space, lambda attempt: _draw_once(space, settings, history, attempt), refused)
+    return first_allowed(
+        space,
+        lambda attempt, told: _draw_once(space, settings, history, attempt, told),
+        lambda attempt: settled(space, space.default_sample(), _at_random(space, settings, history, attempt)),
+        refused,
+    )
 
 
-def first_allowed(space: SearchSpace, draw_once: Callable[[int], Draw], refused: Collection[str] = ()) -> Draw | None:
+def first_allowed(
+    space: SearchSpace,
+    draw_once: Callable[[int, Sequence[FrozenTrial]], "Attempt"],
+    draw_settled: Callable[[int], Draw | None],
+    refused: Collection[str] = (),
+) -> Draw | None:
     """The first of many attempts that the method allows and whose base is not refused; None if all bases are refused.
 
-    Raises:
-        TuneCLError: the method refuses every attempt.
+    Args:
+        space: what is searched.
+        draw_once: draws, given the number of the attempt and what the method has refused of this proposal so far.
+        draw_settled: draws what the method allows for certain; asked when it has refused many.
+        refused: bases that the draw must not have.
     """
-    complaint: str | None = None
+    told: list[FrozenTrial] = []
     busy = 0
-    for attempt in range(_MAX_DRAWS):
-        drawn = draw_once(attempt)
-        complaint = space.complaint(drawn.parameters)
-        if complaint is None and (not refused or space.base_of(drawn.parameters) not in refused):
-            return drawn
-        busy += complaint is None
+    for number in range(_MAX_DRAWS):
+        attempt = draw_once(number, told)
+        if space.complaint(attempt.drawn.parameters) is not None:
+            told.append(create_trial(state=TrialState.PRUNED, **_as_trial(attempt.shown)))
+        elif not refused or space.base_of(attempt.drawn.parameters) not in refused:
+            return attempt.drawn
+        else:
+            busy += 1
         if busy == _MAX_BUSY_DRAWS:
-            break
-    if busy:
-        return None
-    raise TuneCLError(
-        f"{space.source}: {_MAX_DRAWS} draws in a row are not allowed by the method, the last because: {complaint}; "
-        "add `when:` to the parameters that exclude each other, or fix one of them"
-    )
+            return None
+    for number in range(_MAX_DRAWS, _MAX_DRAWS + _MAX_SETTLED):
+        drawn = draw_settled(number)
+        if drawn is not None and space.base_of(drawn.parameters) not in refused:
+            return drawn
+    return None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A draw, and the same in the parameters that the sampler knows."""
+
+    drawn: Draw
+    shown: Draw
+
+
+def settled(space: SearchSpace, allowed: Mapping[str, Any], drawn: Mapping[str, Any]) -> Draw:
+    """An allowed configuration with as much of a draw as the method takes: its values are put in one after the other.
+
+    Args:
+        space: what is searched.
+        allowed: a sample that the method allows, such as the default's.
+        drawn: values to put in, in this order.
+    """
+    values = dict(allowed)
+    for path, value in drawn.items():
+        tried = {**values, path: value}
+        if space.complaint(space.sample_of(tried)) is None:
+            values = tried
+    return draw_of(space, space.sample_of(values))
+
+
+def draw_of(space: SearchSpace, sample: Mapping[str, Any]) -> Draw:
+    """A sample with the distributions of its parameters."""
+    return Draw(dict(sample), {path: distribution(space.ranges[path]) for path in sample})
 
 
 def distribution(range_: Range) -> BaseDistribution:
@@ -135,18 +177,48 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _draw_once(space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], attempt: int) -> Draw:
+def _draw_once(
+    space: SearchSpace,
+    settings: SamplerSettings,
+    history: Sequence[FrozenTrial],
+    attempt: int,
+    told: Sequence[FrozenTrial],
+) -> Attempt:
     seed = proposal_seed(settings.seed, len(history), attempt)
-    trial = scratch_trial(settings, seed, history)
+    trial = scratch_trial(settings, seed, history, told)
     parameters: dict[str, Any] = {}
     for path, range_ in space.ranges.items():
         if space.is_searched(path, parameters):
             parameters[path] = suggest(trial, path, range_)
-    return Draw(parameters, trial.distributions)
+    drawn = Draw(parameters, trial.distributions)
+    return Attempt(drawn, drawn)
 
 
-def scratch_trial(settings: SamplerSettings, seed: int, history: Sequence[FrozenTrial]) -> optuna.Trial:
-    """A new trial in a fresh study in memory that has the history, with a fresh sampler."""
+def _at_random(
+    space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], attempt: int
+) -> dict[str, Any]:
+    """A random value for every range, in a random order."""
+    seed = proposal_seed(settings.seed, len(history), attempt)
+    trial = scratch_trial(replace(settings, name="random"), seed, ())
+    return in_random_order({path: suggest(trial, path, range_) for path, range_ in space.ranges.items()}, seed)
+
+
+def in_random_order(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The same mapping, its keys shuffled."""
+    paths = sorted(values)
+    random.Random(seed).shuffle(paths)
+    return {path: values[path] for path in paths}
+
+
+def scratch_trial(
+    settings: SamplerSettings, seed: int, history: Sequence[FrozenTrial], told: Sequence[FrozenTrial] = ()
+) -> optuna.Trial:
+    """A new trial in a fresh study in memory that has the history, with a fresh sampler.
+
+    `told` are refused draws. They count as pruned before they had any value, which TPE ranks last; they do not bring
+    forward the end of the random trials.
+    """
+    settings = replace(settings, startup=settings.startup + len(told))
     with quiet_optuna():
         scratch = optuna.create_study(
             storage=optuna.storages.InMemoryStorage(),
@@ -154,8 +226,12 @@ def scratch_trial(settings: SamplerSettings, seed: int, history: Sequence[Frozen
             direction=OPTUNA_DIRECTIONS[settings.direction],
         )
     if settings.name == "tpe":  # random sampling is not even shown the history
-        scratch.add_trials(history)
+        scratch.add_trials([*history, *told])
     return scratch.ask()
+
+
+def _as_trial(drawn: Draw) -> dict[str, Any]:
+    return {"params": drawn.parameters, "distributions": drawn.distributions}
 
 
 def suggest(trial: optuna.Trial, path: str, range_: Range) -> Any:

@@ -46,7 +46,15 @@ class SearchSpace:
 
     def default_sample(self) -> dict[str, Any]:
         """What trial 0 would have had to sample to be the default."""
-        return {path: self.default[path] for path in self.ranges if self.is_searched(path, {})}
+        return self.sample_of({})
+
+    def sample_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some values that count, and defaults for what else counts then: what would have been sampled."""
+        sample: dict[str, Any] = {}
+        for path in self.ranges:
+            if self.is_searched(path, sample):
+                sample[path] = values.get(path, self.default[path])
+        return sample
 
     def configuration(self, sampled: Mapping[str, Any]) -> dict[str, Any]:
         """The method's whole configuration tree for a sample; what was not sampled takes its default.

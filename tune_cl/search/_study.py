@@ -164,14 +164,19 @@ class Study:
                 busy. With nothing busy a trial is never deferred.
 
         Raises:
-            TuneCLError: the method refuses what the space draws, or another process writes to the study.
+            TuneCLError: another process writes to the study.
         """
         history = self._trials()
         self._left_over = [number for number in self._left_over if history[number].state is TrialState.RUNNING]
-        for number in self._left_over:
-            if self._space.base_of(history[number].params) not in busy:
+        for number in list(self._left_over):
+            parameters = history[number].params
+            complaint = self._space.complaint(parameters)
+            if complaint is not None:  # by a rule that the method did not have then
+                self.tell_failed(number, f"its configuration is not allowed any more: {complaint}")
                 self._left_over.remove(number)
-                return self._proposal(number, history[number].params, resumed=True)
+            elif self._space.base_of(parameters) not in busy:
+                self._left_over.remove(number)
+                return self._proposal(number, parameters, resumed=True)
         number = len(history)
         left = max(0, (self._settings.trials if self._space.ranges else 1) - number)
         if self._left_over:
