@@ -23,6 +23,7 @@ from tune_cl.records import (
     SearchFolder,
     StageUse,
     Summary,
+    append_line,
     read_lines,
     read_record,
 )
@@ -241,6 +242,59 @@ def test_another_winner_after_a_reading_is_told_as_a_second_look(evaluated: Eval
     code, output = here("evaluate", folder, *EVALUATION)
     assert code == 0
     assert "Test data were read before for what this search had chosen then (trial 0007)" in output
+
+
+def test_readings_that_were_deleted_are_counted_by_what_came_of_them(evaluated: Evaluated, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(evaluated.folder, tmp_path / "s"))
+    assert summary_of(folder).readings_complete
+    place = SearchFolder(folder).evaluation
+    place.readings.unlink()
+    for also in (None, place.summary):  # without the earlier summary, too
+        if also is not None:
+            also.unlink()
+        code, output = here("evaluate", folder, *EVALUATION)
+        assert code == 0 and output.count("lacks readings that results prove") == 2, "before and after"
+        assert "Test data were opened at least 4 times" in output
+        summary = summary_of(folder)
+        assert (summary.readings, summary.readings_complete) == (4, False)
+        assert summary.trials_read == summary_of(evaluated.folder).trials_read
+        assert summary.test_fingerprint == (summary_of(evaluated.folder).test_fingerprint if also is None else None)
+
+
+def test_a_reading_that_the_summary_counted_is_not_forgotten_with_its_line(
+    evaluated: Evaluated, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(evaluated.folder, tmp_path / "s"))
+    place = SearchFolder(folder).evaluation
+    opened = readings_of(folder)[0].model_copy(update={"time": "2026-01-01T00:00:00+00:00"})
+    append_line(place.readings, opened)  # of a run that died, and ran again
+    here("evaluate", folder, *EVALUATION)
+    assert (summary_of(folder).readings, summary_of(folder).readings_complete) == (5, True)
+    place.readings.write_text("".join(place.readings.read_text().splitlines(keepends=True)[:-1]))
+    here("evaluate", folder, *EVALUATION)
+    assert (summary_of(folder).readings, summary_of(folder).readings_complete) == (5, False)
+
+
+def test_a_configuration_that_the_search_did_not_have_is_not_evaluated(searched: Path, tmp_path: Path) -> None:
+    folder = SearchFolder(Path(shutil.copytree(searched, tmp_path / "s")))
+    best = read_record(folder.summary, Summary).best
+    assert best is not None
+
+    def told() -> str:
+        code, output = here("evaluate", folder.path, *EVALUATION, "--dry-run")
+        assert code == 2 and output.count("\n") == 1, output
+        return output
+
+    for file in (folder.trial(best.trial).config, folder.best_config):
+        whole = file.read_text()
+        lines = whole.splitlines(keepends=True)
+        last = len(lines) - 1 - next(i for i, line in enumerate(reversed(lines)) if "learning_rate" in line)
+        file.write_text("".join([*lines[:last], *lines[last + 1 :]]))
+        assert f"{file}: parameters.increment.classifier.learning_rate: missing" in told()
+        file.write_text("".join([*lines[:last], lines[last].split(":")[0] + ": 0.005\n", *lines[last + 1 :]]))
+        assert f"{file}: parameters.increment.classifier.learning_rate is 0.005, and " in told()
+        file.write_text(whole)
+    assert here("evaluate", folder.path, *EVALUATION, "--dry-run")[0] == 0
 
 
 def test_a_dry_run_names_the_runs_and_writes_nothing(searched: Path) -> None:

@@ -27,6 +27,7 @@ from tune_cl.engine import (
 )
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.evaluation import (
+    LOST,
     EvaluationConductor,
     EvaluationPlan,
     EvaluationView,
@@ -34,6 +35,7 @@ from tune_cl.evaluation import (
     TestExaminer,
     class_orders,
     plan_evaluation,
+    readings_of,
     report,
 )
 from tune_cl.methods import Plugin, get_method, method_source
@@ -219,6 +221,9 @@ def _heading(evaluation: _Evaluation, missing: int) -> str:
 
 def _warnings(plan: EvaluationPlan) -> Iterator[str]:
     """What a person should know before test data are read."""
+    if not readings_of(plan.folder.evaluation).complete:
+        lost = LOST.format(plan.folder.evaluation.readings)
+        yield f"{lost}. How often test data were opened is known from below only."
     if plan.earlier:
         yield f"{len(plan.earlier)} more runs of these configurations have results from earlier commands, and count."
     if len(plan.devices()) > 1:

@@ -11,6 +11,7 @@ import numpy as np
 from tune_cl.engine import InFlight
 from tune_cl.evaluation._examination import Examined
 from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun
+from tune_cl.evaluation._readings import readings_of
 from tune_cl.evaluation._summary import summarise
 from tune_cl.records import (
     EvaluationSummary,
@@ -172,7 +173,8 @@ class EvaluationConductor:
         """That of the test data which the runs with results were scored on."""
         counted = {run.name for run in self._plan.counted if self.is_done(run)}
         readings = read_lines(self._folder.readings, Reading)
-        return next((r.fingerprint for r in readings if r.run in counted and r.fingerprint), None)
+        recorded = next((r.fingerprint for r in readings if r.run in counted and r.fingerprint), None)
+        return recorded or (readings_of(self._folder).fingerprint if counted else None)
 
     def _record_reading(self, run: EvaluationRun, event: Any, **measured: Any) -> None:
         reading = Reading(

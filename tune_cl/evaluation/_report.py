@@ -12,6 +12,8 @@ from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, NeverTrai
 from tune_cl.reports import interval_over, paired_over, within_noise
 from tune_cl.tracking import never_trained_again_text, plain_table
 
+LOST = "{} lacks readings that results prove: it was deleted or changed"
+
 _METRICS = (
     ("test/accuracy", "accuracy after the last increment"),
     ("test/average_incremental_accuracy", "average incremental accuracy"),
@@ -135,7 +137,11 @@ def _looks(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[Text]:
             "two results would be a choice on test data.",
             style="bold",
         )
-    yield Text(f"Test data were opened {summary.readings} times; each is in {plan.folder.evaluation.readings}")
+    file = plan.folder.evaluation.readings
+    if summary.readings_complete:
+        yield Text(f"Test data were opened {summary.readings} times; each is in {file}")
+    else:
+        yield Text(f"Test data were opened at least {summary.readings} times; {LOST.format(file)}", style="bold")
 
 
 def _name(configuration: EvaluatedConfiguration) -> str:

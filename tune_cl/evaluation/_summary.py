@@ -1,7 +1,8 @@
 """What an evaluation came to: the numbers of the runs in its folder, and which have none."""
 
 from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun
-from tune_cl.records import EvaluationFolder, EvaluationSummary, Failure, Reading, read_lines, read_record
+from tune_cl.evaluation._readings import readings_of
+from tune_cl.records import EvaluationFolder, EvaluationSummary, Failure, read_record
 from tune_cl.reports import EvaluatedRun, evaluated_configuration, evaluation_cautions, paired_difference
 from tune_cl.streams import parse_name
 
@@ -16,7 +17,7 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
         for trial, role in plan.roles.items()
     }
     objective, shape = plan.record.objective.replace("val/", "test/", 1), parse_name(plan.record.stream.name)
-    readings = list(read_lines(folder.readings, Reading))
+    readings = readings_of(folder)
     return EvaluationSummary(
         search=plan.record.name,
         method=plan.record.method,
@@ -35,12 +36,11 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
         ],
         difference=paired_difference(by_role.get("chosen", []), by_role.get("default", [])),
         cautions=evaluation_cautions(by_role.get("chosen", []), by_role.get("default", []), objective, shape.base),
-        test_fingerprint=next((r.fingerprint for r in reversed(readings) if r.fingerprint), None),
-        readings=sum(reading.event == "opened" for reading in readings),
-        trials_read=sorted({reading.trial for reading in readings}),
-        earlier_choices=sorted(
-            {r.trial for r in readings if r.role == "chosen" and plan.roles.get(r.trial) != "chosen"}
-        ),
+        test_fingerprint=readings.fingerprint,
+        readings=readings.opened,
+        readings_complete=readings.complete,
+        trials_read=sorted(readings.trials),
+        earlier_choices=sorted(trial for trial in readings.chosen if plan.roles.get(trial) != "chosen"),
         missing={run.name: _why(folder, run) for run in plan.runs if run not in done},
     )
 

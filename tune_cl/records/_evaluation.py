@@ -35,6 +35,7 @@ class Statistic(Record):
 class EvaluatedConfiguration(Record):
     """One configuration's test results over class orders and seeds."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"never_trained_again"})
     role: Literal["chosen", "default"]
     trial: int
     parameters: dict[str, Any] = Field(description="the searched paths and their values")
@@ -52,7 +53,7 @@ class EvaluatedConfiguration(Record):
 class EvaluationSummary(Record):
     """`evaluation/summary.json`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"earlier_choices"})
+    later: ClassVar[frozenset[str]] = frozenset({"cautions", "earlier_choices", "readings_complete"})
     schema_version: int = SCHEMA_VERSION
     search: str
     method: str
@@ -71,6 +72,9 @@ class EvaluationSummary(Record):
     cautions: list[Caution] = Field([], description="reasons to doubt the chosen configuration, on test data")
     test_fingerprint: str | None = Field(None, description="SHA-256 of the test data; None before the first reading")
     readings: int = Field(description="times that test data were opened by evaluations of this search")
+    readings_complete: bool = Field(
+        True, description="false: the record of readings lacks some, and test data were opened at least so often"
+    )
     trials_read: list[int] = Field(description="trials whose runs opened test data")
     earlier_choices: list[int] = Field(
         [], description="those of them that the search had chosen then, and by now has not: second looks"
