@@ -187,6 +187,12 @@ BAD_ENTRIES: list[tuple[str, Any, str]] = [
     (LOSS, "focal", "'focal' is not allowed; it takes one of ce, relaxed, balanced"),
     (NESTEROV, 1, "1 is not allowed; it takes bool"),
     (LR, {"log": [1e-2, 1e-4]}, "log: [0.01, 0.0001] is reversed; write [0.0001, 0.01]"),
+    (
+        LR,
+        {"log": [1e-3, 0.0010000000000000002]},
+        "is too narrow to search; fix the value 0.001",
+    ),
+    (LR, {"uniform": [0.1, 0.10000000000000002]}, "uniform: [0.1, 0.10000000000000002] is too narrow to search"),
     (LR, {"log": [0.1, 0.1]}, "log: [0.1, 0.1] is empty; fix the value 0.1, or widen the range"),
     (LR, {"log": [0, 0.1]}, "log: 0 has no logarithm; begin above 0, or use {uniform: [low, high]}"),
     (LR, {"log": [-1, 0.1]}, "log: -1 has no logarithm"),

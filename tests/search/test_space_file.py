@@ -18,9 +18,10 @@ def test_what_a_space_leaves_out_has_defaults(tmp_path: Path) -> None:
     assert (space.objective, space.direction) == ("val/average_incremental_accuracy", "max")
 
 
-def test_forgetting_is_minimised_unless_the_space_says_otherwise(tmp_path: Path) -> None:
+def test_forgetting_is_minimised_and_accuracy_maximised_whether_the_space_says_so_or_not(tmp_path: Path) -> None:
     assert write_space(tmp_path, space_dict(objective="val/forgetting")).direction == "min"
-    assert write_space(tmp_path, space_dict(objective="val/forgetting", direction="max")).direction == "max"
+    assert write_space(tmp_path, space_dict(objective="val/forgetting", direction="min")).direction == "min"
+    assert write_space(tmp_path, space_dict(objective="val/accuracy", direction="max")).direction == "max"
     assert write_space(tmp_path, space_dict(objective="val/accuracy")).direction == "max"
 
 
@@ -55,6 +56,15 @@ def test_a_comment_line_with_the_command_may_come_first(tmp_path: Path) -> None:
             "objective: 'test/accuracy' is unknown; it is 'val/average_incremental",
         ),
         (space_dict(objective="val/forgeting"), "did you mean 'val/forgetting'"),
+        (
+            space_dict(direction="min"),
+            "toy.yaml: direction: 'min' would search for the worst",
+        ),
+        (
+            space_dict(direction="min", objective="val/accuracy"),
+            "leave `direction` out, which means 'max' there ('min' is for 'val/forgetting' or 'val/nme/forgetting')",
+        ),
+        (space_dict(direction="max", objective="val/forgetting"), "'max' would search for the worst 'val/forgetting'"),
         (space_dict(direction="up"), "toy.yaml: direction: 'up' is unknown; it is 'max' or 'min'"),
         (
             space_dict(protocol="first_k"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import given_text, parse_yaml
-from tune_cl.search._options import Direction, check_option, default_direction
+from tune_cl.search._options import Direction, check_direction, check_option, default_direction
 from tune_cl.streams import dataset_names
 
 _PACKAGE = "search_spaces"
@@ -122,6 +122,8 @@ def _space(content: Mapping[str, Any], source: str) -> SpaceFile:
     options = {key: check_option(key, content[key], f"{source}: {key}") for key in _OPTIONS if key in content}
     if "objective" in options:
         options = {"direction": default_direction(options["objective"]), **options}
+    if "direction" in options:
+        check_direction(options["direction"], options.get("objective", SpaceFile.objective), f"{source}: direction")
     parameters = _mapping(content.get("parameters", {}), f"{source}: parameters", "parameters are")
     return SpaceFile(source=source, **options, parameters=parameters, scales=_scales(content, source))
 

@@ -68,6 +68,22 @@ def default_direction(objective: str) -> Direction:
     return "min" if objective.endswith("/forgetting") else "max"
 
 
+def check_direction(direction: str, objective: str, where: str) -> None:
+    """Refuse to search for the worst.
+
+    Raises:
+        TuneCLError: `min` beside an objective of which more is better, or `max` beside forgetting.
+    """
+    right = default_direction(objective)
+    if direction != right:
+        others = [name for name in _ALL_OBJECTIVES if default_direction(name) == direction]
+        fitting = _either(others) if direction == "min" else "every other one"
+        raise TuneCLError(
+            f"{where}: {direction!r} would search for the worst {objective!r}; leave `direction` out, which means "
+            f"{right!r} there ({direction!r} is for {fitting})"
+        )
+
+
 def check_objective(objective: str, method: str, nearest_mean: bool, where: str) -> None:
     """Refuse an objective that a method does not report.
 

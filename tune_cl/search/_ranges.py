@@ -17,6 +17,8 @@ _RANGE_KEYS = (*_KINDS, "when", "default")
 _KEYS_OF_A_RANGE = f"; a range has one of {', '.join(_KINDS)}, then when and default"
 # Samplers compute in double precision, which holds every whole number up to here.
 _LARGEST_INT = 2**53
+_LARGEST_END = 1e300
+_NARROW = 1e-9  # of the larger end
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,17 @@ def _interval(leaf: Leaf, kind: RangeKind, values: list[Any], where: str) -> Ran
     for value in values:
         if not _fits(value) or not leaf.allows(value):
             raise TuneCLError(f"{where}: {kind}: {shown(value)} is out of bounds; it takes {leaf.bounds()}")
+    if leaf.kind is float:
+        _check_width(kind, low, high, where)
     return Range(kind, (float(low), float(high)) if leaf.kind is float else (low, high))
+
+
+def _check_width(kind: RangeKind, low: float, high: float, where: str) -> None:
+    """Refuse ends between which samplers, which compute in double precision, cannot tell or reach the numbers."""
+    if not high - low > max(_NARROW * max(abs(low), abs(high)), 1 / _LARGEST_END):
+        raise TuneCLError(f"{where}: {kind}: [{low}, {high}] is too narrow to search; fix the value {low}, or widen it")
+    if max(abs(low), abs(high)) > _LARGEST_END:
+        raise TuneCLError(f"{where}: {kind}: [{low}, {high}] is too wide to search; keep within ±{_LARGEST_END:g}")
 
 
 def _check_suits(leaf: Leaf, kind: RangeKind, where: str) -> None:
