@@ -278,3 +278,37 @@ def test_a_damaged_space_file_ends_in_a_sentence_or_in_a_space(tmp_path: Path, d
 @cache
 def shipped(name: str) -> str:
     return (Path(__file__).parent.parent / "search_spaces" / name).read_text()
+
+
+def test_what_a_failed_attempt_left_is_put_aside_whole_even_if_a_crash_comes_between(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "trials" / "0000", 0)
+    for attempt in (1, 2):
+        append_line(folder.increments, ROW)
+        write_json(folder.failure, Failure(reason=f"attempt {attempt}", increment=1))
+        folder.replay_grid(0).write_bytes(b"picture")
+        unfinished = folder.path / ".attempt"
+        unfinished.mkdir()
+        folder.failure.rename(unfinished / "failure.json")  # the crash came here
+        assert folder.attempts() == attempt - 1
+        folder.put_aside()
+        assert folder.attempts() == attempt and folder.rows() == [] and not folder.failure.exists()
+        aside = TrialFolder(folder.path / f"attempt-{attempt}", 0)
+        assert read_record(aside.failure, Failure).reason == f"attempt {attempt}" and aside.rows() == [ROW]
+        assert aside.replay_grid(0).exists() and not unfinished.exists()
+
+
+# With a default for who makes one in Python; every file has had them from the first.
+FROM_THE_FIRST = {
+    "schema_version", "class_order", "order_seed", "split_seed", "train_seed", "threads", "device", "search", "order",
+    "split", "train", "direction", "versions", "git_commit", "command", "created", "traceback", "stages", "reason",
+    "default_value", "fingerprint", "images", "difference", "test_fingerprint", "nearest_mean",
+}  # fmt: skip
+
+
+def test_a_field_that_came_later_is_declared_so_that_older_files_are_read() -> None:
+    for record in Record.__subclasses__():
+        if record.__module__.startswith("tune_cl.records."):
+            optional = {name for name, field in record.model_fields.items() if not field.is_required()}
+            assert record.later <= optional, record.__name__
+            new = optional - record.later - FROM_THE_FIRST
+            assert not new, f"{record.__name__}: files without {new} exist; name them in its `later`"

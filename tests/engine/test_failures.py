@@ -1,6 +1,7 @@
 """A trial that fails is told from one whose worker dies: the first is FAILED with its reason, the second runs again."""
 
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,3 +108,22 @@ def trainables_below(ancestor: int) -> list[int]:
         return pid == ancestor
 
     return [pid for pid, name in names.items() if name.startswith("ray::") and "Trainable" in name and descends(pid)]
+
+
+def test_failed_trials_are_begun_anew_where_that_is_asked_for(faults: Faults, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(faults.folder.path.parent, results)
+    folder = SearchFolder(results / "s")
+    failed = [trial.trial for trial in summary_of(folder).table if trial.state == "failed"]
+    kept = {number: rows for number, rows in rows_of(folder).items() if number not in failed}
+    code, output = search_here(*OPTIONS, "--results", results, "--retry-failed")
+    assert code == 0 and "failed trials that begin anew: " + ", ".join(f"{n:04d}" for n in failed) in output
+    for number in failed:
+        trial = folder.trial(number)
+        assert (trial.path / "attempt-1" / "failure.json").exists() and trial.failure.exists(), "it diverges again"
+        assert "taken up again, attempt 2" in trial.log.read_text()
+        assert [row.stages[0].key for row in trial.rows()][:1] == [kept[0][0].stages[0].key], "of the stored base"
+    assert {number: rows for number, rows in rows_of(folder).items() if number not in failed} == kept
+    assert summary_of(folder).trials == summary_of(faults.folder).trials
+    code, output = search_here(*OPTIONS, "--results", results)
+    assert code == 0 and not (folder.trial(failed[0]).path / "attempt-2").exists(), "only where it is asked for"

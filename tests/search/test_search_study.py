@@ -413,3 +413,48 @@ def test_a_database_that_cannot_be_opened_is_refused_without_showing_the_passwor
         Study.open(url, "s", resolved(tmp_path, space_dict()), settings())
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_failed_trial_is_begun_anew_under_its_number_and_optuna_keeps_the_failure(
+    opener: Any, tmp_path: Path
+) -> None:
+    study = opener(trials=4)
+    run_next(study)
+    first = ask(study)
+    study.report(first.number, 0, 0.9)
+    study.tell_failed(first.number, "a damaged file")
+    run_next(study)
+    assert opener(trials=4).ask().number == 3, "the same command begins no failed trial"
+    again = opener(trials=4)
+    assert again.retry_failed() == [1]
+    assert again.n_started() == 4
+    retried = ask(again)
+    assert (retried.number, retried.attempt, retried.resumed) == (1, 1, True)
+    assert retried.configuration == first.configuration
+    assert again.trials()[1].values == {}, "what the failed attempt reported is not its own"
+    for increment in range(4):
+        assert opener(trials=4).report(1, increment, 0.6 + increment / 100) == "continue", "and it can be interrupted"
+    assert ask(opener(trials=4)).number == 1
+    again.tell_finished(1)
+    best = opener(trials=4).best()
+    assert best is not None and (best.number, best.state) == (1, "finished")
+    assert again.retry_failed() == []
+    optuna_trials = plainly_loaded(tmp_path / "s.journal").trials
+    assert [trial.state for trial in optuna_trials].count(TrialState.FAIL) == 1
+    assert optuna_trials[1].state is TrialState.FAIL and optuna_trials[1].intermediate_values == {0: 0.9}
+    assert optuna_trials[4].user_attrs["retry_of"] == 1 and optuna_trials[4].state is TrialState.COMPLETE
+    rest = opener(trials=6)
+    run_all(rest)
+    assert [trial.number for trial in rest.trials()] == [0, 1, 2, 3, 4, 5]
+    assert plainly_loaded(tmp_path / "s.journal").trials[4].user_attrs["retry_of"] == 1
+
+
+def test_a_trial_that_fails_again_and_again_keeps_count_of_its_attempts(opener: Any) -> None:
+    study = opener(trials=1)
+    for attempt in range(3):
+        proposal = ask(study)
+        assert (proposal.number, proposal.attempt) == (0, attempt)
+        study.tell_failed(0, f"attempt {attempt}")
+        assert study.ask() is None
+        assert study.trials()[0].reason == f"attempt {attempt}"
+        assert study.retry_failed() == [0]

@@ -19,6 +19,7 @@ from tune_cl.search import (
     check_base_configurations,
     check_objective,
     check_option,
+    check_url,
     load_space,
     parse_override,
     protocol_horizon,
@@ -90,8 +91,8 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
         else getattr(file, name)
         for name in _OPTIONS
     }
-    if args.storage is not None and "://" not in args.storage:
-        raise TuneCLError(f"--storage {args.storage}: not a database URL; write one such as sqlite:///study.db")
+    if args.storage is not None:
+        check_url(args.storage)
     overrides = dict(parse_override(text) for text in args.overrides)
     data_set = parse_name(option["stream"]).dataset
     scale = data_set.scale

@@ -1,5 +1,6 @@
 """A search under a name that is taken already: the same one goes on, another is refused."""
 
+import secrets
 from typing import Any
 
 from tune_cl.chain import PRETRAINED
@@ -9,13 +10,13 @@ from tune_cl.records import SearchFolder, SearchRecord, read_record
 
 
 def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
-    """The record with the date of the search that it continues, if there is one.
+    """The record with the date and the study's id of the search that it continues; where there is none, with a new id.
 
     Raises:
         TuneCLError: there is a search with another definition under the same name.
     """
     if not folder.search.exists():
-        return record
+        return record.model_copy(update={"study": _new_id()})
     earlier = read_record(folder.search, SearchRecord)
     old, new = earlier.definition(), record.definition()
     changed = [key for key in new if old.get(key) != new[key]]
@@ -44,7 +45,11 @@ def continued(folder: SearchFolder, record: SearchRecord) -> SearchRecord:
             f"{folder.path} holds a search with another definition ({details}); give this one another --name, or "
             f"repeat the options of that one{', --backbone-weights FILE among them' if weights else ''}"
         )
-    return record.model_copy(update={"created": earlier.created})
+    return record.model_copy(update={"created": earlier.created, "study": earlier.study or _new_id()})
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _difference(key: str, old: Any, new: Any) -> str:

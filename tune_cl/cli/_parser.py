@@ -93,6 +93,11 @@ def search_parser() -> Parser:
     _data(parser)
     _outside(parser)
     _where(parser)
+    how.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="begin trials that have failed anew, e.g. when a damaged file was mended; their trained stages are reused",
+    )
     out = parser.add_argument_group("where to write")
     out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
     out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")

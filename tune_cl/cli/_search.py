@@ -3,7 +3,7 @@
 import argparse
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +76,7 @@ class Plan:
     backbone: Backbone | None = None  # pretrained weights that configurations name
     plugins: tuple[Plugin, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()  # values of ranges that no trial can have
+    retry_failed: bool = False
 
 
 def search(argv: Sequence[str]) -> int:
@@ -136,12 +137,16 @@ def _run(
     with _places(plan):
         try:
             check_shared({"--results": folder.path, "--stages": plan.stages})
-            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record))
+            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record), folder)
         except TuneCLError:
             if new:
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         write_json(folder.search, record)
+        study.bind(folder, record.study or "")
+        if plan.retry_failed:
+            again = ", ".join(f"{number:04d}" for number in study.retry_failed())
+            trackers.notice(f"failed trials that begin anew: {again or 'none'}")
         for unreachable in plan.unreachable:
             trackers.notice(str(unreachable))
         with StageBudget(plan.stages, plan.stage_budget, folder, plan.stream, report=trackers.notice) as keeper:
@@ -266,4 +271,5 @@ def _plan(
         backbone,
         plugins,
         tuple(unreachable_values(space)),
+        args.retry_failed,
     )

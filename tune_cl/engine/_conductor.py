@@ -102,8 +102,11 @@ class Conductor:
                 return None
             run = run_config(self._record, proposal.configuration)
             folder = self._folder.trial(proposal.number)
+            while folder.attempts() < proposal.attempt:
+                folder.put_aside()
             write_run(folder.config, run, data_options(self._record.command))
-            folder.add_log(_stamped("taken up again" if proposal.resumed else "started"))
+            attempt = f", attempt {proposal.attempt + 1}" if proposal.attempt else ""
+            folder.add_log(_stamped(("taken up again" if proposal.resumed else "started") + attempt))
             self.in_flight.between_phases(proposal.number)
             self._bases[proposal.number] = proposal.base
             self.look_after_stages()

@@ -53,6 +53,22 @@ class TrialFolder:
         """The files that may be written there."""
         return [self.config, self.increments, self.log, self.error, self.failure]
 
+    def attempts(self) -> int:
+        """How many failed attempts were put aside."""
+        return len(list(self.path.glob("attempt-[0-9]*")))
+
+    def put_aside(self) -> None:
+        """Move what a failed attempt has left into a folder of its own, `attempt-1` and so on; may be repeated.
+
+        The folder has its name when all is in it, so that a crash in between leaves what the next call finishes.
+        """
+        unfinished = self.path / ".attempt"
+        unfinished.mkdir(parents=True, exist_ok=True)
+        for file in [self.increments, self.error, self.failure, *self.path.glob("replay-*.png")]:
+            if file.exists():
+                file.replace(unfinished / file.name)
+        unfinished.replace(self.path / f"attempt-{self.attempts() + 1}")
+
     def failed_stages(self) -> list[StageUse]:
         """What the increment that failed had used; nothing where none failed."""
         return list(read_record(self.failure, Failure).stages) if self.failure.exists() else []

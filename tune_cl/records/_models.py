@@ -81,7 +81,7 @@ class IncrementRow(Record):
     for methods that have that read-out.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"nearest_mean_row"})
+    later: ClassVar[frozenset[str]] = frozenset({"images_scored", "nearest_mean_row", "warnings"})
     schema_version: int = SCHEMA_VERSION
     trial: int
     increment: int
@@ -136,7 +136,7 @@ class SearchSeeds(Record):
 class SearchRecord(Record):
     """`search.json`: everything that defines a search. A changed definition under the same name is refused."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"base_configurations", "plugins"})
+    later: ClassVar[frozenset[str]] = frozenset({"base_configurations", "fresh", "method_source", "plugins", "study"})
     schema_version: int = SCHEMA_VERSION
     name: str
     method: str
@@ -168,16 +168,18 @@ class SearchRecord(Record):
     plugins: list[str] = Field([], description="modules from outside the package that were imported")
     command: list[str] = []
     created: str = ""
+    study: str | None = Field(None, description="an id that the study has, too: the two belong together")
 
     def definition(self) -> dict[str, Any]:
         """The part that must not change under one name."""
-        for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "created"}
+        for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "created", "study"}
         return self.model_dump(mode="json", exclude=for_the_reader)
 
 
 class TrialSummary(Record):
     """One trial in `summary.json`."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"measured", "warnings"})
     trial: int
     state: TrialState
     increment: int | None = Field(description="last increment reported")
@@ -225,6 +227,7 @@ class Caution(Record):
 class Sharing(Record):
     """What sharing stages saved in a search, as factors on the cost paid."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"found", "own"})
     unit: str = Field(description="of the costs: cpu_seconds, seconds or images_trained")
     trials: int = Field(description="N: trials that have done their base task")
     base_configurations: int = Field(description="k: distinct base tasks among them")
@@ -240,6 +243,7 @@ class Sharing(Record):
 class Summary(Record):
     """`summary.json`: how a search ended. Rewritten at each end of the same search."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"cautions", "never_trained_again"})
     schema_version: int = SCHEMA_VERSION
     trials: dict[str, int]
     stages: dict[str, int]

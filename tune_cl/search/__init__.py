@@ -1,6 +1,7 @@
 """Space files, samplers, early stopping and the study that remembers: ask and tell, no Ray."""
 
 from tune_cl.search._allowed import Unreachable, unreachable_values
+from tune_cl.search._definition import StudySettings
 from tune_cl.search._file import ScaleSettings, SpaceFile, load_space, shipped_spaces
 from tune_cl.search._options import (
     DIRECTIONS,
@@ -17,7 +18,8 @@ from tune_cl.search._prefix import check_base_configurations
 from tune_cl.search._ranges import Range, check_value, find_leaf
 from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve, with_options
 from tune_cl.search._stopping import Decision, StoppingRule
-from tune_cl.search._study import Deferred, Proposal, Study, StudySettings, TrialView
+from tune_cl.search._storage import check_url
+from tune_cl.search._study import Deferred, Proposal, Study, TrialView
 
 __all__ = [
     "DIRECTIONS",
@@ -41,6 +43,7 @@ __all__ = [
     "check_base_configurations",
     "check_objective",
     "check_option",
+    "check_url",
     "check_value",
     "default_direction",
     "find_leaf",

@@ -2,6 +2,8 @@
 
 DEFINITION = "tune_cl:definition"  # of a study: what must not change
 PLANNED = "tune_cl:planned_trials"  # of a study: how many trials it was begun with
+FOLDER = "tune_cl:folder"  # of a study: the id that its search.json has, too, and where it was begun
 IDLE = "tune_cl:idle_seconds"  # of a study: how long slots have waited for a base
 DECISION = "tune_cl:decision:{}"  # of a trial: what was decided at an increment
 REASON = "reason"  # of a trial: why it failed
+RETRY_OF = "retry_of"  # of a trial: the number, in the search, of the failed trial that it tries again

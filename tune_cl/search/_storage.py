@@ -4,7 +4,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -26,7 +28,31 @@ def storage_name(storage: str | Path) -> str:
     return _PASSWORD.sub("", str(storage)).partition("?")[0] if is_url(storage) else str(storage)
 
 
-def open_storage(storage: str | Path) -> BaseStorage:
+def check_url(storage: str) -> None:
+    """Check a database URL as far as that goes without the database.
+
+    Raises:
+        TuneCLError: it is none, or names a database in memory, which no search could go on with.
+    """
+    from sqlalchemy.engine import make_url  # imported here, since only a URL needs it
+    from sqlalchemy.exc import SQLAlchemyError
+
+    example = "write one such as sqlite:///study.db"
+    if not is_url(storage):
+        raise TuneCLError(f"--storage {storage}: not a database URL; {example}")
+    try:
+        url = make_url(storage)
+    except (SQLAlchemyError, ValueError):
+        raise TuneCLError(f"--storage {storage_name(storage)}: not a database URL; {example}") from None
+    in_memory = not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
+    if url.get_backend_name() == "sqlite" and in_memory:
+        raise TuneCLError(
+            f"--storage {storage_name(storage)}: a database in memory is lost when the search ends, which then cannot "
+            f"go on; {example}"
+        )
+
+
+def open_storage(storage: str | Path) -> "Guarded":
     """Open a study's storage, creating the file where there is none.
 
     Raises:
@@ -34,7 +60,43 @@ def open_storage(storage: str | Path) -> BaseStorage:
     """
     name = storage_name(storage)
     with _as_sentence(name):
-        return RDBStorage(str(storage)) if is_url(storage) else _open_journal(Path(storage))
+        return Guarded(_open_database(str(storage)) if is_url(storage) else _open_journal(Path(storage)), name)
+
+
+class Guarded:
+    """A storage whose database may be locked, lost or damaged at any time: that is a sentence."""
+
+    def __init__(self, storage: BaseStorage, name: str) -> None:
+        self._storage, self._name = storage, name
+
+    def __getattr__(self, method: str) -> Any:
+        asked = getattr(self._storage, method)
+
+        @wraps(asked)
+        def call(*args: Any, **options: Any) -> Any:
+            with _database_as_sentence(self._name):
+                return asked(*args, **options)
+
+        return call
+
+
+def _open_database(url: str) -> RDBStorage:
+    # Optuna makes the tables that are missing: none must be somebody else's.
+    from optuna.storages._rdb.models import BaseModel
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(url)
+    try:
+        tables = set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+    taken = sorted(tables & set(BaseModel.metadata.tables))
+    if taken and "version_info" not in tables:
+        raise TuneCLError(
+            f"{storage_name(url)}: the database of another program, whose table {taken[0]!r} is not Optuna's; name "
+            "another database"
+        )
+    return RDBStorage(url)
 
 
 def _open_journal(path: Path) -> JournalStorage:
@@ -64,17 +126,48 @@ def _cut_torn_line(path: Path) -> None:
 @contextmanager
 def _as_sentence(name: str) -> Iterator[None]:
     try:
-        yield
+        with _database_as_sentence(name):
+            yield
     except OSError as error:
         raise TuneCLError(f"{name}: the study cannot be opened ({error.strerror}); give a path to write to") from None
+    except RuntimeError:
+        raise TuneCLError(
+            f"{name}: a database of another version of Optuna; `optuna storage upgrade --storage URL` brings one of an "
+            "older version up to date (keep a copy), or name another database"
+        ) from None
     except (ValueError, KeyError, TypeError, AssertionError):
-        raise TuneCLError(f"{name}: not an Optuna journal; give another --name, or move the file away") from None
+        raise TuneCLError(
+            f"{name}: not an Optuna journal; restore it from a copy, or give the search another --name"
+        ) from None
     except ImportError as error:
         raise TuneCLError(f"{name}: the database needs a Python driver that is not installed ({error.name})") from None
-    except Exception as error:
-        # Imported here, since only a URL needs it.
-        from sqlalchemy.exc import SQLAlchemyError
 
-        if not isinstance(error, SQLAlchemyError):
+
+@contextmanager
+def _database_as_sentence(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        trouble = _trouble_of(error)
+        if trouble is None:
             raise
-        raise TuneCLError(f"{name}: the database cannot be opened ({type(error).__name__}); check the URL") from None
+        raise TuneCLError(f"{name}: {trouble}") from None
+
+
+def _trouble_of(error: Exception) -> str | None:
+    """What a database's complaint means; None where it is no database's."""
+    if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "optuna"):
+        return None
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if not isinstance(error, SQLAlchemyError | StorageInternalError):
+        return None
+    reason = str(getattr(error.__cause__ if isinstance(error, StorageInternalError) else error, "orig", error))
+    if "locked" in reason or "busy" in reason:
+        return "the database is locked by another program, such as an open transaction; end that, and run this again"
+    if "no such column" in reason or "no such table" in reason or "does not exist" in reason:
+        return f"the tables are not those of this version of Optuna ({reason.splitlines()[0]}); name another database"
+    if "readonly" in reason or "read-only" in reason:
+        return "the database cannot be written; name another one, or mend that"
+    return f"the database cannot be used ({type(error).__name__}: {reason.splitlines()[0]}); check the URL"

@@ -4,26 +4,27 @@ Every answer comes from the storage; nothing is held in memory but which unfinis
 One process at a time writes (the driver of the search).
 """
 
-import json
+import copy
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_cl.errors import TuneCLError
-from tune_cl.records import SearchRecord
+from tune_cl.records import SearchFolder
 from tune_cl.records import TrialState as TrialStateName
-from tune_cl.search._attributes import DECISION, DEFINITION, IDLE, PLANNED, REASON
-from tune_cl.search._options import UNDEFINED_AT_BASE, Direction
+from tune_cl.search._attributes import DECISION, FOLDER, IDLE, PLANNED, REASON, RETRY_OF
+from tune_cl.search._bond import bond_of, check_found, check_ids, check_trials
+from tune_cl.search._definition import DIRECTIONS, StudySettings, check_definition, definition_of
+from tune_cl.search._options import UNDEFINED_AT_BASE
 from tune_cl.search._prefix import BaseRules, check_base_configurations, propose
 from tune_cl.search._samplers import Draw, SamplerSettings, default_draw, quiet_optuna, startup_trials
 from tune_cl.search._space import SearchSpace
-from tune_cl.search._stopping import Decision, StoppingRule
-from tune_cl.search._storage import open_storage, storage_name
+from tune_cl.search._stopping import Decision
+from tune_cl.search._storage import is_url, open_storage, storage_name
 
 _STATES: dict[TrialState, TrialStateName] = {
     TrialState.RUNNING: "running",
@@ -47,6 +48,7 @@ class Proposal:
     configuration: dict[str, Any]  # the method's whole tree
     resumed: bool  # an earlier process began it
     base: str  # `SearchSpace.base_of` its sample: equal where two trials share their base task
+    attempt: int = 0  # how often the trial had failed before it was begun anew
 
 
 @dataclass(frozen=True)
@@ -77,34 +79,6 @@ class TrialView:
         return None if self.increment is None else self.values[self.increment]
 
 
-@dataclass(frozen=True)
-class StudySettings:
-    """Everything besides the space that defines a study, and how many trials are wanted now."""
-
-    sampler: str  # tpe or random
-    search_seed: int
-    trials: int  # may be raised later: the study goes on
-    objective: str
-    direction: Direction
-    horizon: int  # last increment; the objective there is what counts
-    stopping: StoppingRule
-    base_configurations: int | None = None  # distinct bases that may be trained; None for no limit
-
-    @classmethod
-    def of(cls, record: SearchRecord) -> "StudySettings":
-        """The settings that a search's definition names."""
-        return cls(
-            sampler=record.sampler,
-            search_seed=record.seeds.search,
-            trials=record.trials,
-            objective=record.objective,
-            direction=record.direction,
-            horizon=record.horizon,
-            stopping=StoppingRule(record.scheduler),  # type: ignore[arg-type]
-            base_configurations=record.base_configurations,
-        )
-
-
 class Study:
     """Ask for trials, report increments, tell how trials ended.
 
@@ -128,7 +102,14 @@ class Study:
         self._left_over = [trial.number for trial in self._trials() if trial.state is TrialState.RUNNING]
 
     @classmethod
-    def open(cls, storage: str | Path, name: str, space: SearchSpace, settings: StudySettings) -> "Study":
+    def open(
+        cls,
+        storage: str | Path,
+        name: str,
+        space: SearchSpace,
+        settings: StudySettings,
+        folder: SearchFolder | None = None,
+    ) -> "Study":
         """Open a study, or begin it.
 
         Args:
@@ -136,20 +117,38 @@ class Study:
             name: the study's name in its storage.
             space: what is searched.
             settings: how; all but `trials` must be what the study began with.
+            folder: of the search; what it has and what the study has must agree.
 
         Raises:
-            TuneCLError: the storage cannot be opened, or holds a study of that name with another definition; the space
-                does not allow a limit on bases.
+            TuneCLError: the storage cannot be opened, or holds a study of that name with another definition; the study
+                and the folder do not belong together; the space does not allow a limit on bases.
         """
         check_base_configurations(space, settings.base_configurations)
+        where = f"{storage_name(storage)}: study {name!r}"
+        if folder is not None and not is_url(storage):
+            check_found(folder, where, Path(storage).exists())
         with quiet_optuna():
             opened = open_storage(storage)
-            study_id = _find_or_create(opened, name, settings)
-        where = f"{storage_name(storage)}: study {name!r}"
-        _check_definition(opened, study_id, _definition(space, settings), where)
+            study_id = _found(opened, name)
+            if folder is not None:
+                check_found(folder, where, study_id is not None)
+            if study_id is None:
+                study_id = opened.create_new_study([DIRECTIONS[settings.direction]], name)
+        if folder is not None:
+            check_ids(folder, opened.get_study_user_attrs(study_id).get(FOLDER), where)
+        check_definition(opened, study_id, definition_of(space, settings), where)
+        study = cls(opened, study_id, space, settings)
+        if folder is not None:
+            check_trials(folder, study.trials(), settings.objective, space.default, where)
         if PLANNED not in opened.get_study_user_attrs(study_id):
             opened.set_study_user_attr(study_id, PLANNED, settings.trials)
-        return cls(opened, study_id, space, settings)
+        return study
+
+    def bind(self, folder: SearchFolder, identity: str) -> None:
+        """Let the study know its folder, whose `search.json` has the same id on disk already."""
+        bond = bond_of(folder, identity)
+        if self._storage.get_study_user_attrs(self._study_id).get(FOLDER) != bond:  # new, or the folder was moved
+            self._storage.set_study_user_attr(self._study_id, FOLDER, bond)
 
     def ask(self, busy: Collection[str] = ()) -> Proposal | Deferred | None:
         """The next trial to run, or None when there is nothing left to begin.
@@ -187,10 +186,26 @@ class Study:
         if drawn is None:
             return Deferred(left)
         proposal = self._proposal(number, drawn.parameters, resumed=False)
-        self._begin(
-            number, create_trial(state=TrialState.RUNNING, params=drawn.parameters, distributions=drawn.distributions)
-        )
+        self._create(create_trial(state=TrialState.RUNNING, params=drawn.parameters, distributions=drawn.distributions))
         return proposal
+
+    def retry_failed(self) -> list[int]:
+        """Begin all failed trials anew, under their numbers and with their parameters; returns the numbers.
+
+        Optuna keeps a failed trial as it is, and gets another one for each, which names it as `retry_of`.
+        """
+        failed = [trial for trial in self._trials() if trial.state is TrialState.FAIL]
+        for trial in failed:
+            again = create_trial(
+                state=TrialState.RUNNING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={RETRY_OF: trial.number},
+            )
+            self._create(again)
+            self._left_over.append(trial.number)
+        self._left_over.sort()
+        return [trial.number for trial in failed]
 
     def report(self, number: int, increment: int, value: float | None) -> Decision:
         """Take in the objective of a trial at an increment and decide whether the trial goes on.
@@ -299,11 +314,12 @@ class Study:
         sampler = SamplerSettings(settings.sampler, settings.search_seed, startup_trials(planned), settings.direction)
         return propose(self._space, sampler, history, BaseRules(settings.base_configurations, planned, busy))
 
-    def _begin(self, number: int, trial: FrozenTrial) -> None:
+    def _create(self, trial: FrozenTrial) -> None:
+        expected = len(self._storage.get_all_trials(self._study_id, deepcopy=False))
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
-        if self._storage.get_trial_number_from_id(trial_id) != number:
+        if self._storage.get_trial_number_from_id(trial_id) != expected:
             raise TuneCLError(
-                f"trial {number}: another process writes to the same study; run one search of a name at a time"
+                f"trial {expected}: another process writes to the same study; run one search of a name at a time"
             )
 
     def _end(self, trial: FrozenTrial, state: TrialState, value: float | None) -> None:
@@ -313,50 +329,50 @@ class Study:
 
     def _proposal(self, number: int, parameters: dict[str, Any], *, resumed: bool) -> Proposal:
         configuration = self._space.configuration(parameters)
-        return Proposal(number, dict(parameters), configuration, resumed, self._space.base_of(parameters))
+        base, attempt = self._space.base_of(parameters), len(self._attempts()[number]) - 1 if resumed else 0
+        return Proposal(number, dict(parameters), configuration, resumed, base, attempt)
+
+    def _attempts(self) -> list[list[FrozenTrial]]:
+        """Optuna's trials of each trial of the search, by its number: the first attempt, and those after failures."""
+        attempts: list[list[FrozenTrial]] = []
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
+            again = trial.user_attrs.get(RETRY_OF)
+            if again is None:
+                attempts.append([trial])
+            else:
+                attempts[again].append(trial)
+        return attempts
 
     def _trials(self) -> list[FrozenTrial]:
-        trials: list[FrozenTrial] = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        return trials
+        """The last attempt of each trial, under the trial's number."""
+        return [_numbered(of_trial[-1], number) for number, of_trial in enumerate(self._attempts())]
 
     def _trial(self, number: int) -> FrozenTrial:
-        trial: FrozenTrial = self._storage.get_trial(self._trial_id(number))
-        return trial
+        return _numbered(self._storage.get_trial(self._trial_id(number)), number)
 
     def _trial_id(self, number: int) -> int:
-        if not 0 <= number < self.n_started():
+        attempts = self._attempts()
+        if not 0 <= number < len(attempts):
             raise ValueError(f"the study has no trial {number}")
-        trial_id: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        trial_id: int = attempts[number][-1]._trial_id
         return trial_id
 
 
-def _find_or_create(storage: Any, name: str, settings: StudySettings) -> int:
+def _found(storage: Any, name: str) -> int | None:
     try:
         study_id: int = storage.get_study_id_from_name(name)
     except KeyError:
-        direction = StudyDirection.MAXIMIZE if settings.direction == "max" else StudyDirection.MINIMIZE
-        study_id = storage.create_new_study([direction], name)
+        return None
     return study_id
 
 
-def _definition(space: SearchSpace, settings: StudySettings) -> dict[str, Any]:
-    definition = asdict(settings)
-    del definition["trials"]
-    definition |= {"fixed": space.fixed, "ranges": space.written_ranges(), "default": space.default}
-    plain: dict[str, Any] = json.loads(json.dumps(definition))
-    return plain
-
-
-def _check_definition(storage: Any, study_id: int, definition: Mapping[str, Any], where: str) -> None:
-    before = storage.get_study_user_attrs(study_id).get(DEFINITION)
-    if before is None and storage.get_all_trials(study_id, deepcopy=False):
-        raise TuneCLError(f"{where} was not made by a search; use another --name")
-    if before is None:
-        storage.set_study_user_attr(study_id, DEFINITION, definition)
-        return
-    for key, value in definition.items():
-        if before.get(key) != value:
-            raise TuneCLError(f"{where} began with another {key.replace('_', ' ')}; repeat it, or use another --name")
+def _numbered(trial: FrozenTrial, number: int) -> FrozenTrial:
+    """Optuna's trial under the number that it has in the search."""
+    if trial.number == number:
+        return trial
+    trial = copy.copy(trial)
+    trial.number = number
+    return trial
 
 
 def _view(trial: FrozenTrial) -> TrialView:
