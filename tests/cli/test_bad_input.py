@@ -223,7 +223,7 @@ def test_bad_train_command_is_refused(
         ("fashion-b4-t3", "fashon-b4-t3", ["'fashon'", "'fashion'"]),
         ("horizon: 3", "horizon: 7", ["horizon: 7", "fashion-b4-t3 is 3"]),
         ("horizon: 3", "", ["horizon: missing"]),
-        ("schema_version: 1", "schema_version: 9", ["written by a newer tune_cl", "schema_version 9"]),
+        ("schema_version: 2", "schema_version: 9", ["written by a newer tune_cl", "schema_version 9"]),
         ("epochs: ", "epochs: many #", ["base.classifier.epochs", "valid integer"]),
         ("epochs: ", "epochs: -", ["base.classifier.epochs", "greater than or equal to 1"]),
     ],
@@ -252,8 +252,11 @@ def test_space_file_is_told_from_a_configuration(tmp_path: Path, capfd: pytest.C
 def test_truncated_configuration_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "config.yaml"
     write_default(config)
-    config.write_text(config.read_text()[:200])
-    assert "parameters of finetune: base" in complaint(capfd, ["train", "--config", str(config)])
+    whole = config.read_text()
+    config.write_text(whole[:200])
+    assert "does not end with a line break" in complaint(capfd, ["train", "--config", str(config)])
+    config.write_text("".join(whole.splitlines(keepends=True)[:-3]))
+    assert "parameters.increment.classifier." in complaint(capfd, ["train", "--config", str(config)])
 
 
 def test_scripts_say_the_same_and_end_with_2(tmp_path: Path) -> None:
