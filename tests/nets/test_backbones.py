@@ -99,14 +99,14 @@ RESNETS_32 = [
 ]
 
 
-@pytest.mark.parametrize(("network", "last_relu"), RESNETS_32)
-def test_a_resnet_32_computes_what_is_published_of_it(network, last_relu):
+@pytest.mark.parametrize(("network", "final_relu"), RESNETS_32)
+def test_a_resnet_32_computes_what_is_published_of_it(network, final_relu):
     """Written again on the bare tensors: conv-bn-relu-conv-bn, a shortcut, and a relu where the variant has one.
 
     Shortcuts skip pixels and pad channels (He et al., PODNet) or are a convolution with batch norm (LUCIR). PODNet's
     fifteenth block is stage 5 and no block ends with a relu.
     """
-    shape = replace(RESNET32, network=network, last_relu=last_relu)
+    shape = replace(RESNET32, network=network, final_relu=final_relu)
     classifier = new_classifier(shape, 3).train()
     with torch.no_grad():
         for name, weights in classifier.named_parameters():
@@ -136,23 +136,23 @@ def test_a_resnet_32_computes_what_is_published_of_it(network, last_relu):
                 shortcut = functional.conv2d(x, state[f"{name}.downsample.0.weight"], stride=2)
                 shortcut = normed(shortcut, f"{name}.downsample.1")
             x = normed(y, f"{name}.bn2") + shortcut
-            if last_relu if name == names[-1] else network != "resnet32_podnet":
+            if final_relu if name == names[-1] else network != "resnet32_podnet":
                 x = functional.relu(x)
         torch.testing.assert_close(classifier.features(images(shape), 5), x, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(classifier.features(images(shape), 6), x.mean((2, 3)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_without_the_last_relu_features_take_both_signs_and_with_it_none_is_negative(network):
-    for last_relu in (True, False):
-        shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 3, last_relu=last_relu)
+def test_without_the_final_relu_features_take_both_signs_and_with_it_none_is_negative(network):
+    for final_relu in (True, False):
+        shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 3, final_relu=final_relu)
         classifier = new_classifier(shape, 0)
         with torch.no_grad():
             for name, weights in classifier.named_parameters():
                 if name.endswith("bn2.weight"):
                     weights.fill_(1.0)
             lowest = classifier.features(images(shape), 5).min()
-        assert (lowest == 0) if last_relu else (lowest < 0)
+        assert (lowest == 0) if final_relu else (lowest < 0)
         assert build_classifier(save_classifier(classifier)).shape == shape
 
 

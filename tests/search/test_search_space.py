@@ -205,7 +205,7 @@ BAD_ENTRIES: list[tuple[str, Any, str]] = [
     (LR, {"log": [1e-4, 1e-2], "uniform": [0, 1]}, "log and uniform at once; give exactly one of log, uniform, int"),
     (LR, {"when": {LOSS: "ce"}}, "a range without a kind; give exactly one of log, uniform, int, choice"),
     (LR, {}, "a range without a kind"),
-    (LR, {"logg": [1, 2]}, "logg: unknown key of a range; did you mean 'log'?"),
+    (LR, {"logg": [1, 2]}, "logg: unknown key of a range; a range is written {log: [1, 2]}"),
     (LR, {"int": [1, 2]}, "int: any number is allowed here; use {log: [low, high]} or {uniform: [low, high]}"),
     (STEPS, {"log": [1, 20]}, "log: whole numbers are wanted here; use {int: [low, high]}"),
     (STEPS, {"int": [1, 20.5]}, "int: 20.5 is out of bounds; it takes int"),

@@ -237,9 +237,9 @@ def test_full_budgets_on_cifar_are_the_published_ones() -> None:
     assert genifer == published
     for name in HOSTS:
         default = resolved(load_space(name), "cifar", "full").default
-        network, last_relu = PUBLISHED_NETWORKS[name]
+        network, final_relu = PUBLISHED_NETWORKS[name]
         assert (default["base.classifier.network"], default["base.classifier.width"]) == (network, 16)
-        assert default["base.classifier.last_relu"] == last_relu
+        assert default["base.classifier.final_relu"] == final_relu
         own = get_method(name).config().increment.classifier.model_dump()  # type: ignore[attr-defined]
         changed = {key: v for key, v in own.items() if default[f"increment.classifier.{key}"] != v}
         assert set(changed) == {"loss"} | ({"old_head"} if "old_head" in own else set())

@@ -47,7 +47,7 @@ class BaseClassifier(ClassifierTraining):
     pretrained: str = parameter(
         "none", "SHA-256 of the weights file of --backbone-weights; only resnet18", source="own", later=True
     )
-    last_relu: bool = parameter(
+    final_relu: bool = parameter(
         True, "false: none after the last block, as before LUCIR's and PODNet's heads", source="genifer", later=True
     )
     batch_size: int = parameter(32, "images in one step", ge=1, source="genifer")
@@ -137,7 +137,7 @@ def train_base_with(
         proxies=proxies,
         scale=scale,
         similarity=similarity,
-        last_relu=config.last_relu,
+        final_relu=config.final_relu,
     )
     classifier = new_classifier(shape, context.place.seed("weights"))
     if config.pretrained != "none":

@@ -32,14 +32,14 @@ def channels_of(network: str, width: int, image_channels: int) -> list[int]:
     return [image_channels, *(width * multiple for multiple in _MULTIPLES[network])]
 
 
-def build_stages(network: str, width: int, image_channels: int, last_relu: bool = True) -> list[nn.Module]:
+def build_stages(network: str, width: int, image_channels: int, final_relu: bool = True) -> list[nn.Module]:
     """Stages 1 to 5 with whatever initial weights the global generator gives.
 
     Args:
         network: one of `NETWORKS`.
         width: channels after the stem.
         image_channels: channels of the images.
-        last_relu: False leaves out the ReLU at the end of stage 5, as LUCIR does before its cosine head.
+        final_relu: False leaves out the ReLU at the end of stage 5, as LUCIR does before its cosine head.
 
     Raises:
         ValueError: there is no such network, or it does not have this width.
@@ -51,26 +51,26 @@ def build_stages(network: str, width: int, image_channels: int, last_relu: bool 
         raise ValueError(f"{network} has width {fixed}, not {width}")
     channels = channels_of(network, width, image_channels)
     if network == "small_cnn":
-        return _small_stages(channels, last_relu)
+        return _small_stages(channels, final_relu)
     if network == "resnet32_podnet":
-        return _podnet_stages(channels, last_relu)
+        return _podnet_stages(channels, final_relu)
     if network.startswith("resnet32"):
-        return _resnet32_stages(channels, projection=network == "resnet32_projection", last_relu=last_relu)
-    return _resnet18_stages(image_channels, cifar=network == "resnet18_cifar", last_relu=last_relu)
+        return _resnet32_stages(channels, projection=network == "resnet32_projection", final_relu=final_relu)
+    return _resnet18_stages(image_channels, cifar=network == "resnet18_cifar", final_relu=final_relu)
 
 
-def _small_stages(channels: list[int], last_relu: bool) -> list[nn.Module]:
+def _small_stages(channels: list[int], final_relu: bool) -> list[nn.Module]:
     """Five 3x3 convolutions with batch norm; 28x28 images become 28, 14, 14, 7 and 7 pixels wide."""
     strides = [1, 2, 1, 2, 1]
     stages: list[nn.Module] = []
     for i in range(5):
         convolution = nn.Conv2d(channels[i], channels[i + 1], 3, stride=strides[i], padding=1, bias=False)
-        relu = [nn.ReLU()] if last_relu or i < 4 else []
+        relu = [nn.ReLU()] if final_relu or i < 4 else []
         stages.append(nn.Sequential(convolution, nn.BatchNorm2d(channels[i + 1]), *relu))
     return stages
 
 
-def _resnet18_stages(image_channels: int, cifar: bool, last_relu: bool) -> list[nn.Module]:
+def _resnet18_stages(image_channels: int, cifar: bool, final_relu: bool) -> list[nn.Module]:
     """torchvision's ResNet-18: its own stem (7x7, stride 2, max-pool), or a CIFAR stem (3x3, stride 1, no max-pool)."""
     from torchvision.models import resnet18
 
@@ -81,13 +81,13 @@ def _resnet18_stages(image_channels: int, cifar: bool, last_relu: bool) -> list[
         stem = nn.Conv2d(image_channels, 64, 7, stride=2, padding=3, bias=False)
     _initialise(stem)
     first = [stem, net.bn1, net.relu] if cifar else [stem, net.bn1, net.relu, net.maxpool]
-    if not last_relu:
+    if not final_relu:
         net.layer4[-1] = _LinearBlock(512, 512)
         _initialise_all([net.layer4[-1]])
     return [nn.Sequential(*first), net.layer1, net.layer2, net.layer3, net.layer4]
 
 
-def _resnet32_stages(channels: list[int], projection: bool, last_relu: bool) -> list[nn.Module]:
+def _resnet32_stages(channels: list[int], projection: bool, final_relu: bool) -> list[nn.Module]:
     """The CIFAR ResNet-32 of He et al. 2016 (arXiv 1512.03385, section 4.2): 32x32 images become 32, 32, 16, 8 and 8.
 
     Three groups of five basic blocks, all ReLUs in place; stage 5 is an identity, so stages 4 and 5 are one activation.
@@ -100,13 +100,13 @@ def _resnet32_stages(channels: list[int], projection: bool, last_relu: bool) -> 
         shortcut = _projection(before, after) if projection else _PaddedShortcut()
         first = BasicBlock(before, after) if before == after else BasicBlock(before, after, 2, shortcut)
         stages.append(nn.Sequential(first, *(BasicBlock(after, after) for _ in range(4))))
-    if not last_relu:
+    if not final_relu:
         stages[-1] = nn.Sequential(*list(stages[-1].children())[:-1], _LinearBlock(channels[4], channels[4]))
     _initialise_all(stages)
     return [*stages, nn.Identity()]
 
 
-def _podnet_stages(channels: list[int], last_relu: bool) -> list[nn.Module]:
+def _podnet_stages(channels: list[int], final_relu: bool) -> list[nn.Module]:
     """The ResNet-32 that PODNet trains on CIFAR: 32x32 images become 32, 32, 16, 8 and 8.
 
     No ReLU after a block, residual branches that start at 0, shortcuts without parameters; the last of the fifteen
@@ -117,7 +117,7 @@ def _podnet_stages(channels: list[int], last_relu: bool) -> list[nn.Module]:
         rest = [_LinearBlock(after, after) for _ in range(blocks - 1)]
         stages.append(nn.Sequential(_LinearBlock(before, after), *rest))
     last = _LinearBlock(channels[4], channels[5])
-    stages.append(nn.Sequential(last, nn.ReLU()) if last_relu else nn.Sequential(last))
+    stages.append(nn.Sequential(last, nn.ReLU()) if final_relu else nn.Sequential(last))
     _initialise_all(stages)
     for stage in stages:
         for module in stage.modules():

@@ -27,7 +27,7 @@ class ClassifierShape:
     proxies: int = 10  # per class; read by the head 'proxies' only
     scale: float = 1.0  # what the learned scale of a new head starts at, above 0; not read by the head 'linear'
     similarity: str = "cosine"  # of features to proxies, 'cosine' or 'distance'; read by the head 'proxies' only
-    last_relu: bool = True  # whether the activation after stage 5 went through a ReLU
+    final_relu: bool = True  # whether the activation after stage 5 went through a ReLU
 
 
 class Classifier(nn.Module):
@@ -189,7 +189,7 @@ def blank_classifier(shape: ClassifierShape) -> Classifier:
     Raises:
         ValueError: there is no such network or head, or a setting does not fit it.
     """
-    return Classifier(shape, build_stages(shape.network, shape.width, shape.image_shape[0], shape.last_relu))
+    return Classifier(shape, build_stages(shape.network, shape.width, shape.image_shape[0], shape.final_relu))
 
 
 def _head(shape: ClassifierShape, n_features: int, n_classes: int) -> Head:
