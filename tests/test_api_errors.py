@@ -103,7 +103,7 @@ def test_configuration_that_is_none_is_refused() -> None:
         ({"horizon": 0}, "horizon"),
         ({"horizon": "many"}, "horizon"),
         ({"method": "finetun"}, "did you mean 'finetune'"),
-        ({"parameters": {}}, "parameters of finetune: base: missing"),
+        ({"parameters": {}}, "parameters.base.classifier.epochs: missing"),
         ({"parameters": 5}, "parameters"),
         ({"stream": "fashion-b4-t3"}, "stream"),
         ({"device": "tpu"}, "device"),

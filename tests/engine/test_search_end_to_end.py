@@ -98,7 +98,7 @@ def test_never_training_again_is_told_of_the_best_trials_base_with_every_caution
     out = " ".join(reference.done.stdout.split())
     assert f"Never training again: {found['average_incremental_accuracy']:.4f} average incremental accuracy" in out
     kinds = [caution.kind for caution in summary.cautions]
-    assert "old classes" in kinds, "it is fine-tuning"
+    assert "below frozen" in kinds, "it is fine-tuning"
     assert ("below frozen" in kinds) == (summary.best.value < found["average_incremental_accuracy"])
     for caution in summary.cautions:
         assert f"Caution: {caution.sentence}" in out

@@ -206,7 +206,7 @@ def test_another_objective_is_searched_for(recording: Recording) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"trials": 0}, "trials: 0 trials are no search"),
+        ({"trials": 0}, "trials: 0, but it must be at least 1"),
         ({"sampler": "grid"}, "sampler: 'grid' is unknown"),
         ({"scheduler": "asha"}, "scheduler: 'asha' is unknown"),
         ({"objective": "accuracy"}, "objective: 'accuracy' is unknown"),

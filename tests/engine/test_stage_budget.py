@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> SearchFolder:
     for trial in RATES:
         write_run(folder.trial(trial).config, run_of(trial))
         for row in rows_of(chain_of(run_of(trial), tmp_path / "stages")):
-            folder.trial(trial).add_row(row)
+            folder.trial(trial).add_row(row.model_copy(update={"trial": trial}))
     return folder
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from job_cluster import SUBMIT, cluster_with_jobs, job_of, submit
+from plugin_files import SPACE as SMOOTH_SPACE
 from ray_nodes import TwoNodes
 from search_cli import CHEAP, end_group, search, start, states_of, wait_until
 from test_plugins import SMOOTH
-from test_plugins import SPACE as SMOOTH_SPACE
 
 from tune_cl.records import SearchFolder, SearchRecord, read_record
 

@@ -96,9 +96,9 @@ class Tripwire:
             self._reach(Moment("between", increment.row.increment, trial=increment.row.trial))
             return increment
 
-        def publish_and_tell(store: Any, stage: Any) -> Any:
+        def publish_and_tell(store: Any, stage: Any, **named: Any) -> Any:
             self._log("trained", key=stage.record.key)
-            return publish(store, stage)
+            return publish(store, stage, **named)
 
         def install_later(store: Any, draft: Path, key: str) -> None:
             self._reach(Moment("publishing", *self._stages[key], trial=self._trial))

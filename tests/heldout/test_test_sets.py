@@ -127,13 +127,17 @@ def test_cubs_test_images_are_those_not_to_train_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dataset", ["imagenet", "imagenet100"])
 def test_imagenets_test_images_are_its_validation_half_by_sorted_wnid(tmp_path: Path, dataset: str) -> None:
+    image = tmp_path / "image.JPEG"
+    Image.new("RGB", (300, 280), (9, 90, 200)).save(image, "JPEG")
     for c in range(1000):
-        (tmp_path / "imagenet" / "val" / f"n{c + 1:08d}").mkdir(parents=True)
+        folder = tmp_path / "imagenet" / "val" / f"n{c + 1:08d}"
+        folder.mkdir(parents=True)
+        (folder / "ILSVRC_7.JPEG").write_bytes(image.read_bytes())
     place, first = (0, 0) if dataset == "imagenet" else (1, imagenet_subset()[1])
-    Image.new("RGB", (300, 280), (9, 90, 200)).save(tmp_path / f"imagenet/val/n{first + 1:08d}/ILSVRC_7.JPEG", "JPEG")
     test = open_test_set(dataset, tmp_path, accept_modified_data=True)
-    assert test.images.labels.tolist() == [place] and test.class_names[place] == f"n{first + 1:08d}"
-    assert test.images.gather(torch.tensor([0])).shape == (1, 3, 256, 256)
+    assert test.images.labels.tolist() == list(range(1000 if dataset == "imagenet" else 100))
+    assert test.class_names[place] == f"n{first + 1:08d}"
+    assert test.images.gather(torch.tensor([place])).shape == (1, 3, 256, 256)
     with pytest.raises(TuneCLError, match=r"holds \d files \*\.JPEG where published classes have 50 to 50"):
         open_test_set(dataset, tmp_path)
 

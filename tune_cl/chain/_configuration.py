@@ -55,14 +55,14 @@ def read_run(path: Path) -> RunConfig:
     if run.horizon > last:
         raise TuneCLError(f"{path}: horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
     settings = settings_of(run, f"{path}: ")
-    _check_whole(run, path)
+    _check_whole(run, f"{path}: ")
     if run.schema_version == CONFIG_VERSION:
         return run
     return run.model_copy(update={"schema_version": CONFIG_VERSION, "parameters": settings.model_dump()})
 
 
-def _check_whole(run: RunConfig, path: Path) -> None:
-    """Refuse a file that lacks a parameter: it was written with all, so that a default would be another configuration.
+def _check_whole(run: RunConfig, where: str) -> None:
+    """Refuse what lacks a parameter: it was made with all, so that a default would be another configuration.
 
     A file of an earlier version may lack those that came later.
     """
@@ -73,7 +73,7 @@ def _check_whole(run: RunConfig, path: Path) -> None:
     if lost:
         others = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise TuneCLError(
-            f"{path}: parameters.{lost[0]}: missing{others}; a configuration names every parameter of {run.method}, so "
+            f"{where}parameters.{lost[0]}: missing{others}; a configuration names every parameter of {run.method}, so "
             "that a line was lost: restore it, or begin with the best.yaml or config.yaml of a search and change that"
         )
 
@@ -93,6 +93,7 @@ def check_run(run: RunConfig, where: str) -> RunConfig:
     except ValidationError as error:
         raise TuneCLError(f"{where}{describe_validation(error, 'the configuration', RunConfig)}") from None
     settings_of(run, where)
+    _check_whole(run, where)
     last = parse_name(run.stream.name).increments
     if run.horizon > last:
         raise TuneCLError(f"{where}horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")

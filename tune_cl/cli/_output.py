@@ -5,7 +5,6 @@ import io
 import os
 import select
 import sys
-from contextlib import suppress
 from typing import TextIO
 
 _ERRORS = "tune_cl.readable"  # our handler's name among Python's codecs
@@ -29,8 +28,14 @@ def settle_output() -> None:
 
 def say(line: str) -> None:
     """Write a line to standard error, if anybody reads it."""
-    with suppress(OSError, ValueError, AttributeError):  # gone, closed, or never there
+    if sys.stderr is None:  # closed before we began; print would take standard output instead
+        return
+    try:
         print(line, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        nobody_reads()  # what is held back would be tried once more at the end
+    except (OSError, ValueError):  # closed since
+        return
 
 
 def finish_output() -> None:

@@ -5,7 +5,7 @@ import keyword
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -91,7 +91,7 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
     for part, phases in (("base", method.base), ("increment", method.increment)):
         if part == "base" and not phases:
             raise TuneCLError(f"{where}: has no phases in `base`; it needs at least one, which leaves a classifier")
-        _check_names(where, phases)
+        _check_names(where, phases, [phase.name for phase in phases if phase.needed(config)])
         for phase in phases:
             group: Any = getattr(getattr(config, part, None), phase.name, None)
             if not isinstance(group, Settings):
@@ -100,10 +100,12 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
     _check_all_is_read(method, config)
 
 
-def _check_names(where: str, phases: Iterable[Phase]) -> None:
-    """Check the names of the phases of one increment: groups of parameters, random numbers and columns go by them."""
-    names = [phase.name for phase in phases]
-    for name in names:
+def _check_names(where: str, phases: Iterable[Phase], together: Sequence[str]) -> None:
+    """Check the names of the phases of one increment: groups of parameters, random numbers and columns go by them.
+
+    `together` has the names of those that one configuration has: phases of one name may stand in for each other.
+    """
+    for name in (phase.name for phase in phases):
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
             raise TuneCLError(
                 f"{where}: {name!r} is unfit as the name of a phase, since a group of parameters has it; use letters, "
@@ -114,7 +116,7 @@ def _check_names(where: str, phases: Iterable[Phase]) -> None:
                 f"{where}: a phase cannot have the name {name!r}, since other columns of a row begin with it; taken "
                 f"are {', '.join(TAKEN)}"
             )
-        if names.count(name) > 1:
+        if together.count(name) > 1:
             raise TuneCLError(
                 f"{where}: has two phases {name!r} in one increment, which would draw the same random numbers; give "
                 "each a name of its own"
