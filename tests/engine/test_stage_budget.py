@@ -10,14 +10,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 from small_stages import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config, tiny_stream
 
-from tune_cl.chain import Pins, Upkeep, planned_keys
+from tune_cl.chain import Pins, Upkeep, planned_keys, settings_of
 from tune_cl.engine._budget import StageBudget
-from tune_cl.records import SearchFolder, write_atomically, write_run
+from tune_cl.records import RunConfig, SearchFolder, write_atomically, write_run
 
 RATES = {0: 0.01, 1: 0.02, 2: 0.03}  # trial -> what it differs in
 
 
-def run_of(trial: int) -> object:
+def run_of(trial: int) -> RunConfig:
     return run_config("finetune", {"increment.classifier.learning_rate": RATES[trial]}, horizon=2)
 
 
@@ -31,7 +31,9 @@ def folder(tmp_path: Path) -> SearchFolder:
     folder = SearchFolder(tmp_path / "results" / "s")
     write_atomically(folder.search, "{}")
     for trial in RATES:
-        write_run(folder.trial(trial).config, run_of(trial))
+        run = run_of(trial)
+        whole = run.model_copy(update={"parameters": settings_of(run).model_dump()})  # as a search writes it
+        write_run(folder.trial(trial).config, whole)
         for row in rows_of(chain_of(run_of(trial), tmp_path / "stages")):
             folder.trial(trial).add_row(row.model_copy(update={"trial": trial}))
     return folder
