@@ -52,13 +52,17 @@ def read_run(path: Path) -> RunConfig:
         last = parse_name(run.stream.name).increments
     except TuneCLError as error:
         raise TuneCLError(f"{path}: {error}") from None
-    if run.horizon > last:
-        raise TuneCLError(f"{path}: horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
+    _check_horizon(run, last, f"{path}: ")
     settings = settings_of(run, f"{path}: ")
     _check_whole(run, f"{path}: ")
     if run.schema_version == CONFIG_VERSION:
         return run
     return run.model_copy(update={"schema_version": CONFIG_VERSION, "parameters": settings.model_dump()})
+
+
+def _check_horizon(run: RunConfig, last: int, where: str) -> None:
+    if run.horizon > last:
+        raise TuneCLError(f"{where}horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
 
 
 def _check_whole(run: RunConfig, where: str) -> None:
@@ -94,7 +98,5 @@ def check_run(run: RunConfig, where: str) -> RunConfig:
         raise TuneCLError(f"{where}{describe_validation(error, 'the configuration', RunConfig)}") from None
     settings_of(run, where)
     _check_whole(run, where)
-    last = parse_name(run.stream.name).increments
-    if run.horizon > last:
-        raise TuneCLError(f"{where}horizon: {run.horizon}, but the last increment of {run.stream.name} is {last}")
+    _check_horizon(run, parse_name(run.stream.name).increments, where)
     return run
