@@ -292,9 +292,11 @@ def test_a_configuration_that_the_search_did_not_have_is_not_evaluated(searched:
         file.write_text("".join([*lines[:last], *lines[last + 1 :]]))
         sentence = told()
         assert f"{file}: parameters.increment." in sentence and ".learning_rate: missing; " in sentence
-        file.write_text("".join([*lines[:last], lines[last].split(":")[0] + ": 0.005\n", *lines[last + 1 :]]))
+        key, value = lines[last].split(":")
+        other = 0.004 if float(value) == 0.005 else 0.005
+        file.write_text("".join([*lines[:last], f"{key}: {other}\n", *lines[last + 1 :]]))
         sentence = told()
-        assert f"{file}: parameters.increment." in sentence and ".learning_rate is 0.005, and " in sentence
+        assert f"{file}: parameters.increment." in sentence and f".learning_rate is {other}, and " in sentence
         file.write_text(whole)
     assert here("evaluate", folder.path, *EVALUATION, "--dry-run")[0] == 0
 
