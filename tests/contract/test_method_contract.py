@@ -7,7 +7,7 @@ The others have phases that it leaves out, for the sake of the next increment; t
 and not on the loss, so that they run again once for each method and base task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +46,25 @@ SCORES = {
 }
 COSTS = {"images_trained", "seconds", "paid/images_trained", "paid/seconds"}
 LOSS = "increment.classifier.loss"
-each_case = pytest.mark.parametrize("case", CASES, ids=str)
+# One or two cases of each method run in the default suite, and all of those from outside the package.
+AT_ONCE = {
+    "finetune, ce", "frozen, ce", "lwf, ce", "lwf, relaxed", "feature_replay, ce", "image_replay, relaxed",
+    "genifer, balanced", "oracle, ce", "joint, ce", "il_baseline, ce", "il_baseline, balanced", "icarl, balanced",
+    "icarl, bce, finetuned", "lucir, balanced", "lucir, relaxed, no memory", "podnet, nca", "podnet, nca, finetuned",
+}  # fmt: skip
+
+
+def of_cases(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """A test of each case; most are slow."""
+    marked = [pytest.param(case, marks=() if _at_once(case) else pytest.mark.slow) for case in cases]
+    return pytest.mark.parametrize("case", marked, ids=str)
+
+
+def _at_once(case: Case) -> bool:
+    return str(case) in AT_ONCE or case.replays is None
+
+
+each_case = of_cases(CASES)
 
 
 def _base_tasks() -> list[Case]:
@@ -101,6 +119,12 @@ def test_every_method_is_under_contract():
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_some_case_of_every_method_is_not_slow(method):
+    assert any(str(case) in AT_ONCE for case in CASES if case.method == method)
+    assert {str(case) for case in CASES} >= AT_ONCE
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_every_loss_of_every_method_is_under_contract(method):
     loss = leaves(get_method(method).config).get(LOSS)
     held = {case.changes.get(LOSS, loss and loss.default) for case in CASES if case.method == method}
@@ -121,7 +145,7 @@ def test_what_is_never_trained_again_keeps_what_it_knows_and_learns_nothing(case
     assert rows[0].stages[0].key == rows_of(FINE_TUNING)[0].stages[0].key
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in (FINE_TUNING, *FROZEN)], ids=str)
+@of_cases(case for case in CASES if case not in (FINE_TUNING, *FROZEN))
 def test_it_learns_new_classes_and_forgets_less_than_fine_tuning(case, rows_of):
     fine_tuned, reached = (rows_of(which)[-1].metrics for which in (FINE_TUNING, case))
     for read_out in ("val/", "val/nme/") if read_by_means(case) else ("val/",):
@@ -159,12 +183,12 @@ def test_its_head_grows_and_its_last_increment_depends_on_nothing_but_what_it_ma
     run_again(case, HORIZON, rows_of(case), stages, tmp_path / "again")
 
 
-@pytest.mark.parametrize("case", [case for case in _base_tasks() if _serves_the_next(case)], ids=str)
+@of_cases(case for case in _base_tasks() if _serves_the_next(case))
 def test_so_does_its_first_increment_with_the_phases_that_serve_the_next(case, rows_of, stages, tmp_path):
     run_again(case, 1, rows_of(case), stages, tmp_path / "again")
 
 
-@pytest.mark.parametrize("case", _base_tasks(), ids=str)
+@of_cases(_base_tasks())
 def test_so_does_its_base_task(case, rows_of, stages, base_again):
     run_again(case, 0, rows_of(case), stages, base_again)
 

@@ -119,7 +119,13 @@ def test_a_changed_number_changes_the_result(method, path):
     pytest.fail(f"{path} changes nothing: {tried} values tried")
 
 
-@pytest.mark.parametrize(("method", "path"), _owned_leaves(of_choice=True))
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        pytest.param(method, path, marks=pytest.mark.slow if path.endswith(".network") else ())
+        for method, path in _owned_leaves(of_choice=True)
+    ],
+)
 def test_each_choice_gives_a_result_of_its_own(method, path):
     choices = choices_of(leaves(get_method(method).config)[path])
     assert len(choices) > 1, f"{path} leaves no choice; say in NOT_HERE what it is for"

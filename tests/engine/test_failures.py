@@ -110,6 +110,7 @@ def trainables_below(ancestor: int) -> list[int]:
     return [pid for pid, name in names.items() if name.startswith("ray::") and "Trainable" in name and descends(pid)]
 
 
+@pytest.mark.slow
 def test_failed_trials_are_begun_anew_where_that_is_asked_for(faults: Faults, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(faults.folder.path.parent, results)

@@ -271,6 +271,7 @@ def test_a_node_whose_module_is_another_is_refused_by_name(here: Path):
         load_again([plugin])
 
 
+@pytest.mark.slow
 def test_a_search_does_not_go_on_with_another_source_and_is_not_evaluated_with_it(
     here: Path, capfd: pytest.CaptureFixture[str]
 ):

@@ -97,6 +97,7 @@ def _base_of(one: RunConfig, other: RunConfig) -> dict[str, object]:
     return {**other.parameters, "base": one.parameters["base"]}
 
 
+@pytest.mark.slow
 def test_workers_import_the_plugin(here: Path) -> None:
     code, output = search_here("--plugin", "smooth_method", "--space", "smooth.yaml", "--concurrency", "1")
     assert code == 0, output

@@ -117,6 +117,7 @@ def seconds_until_taken(one: Any, key: str, limit: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_of_two_workers_one_gets_a_lease_until_it_gives_it_back(workers: Workers, key: str) -> None:
     one, two = workers.one, workers.two
     assert ray.get(one.take.remote(key))

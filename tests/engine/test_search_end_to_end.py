@@ -226,6 +226,7 @@ def test_whole_search_comes_out_the_same_again(reference: Reference, tmp_path: P
     assert summary_of(again).best == summary_of(reference.folder).best
 
 
+@pytest.mark.slow
 def test_configuration_of_a_trial_run_again_gives_its_rows_also_beside_others(
     reference: Reference, tmp_path: Path
 ) -> None:

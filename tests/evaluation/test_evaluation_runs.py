@@ -184,9 +184,8 @@ def test_a_smaller_evaluation_later_leaves_no_result_out_and_accuses_nobody(
     assert summary_of(folder) == summary_of(evaluated.folder)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)], ids=["interrupted", "killed"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_a_disturbed_evaluation_goes_on_to_the_same_rows(
     searched: Path, evaluated: Evaluated, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -204,7 +204,14 @@ def test_the_published_training_learns_at_its_own_scale(method):
         check(trained, "cifar")
 
 
-@pytest.mark.parametrize(("method", "scale"), [*((method, "small28") for method in EXEMPLARS), ("podnet", "cifar")])
+@pytest.mark.parametrize(
+    ("method", "scale"),
+    [
+        ("podnet", "small28"),
+        *(pytest.param(method, "small28", marks=pytest.mark.slow) for method in EXEMPLARS if method != "podnet"),
+        pytest.param("podnet", "cifar", marks=pytest.mark.slow),
+    ],
+)
 def test_exemplar_methods_learn_in_a_few_steps_at_the_settings_that_their_spaces_ship(method, scale):
     """The part of the above that takes seconds: all phases on small images, the base task where a scale of 1 rises."""
     for trained in train(get_method(method), space_default(method, scale, {}), scale, SHORT[scale]):

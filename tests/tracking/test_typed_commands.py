@@ -93,6 +93,7 @@ def test_options_of_data_and_of_what_comes_from_outside_are_taken_along() -> Non
     assert data_options([*typed, "--plugin", "mine", "--trials", "3", "--backbone-weights", "w"]) == taken
 
 
+@pytest.mark.slow
 def test_first_line_of_a_configuration_runs_it_as_it_is_printed(tmp_path: Path) -> None:
     """From a folder with a space in its name, with a plugin, with another Python first on the path."""
     place = tmp_path / "a b"
