@@ -58,6 +58,7 @@ from tune_cl.records._models import (
 )
 from tune_cl.records._paths import flatten
 from tune_cl.records._recording import RecordedIncrement, RecordedStage, RecordedTrial, Recording
+from tune_cl.records._stream_form import StreamForm, stream_form
 from tune_cl.records._yaml import parse_yaml
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "Sharing",
     "StageUse",
     "Statistic",
+    "StreamForm",
     "StreamRecord",
     "Summary",
     "TrialFolder",
@@ -123,6 +125,7 @@ __all__ = [
     "record_of",
     "search_folder",
     "search_id",
+    "stream_form",
     "write_atomically",
     "write_json",
     "write_run",

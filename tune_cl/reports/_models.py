@@ -1,6 +1,5 @@
 """What a comparison is made of, whatever it was read from, and what it says: the content of `--json`."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from tune_cl.records import (
     SearchSeeds,
     StreamRecord,
     TrialState,
+    stream_form,
 )
 
 Basis = Literal["paired", "welch", "none"]
@@ -122,9 +122,8 @@ class SearchData(Record):
     @property
     def base_classes(self) -> int | None:
         """Classes of the base task."""
-        # By the name's form: rooms that load torch are not needed to compare, nor need the data set be known here.
-        form = re.fullmatch(r".+-b([0-9]{1,6})-t[0-9]{1,6}", self.stream.name)
-        return int(form[1]) if form else None
+        form = stream_form(self.stream.name)  # the data set need not be known here
+        return form.base if form else None
 
     def finished(self) -> Iterator[TrialData]:
         """The trials that came to the horizon with a value: those that may be chosen."""

@@ -1,12 +1,10 @@
 """Stream names: `DATASET-b<base classes>-t<increments>`, for example `cifar100-b50-t5`."""
 
-import re
 from dataclasses import dataclass
 
 from tune_cl.errors import TuneCLError, near_matches, shown
+from tune_cl.records import stream_form
 from tune_cl.streams._datasets import DATASETS, Dataset, dataset_names
-
-_FORM = re.compile(r"(?P<dataset>[^-]+)-b(?P<base>0|[1-9][0-9]{0,5})-t(?P<increments>0|[1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True)
@@ -41,19 +39,17 @@ def parse_name(name: str) -> StreamShape:
     Raises:
         TuneCLError: the name is malformed, its data set unknown, or its split impossible.
     """
-    match = _FORM.fullmatch(name)
+    form = stream_form(name)
     known = ", ".join(dataset_names())
-    if match is None:
+    if form is None:
         raise TuneCLError(
             f"stream {shown(name)}: a stream is written DATASET-b<base classes>-t<increments>, "
             f"for example fashion-b4-t3 or quickdraw-b50-t5{_about_the_start(name)} (data sets: {known})"
         )
-    if match["dataset"] not in DATASETS:
-        near = near_matches(match["dataset"], DATASETS)
-        raise TuneCLError(
-            f"stream {shown(name)}: unknown data set {shown(match['dataset'])}{near} (data sets: {known})"
-        )
-    shape = StreamShape(name, DATASETS[match["dataset"]], int(match["base"]), int(match["increments"]))
+    if form.dataset not in DATASETS:
+        near = near_matches(form.dataset, DATASETS)
+        raise TuneCLError(f"stream {shown(name)}: unknown data set {shown(form.dataset)}{near} (data sets: {known})")
+    shape = StreamShape(name, DATASETS[form.dataset], form.base, form.increments)
     _check_split(shape)
     return shape
 
