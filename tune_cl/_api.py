@@ -25,6 +25,7 @@ def configure(
     *,
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
+    preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
     threads: int = 1,
@@ -38,6 +39,7 @@ def configure(
         space: a space file, or the name of a shipped one.
         stream: the stream's name, or a record with class order and seeds; None for the space's own.
         budget: None for the space's own.
+        preset: one of the sets of values that the space names, such as 'published'; None for the space's own choice.
         overrides: path -> fixed value.
         train_seed: seed of everything random inside the chain.
         threads: CPU threads.
@@ -57,6 +59,7 @@ def configure(
         str(given_path(space, "space")),
         stream=stream if isinstance(stream, StreamRecord) else text(stream, "stream"),
         budget=text(budget, "budget"),
+        preset=text(preset, "preset"),
         overrides=changes(overrides, "overrides"),
         train_seed=whole_number(train_seed, "train_seed", 0),
         threads=whole_number(threads, "threads", 1),
@@ -129,6 +132,7 @@ def trainable(
     *,
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
+    preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
     stages: str | Path = "results/stages",
@@ -173,6 +177,7 @@ def trainable(
         space,
         stream=stream,
         budget=budget,
+        preset=preset,
         overrides=overrides,
         train_seed=train_seed,
         threads=whole_number(cpus, "cpus", 1),

@@ -180,7 +180,8 @@ def test_rows_hold_every_metric_cost_and_loss(tmp_path):
     names |= {"backward_transfer", "accuracy_old", "accuracy_new"}
     costs = {"images_trained", "seconds", "paid/images_trained", "paid/seconds"}
     for t, row in enumerate(rows):
-        assert set(row.metrics) == {f"val/{name}" for name in names} | costs | {"replay_accuracy"}
+        of_game = {"generator/edge_pixels", "generator/score_gap"} if t < 3 else set()
+        assert set(row.metrics) == {f"val/{name}" for name in names} | costs | {"replay_accuracy"} | of_game
         assert len(row.accuracy_row) == t + 1
         assert (row.metrics["replay_accuracy"] is None) == (t == 0)
         assert (row.metrics["val/forgetting"] is None) == (t == 0)
@@ -189,6 +190,31 @@ def test_rows_hold_every_metric_cost_and_loss(tmp_path):
     # Base: 4 steps of 16 and 4 GAN steps of 8 real and 8 fake; increments: 4 steps of 8 + 8, and the GAN again.
     assert [row.metrics["images_trained"] for row in rows] == [128, 256, 384, 448]
     assert [row.metrics["paid/images_trained"] for row in rows] == [128, 256, 384, 448]
+
+
+@pytest.mark.parametrize("method", ["genifer", "oracle"])
+def test_a_student_judges_replay_beside_the_chain(method, tmp_path):
+    """Its stage is stored and found again; keys, costs and accuracies of the chain are as without it."""
+    without = rows_of(chain_of(run_config(method, horizon=2), tmp_path / "without"))
+    run = run_config(method, {"increment.student.steps": 3}, horizon=2)
+    chain = chain_of(run, tmp_path / "with")
+    rows = rows_of(chain)
+    own = {"val/replay_student", "replay_spread", "replay_student_seconds"}
+    for row, plain in zip(rows, without, strict=True):
+        assert set(row.metrics) - set(plain.metrics) == own
+        assert [use.key for use in row.stages] == [use.key for use in plain.stages]
+        for name in set(plain.metrics) - {"seconds", "paid/seconds"}:
+            assert row.metrics[name] == plain.metrics[name], name
+        for name in own:
+            value = row.metrics[name]
+            assert value is None if row.increment == 0 else value is not None and value >= 0
+    stored = {path.name for path in (tmp_path / "with").glob("??/*")}
+    assert len(stored) == len({path.name for path in (tmp_path / "without").glob("??/*")}) + 2
+    seen: list[str] = []
+    again = rows_of(chain_of(run, tmp_path / "with", lambda progress: seen.append(progress.phase)))
+    assert not seen and [row.metrics["val/replay_student"] for row in again] == [
+        row.metrics["val/replay_student"] for row in rows
+    ]
 
 
 def test_a_row_is_what_its_classifier_scores_on_validation_images(tmp_path):

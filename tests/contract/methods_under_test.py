@@ -39,6 +39,12 @@ SMALL: dict[str, Any] = {
     "base.generator.style_dim": 16,
     "base.generator.embedding_dim": 8,
     "base.generator.discriminator_width": 8,
+    "base.generator.label_scale": "unit",
+    "base.generator.convolution_gain": "leaky_relu",
+    "base.generator.learning_rate": 1e-2,
+    "base.generator.r1_gamma": 1.0,
+    "base.generator.augmentation": "off",
+    "base.generator.weight_label": 3.0,
     "base.memory.size": 10,
     "increment.classifier.epochs": 6,
     "increment.classifier.batch_size": 16,
@@ -49,6 +55,10 @@ SMALL: dict[str, Any] = {
     "increment.finetune.epochs": 0,
     "increment.generator.steps": 30,
     "increment.generator.batch_size": 16,
+    "increment.generator.learning_rate": 1e-2,
+    "increment.generator.r1_gamma": 1.0,
+    "increment.generator.augmentation": "off",
+    "increment.generator.weight_label": 3.0,
 }
 
 
@@ -117,7 +127,13 @@ REPLAY: dict[str, dict[str, Any]] = {
     "hard ce": {"replay_labels": "hard"},
     "balanced": {"loss": "balanced", "replay_labels": "hard"},
 }
-GENERATED = _beside(REPLAY, {"learning_rate": 1e-3})  # at more, what so small a generator replays does not hold
+GENERATED: dict[str, dict[str, Any]] = {
+    "ce": {"learning_rate": 1e-3},  # at more, what so small a generator replays does not hold
+    "relaxed": {"loss": "relaxed", "learning_rate": 1e-3},
+    # Hard labels of good replay hold the old classes so well that new ones need a higher rate, or weight.
+    "hard ce": {"replay_labels": "hard", "learning_rate": 3e-3},
+    "balanced": {"loss": "balanced", "replay_labels": "hard", "learning_rate": 2e-3, "weight_ce": 0.8},
+}
 SIGMOIDS: dict[str, dict[str, Any]] = {
     "bce": {"loss": "bce", "base.classifier.loss": "bce"},
     "balanced_bce": {"loss": "balanced_bce", "base.classifier.loss": "bce", "learning_rate": 8e-3},
@@ -135,7 +151,7 @@ CASES = [
     *_cases("finetune", {"ce": {}}),
     *_cases("frozen", {"ce": {}}),
     *_cases("lwf", {"ce": {"loss": "ce", "weight_kd": 20.0, "learning_rate": 1e-3}, **_plain("relaxed")}),
-    *_cases("feature_replay", _beside(GENERATED, {"weight_ce": 0.5}), replays=True),
+    *_cases("feature_replay", {loss: {"weight_ce": 0.5, **own} for loss, own in GENERATED.items()}, replays=True),
     *_cases("image_replay", GENERATED, replays=True),
     *_cases("genifer", GENERATED, replays=True),
     *_cases("oracle", _beside(REPLAY, {"weight_ce": 0.5}), replays=True),

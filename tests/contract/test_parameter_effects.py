@@ -16,7 +16,7 @@ import torch
 from methods_under_test import CASES, METHODS, Case, small_stream
 
 from tune_cl.chain import phase_data
-from tune_cl.methods import Leaf, PhaseContext, Settings, get_method, leaves, unflatten
+from tune_cl.methods import Leaf, Method, Phase, PhaseContext, Settings, get_method, leaves, unflatten
 from tune_cl.nets import Component
 from tune_cl.streams import Place, Stream
 
@@ -39,6 +39,7 @@ TINY: dict[str, Any] = {
     "base.generator.embedding_dim": 4,
     "base.generator.discriminator_width": 4,
     "base.generator.deviation_group": 4,
+    "increment.student.steps": 2,
     "increment.classifier.epochs": 2,
     "increment.classifier.batch_size": 8,
     "increment.classifier.learning_rate": 0.01,
@@ -80,8 +81,8 @@ def _owned_leaves(of_choice: bool) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for method in METHODS:
         kinds: dict[str, str] = {}
-        for part in ("base", "increment"):
-            for phase in getattr(get_method(method), part):
+        for part, phases in get_method(method).parts().items():
+            for phase in phases:
                 kinds[f"{part}.{phase.name}"] = f"{kinds.get(f'{part}.{phase.name}', '')} {phase.kind}".strip()
         for path, leaf in leaves(get_method(method).config).items():
             group, _, name = path.rpartition(".")
@@ -196,7 +197,7 @@ def _run(
 ) -> Mapping[str, Component] | None:
     found = get_method(method)
     config = _config(method, own, changes, finetuned=name == "finetune")
-    phase = next((phase for phase in found.phases(config, t, 3) if phase.name == name), None)
+    phase = next((phase for phase in _phases(found, config, t) if phase.name == name), None)
     if phase is None:
         return None
     state = _state_before(method, own, t, name)
@@ -204,6 +205,12 @@ def _run(
     context = PhaseContext(Place(0, t, phase.name), CPU, before=before)
     data = phase_data(_stream(per_class), phase, t, state)
     return phase.run(found.subtree(config, t, phase), data, state, context).changed
+
+
+def _phases(method: Method, config: Settings, t: int) -> list[Phase]:
+    """Those of an increment, after the judge beside them."""
+    judges = [method.judge] if t and method.judge is not None and method.judge.needed(config) else []
+    return [*judges, *method.phases(config, t, 3)]
 
 
 @cache
@@ -222,7 +229,10 @@ def _state_before(method: str, own: tuple[tuple[str, Any], ...], t: int, name: s
     config = _config(method, own, (), finetuned=name == "finetune")
     state: dict[str, Component] = {}
     for increment in (0, 1):
-        for phase in get_method(method).phases(config, increment, 3):
+        phases = get_method(method).phases(config, increment, 3)
+        if increment == t and name not in [phase.name for phase in phases]:
+            return state  # the judge comes before them
+        for phase in phases:
             if (increment, phase.name) == (t, name):
                 return state
             of_phase = own if increment else freeze(_of_base(method, dict(own)))

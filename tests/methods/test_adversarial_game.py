@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tune_cl.methods import PhaseContext
-from tune_cl.methods._game import Draw, Game
+from tune_cl.methods._game import EDGE_PIXELS, Draw, Game
 from tune_cl.nets import (
     augment,
     build_classifier,
@@ -169,6 +169,58 @@ def test_the_generators_loss_adds_the_weighted_distance_to_the_old_generator():
     l1 = np.abs(draw.fake.detach().double().numpy()[:4] - draw.real.double().numpy()[:4]).mean()
     assert l1 > 1e-3
     assert total.item() == pytest.approx(np.logaddexp(0, -scores).mean() + 40 * l1, rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [base_game, increment_game])
+def test_the_game_is_played_on_what_is_replayed_cut_to_valid_pixels(make):
+    game = make()
+    for generator in filter(None, (game.generator, game.old)):
+        with torch.no_grad():
+            generator.output.weight.mul_(20)
+    draw, low, high = game.draw(3), (0 - 0.2860) / 0.3530, (1 - 0.2860) / 0.3530
+    for images in (draw.fake, draw.real):
+        assert low - 1e-6 <= images.min() and images.max() <= high + 1e-6
+    random = game.context.place.generator("latents", 3)
+    torch.randint(1, (len(draw.real) - draw.n_old,), generator=random)
+    latents, noise = game.generator.draw_latents(8, random), game.generator.draw_noise(8, random)
+    with torch.no_grad():
+        made = game.generator(latents, draw.fake_labels, noise).numpy()
+    assert ((made < low - 0.1) | (made > high + 0.1)).mean() > 0.2  # there is something to cut
+    np.testing.assert_allclose(draw.fake.detach().numpy(), made.clip(low, high), atol=1e-5)
+    share = game.watched(draw.fake.detach())[EDGE_PIXELS].item()
+    assert share == pytest.approx(((made <= low) | (made >= high)).mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [base_game, increment_game])
+def test_the_label_term_is_the_frozen_classifiers_cross_entropy_on_all_fakes(make):
+    game, plain = make(weight_label=3.0), make()
+    draw = game.draw(2)
+    features = game.features(draw.fake, "augment fake", 2)
+    total, terms = game.generator_objective(draw, features, 40.0)
+    without, _ = plain.generator_objective(draw, features, 40.0)
+    logits = game.classifier.logits_from(features, STAGE).detach().double().numpy()
+    assert logits.shape == (8, 4 if draw.n_old == 0 else 6)
+    shifted = logits - logits.max(1, keepdims=True)
+    log_probability = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    expected = -log_probability[np.arange(8), draw.fake_labels.numpy()].mean()
+    assert terms["label"].item() == pytest.approx(expected, rel=1e-5)
+    assert (total - without).item() == pytest.approx(3 * expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [base_game, increment_game])
+def test_a_generators_step_has_the_gradient_that_it_would_have_with_the_discriminators(make):
+    game, plain = make(weight_label=1.0), make(weight_label=1.0)
+    draw = plain.draw(2)
+    loss, _ = plain.generator_objective(draw, plain.features(draw.fake, "augment fake", 2), 4.0)
+    loss.backward()
+    draw = game.draw(2)
+    game._generator_step(
+        torch.optim.SGD(game.generator.parameters(), 0.0), draw, game.features(draw.fake, "augment fake", 2), 4.0
+    )
+    for one, other in zip(game.generator.parameters(), plain.generator.parameters(), strict=True):
+        assert one.grad is not None and torch.equal(one.grad, other.grad)
+    assert all(p.grad is None and p.requires_grad for p in game.discriminator.parameters())
+    assert any(p.grad is not None for p in plain.discriminator.parameters())
 
 
 def test_the_weight_of_the_distance_is_scaled_by_old_over_new_classes():

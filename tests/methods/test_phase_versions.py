@@ -117,12 +117,18 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "fixed": _FIXED,
         "adaptive": _GAN,
         "image replay": {**_FIXED, "matching_stage": 0},
+        "labels, gain": {
+            **_GAN, "augmentation": "off", "weight_label": 2.0, "convolution_gain": "leaky_relu", "label_scale": "unit",
+        },
     },
     # A weak tie to the old generator: Adam's first steps follow the sign of the gradient, so the stronger part's.
     "genifer.generator": {
         "fixed": {**_FIXED, "weight_image": 0.02},
         "adaptive": {**_GAN, "weight_image": 0.02, "weight_image_scaling": "none"},
+        "labels": {**_GAN, "augmentation": "off", "weight_image": 0.02, "weight_label": 2.0},
     },
+    "replay.student": {"three steps": {"steps": 3}},
+    "oracle.student": {"three steps": {"steps": 3}},
     "feature_replay.base.generator": {"stage 4": _GAN, "stage 3": {**_GAN, "replay_stage": 3}},
     "feature_replay.generator": {"stage 4": {**_GAN, "weight_image": 0.02}},
 }  # fmt: skip
@@ -134,7 +140,7 @@ def kinds() -> dict[str, tuple[str, int, Phase]]:
     found: dict[str, tuple[str, int, Phase]] = {}
     for name in sorted(method_names(), key=lambda name: name == "image_replay"):  # which has genifer's phases
         method = get_method(name)
-        for t, phases in ((0, method.base), (1, method.increment)):
+        for t, phases in enumerate(method.parts().values()):
             for phase in phases:
                 first = found.setdefault(phase.kind, (name, t, phase))
                 if phase.run is not first[2].run:  # one kind, so that stages are shared; more losses than the first has

@@ -1,6 +1,7 @@
 """The generator: its layers against a forward pass written out from the formulas, and its moving average."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,8 +52,9 @@ def test_the_cifar_generator_has_seven_convolutions_that_thin_from_512_to_64_cha
     assert generator.constant.shape == (1, 512, 4, 4)
 
 
-def test_the_forward_pass_is_that_of_the_formulas():
-    generator = scrambled(SMALL)
+@pytest.mark.parametrize("leaky", [False, True])
+def test_the_forward_pass_is_that_of_the_formulas(leaky: bool):
+    generator = scrambled(replace(SMALL, leaky_gain=leaky))
     latents, labels, noise = inputs(generator)
     tensors = generator.state_dict()
 
@@ -64,7 +66,8 @@ def test_the_forward_pass_is_that_of_the_formulas():
         weight = tensors[f"{name}.weight"]
         fan_in = weight[0].numel()
         bias = tensors[f"{name}.bias"].view(1, -1, 1, 1)
-        return functional.conv2d(x, weight / math.sqrt(fan_in), padding=weight.shape[-1] // 2) + bias
+        gain = 2**0.5 if leaky and weight.shape[-1] == 3 else 1.0
+        return functional.conv2d(x, gain * weight / math.sqrt(fan_in), padding=weight.shape[-1] // 2) + bias
 
     def style(x: Tensor, w: Tensor, name: str) -> Tensor:
         scale, shift = linear(w, f"{name}.scale"), linear(w, f"{name}.shift")

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import yaml
 from search_trees import (
     AUGMENTATION,
     BASE_LR,
@@ -18,7 +19,7 @@ from search_trees import (
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Settings, flatten, get_method, leaves, method_names, parameter, unflatten
-from tune_cl.search import SearchSpace, parse_override
+from tune_cl.search import SearchSpace, load_space, parse_override, resolve
 from tune_cl.search._ranges import check_value
 
 
@@ -344,3 +345,37 @@ def test_a_search_space_cannot_be_changed(tmp_path: Path) -> None:
     space: SearchSpace = resolved(tmp_path, space_dict())
     with pytest.raises(AttributeError):
         space.source = "other"  # type: ignore[misc]
+
+
+PRESETS = {
+    "gentle": {
+        "defaults": {"increment.classifier.learning_rate": 3e-4},
+        "parameters": {"increment.classifier.weight_ce": {"log": [0.01, 0.1]}},
+    }
+}
+
+
+def test_a_preset_comes_over_scale_and_budget_and_under_what_is_set(tmp_path: Path) -> None:
+    scales: dict[str, Any] = {
+        "small28": {"defaults": {"increment.classifier.learning_rate": 2e-3}, "budgets": {"quick": {}}}
+    }
+    scales["small28"]["presets"] = PRESETS
+    file: dict[str, Any] = {"method": "genifer", "preset": "gentle", "scales": scales}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(file))
+    space, config = load_space(str(tmp_path / "s.yaml")), get_method("genifer").config
+    place: dict[str, Any] = {"config": config, "scale": "small28", "budget": "quick"}
+    chosen = resolve(space, overrides={}, **place)
+    assert chosen.default["increment.classifier.learning_rate"] == 3e-4
+    assert str(chosen.ranges["increment.classifier.weight_ce"]) == "log 0.01 … 0.1"
+    changed = resolve(space, overrides={"increment.classifier.learning_rate": 1e-3}, **place)
+    assert changed.default["increment.classifier.learning_rate"] == 1e-3
+    with pytest.raises(TuneCLError, match=r"presets: no preset 'gentel'; this space has gentle; did you mean"):
+        resolve(space, overrides={}, preset="gentel", **place)
+    scales["small28"]["presets"] = {"gentle": {"default": {}}}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(file))
+    with pytest.raises(TuneCLError, match=r"presets\.gentle\.default: unknown key.*defaults"):
+        load_space(str(tmp_path / "s.yaml"))
+    scales["small28"]["presets"] = {"gentle": {"defaults": {"increment.classifier.learning_rat": 1}}}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(file))
+    with pytest.raises(TuneCLError, match=r"presets\.gentle\.defaults.*learning_rate"):
+        resolve(load_space(str(tmp_path / "s.yaml")), overrides={}, **place)

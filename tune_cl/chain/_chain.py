@@ -1,6 +1,7 @@
 """A chain: a trial's stages in order, each loaded from the store or trained and published."""
 
 import errno
+import math
 import socket
 import time
 import uuid
@@ -19,16 +20,30 @@ from tune_cl.chain._lease import Lease
 from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._result import checked
-from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, scores
+from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, features_of, scores
 from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.chain._warnings import phase_warnings, score_warnings
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
+from tune_cl.methods import (
+    CLASS_MEANS,
+    CLASSIFIER,
+    SPREAD,
+    STUDENT,
+    Diverged,
+    Phase,
+    PhaseContext,
+    get_method,
+    within_class_spread,
+)
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.records import LOADER_WORKERS, IncrementRow, RunConfig, StageUse
-from tune_cl.streams import Pixels, Place, Stream, default_workers
+from tune_cl.streams import Pixels, Place, Stream, default_workers, join
 
 REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name
+# Of methods whose replay is judged beside the chain (`Method.judge`).
+REPLAY_STUDENT = "val/replay_student"  # accuracy on real images of old classes of a student trained on replay alone
+REPLAY_SPREAD = "replay_spread"  # within-class spread of the old classifier's features: of replay, over real images'
+STUDENT_SECONDS = "replay_student_seconds"  # what the student took, in no other cost
 
 
 @dataclass(frozen=True)
@@ -131,13 +146,14 @@ class Chain:
         stages: list[tuple[Phase, Stage]] = []
         self._used = []
         with computing_threads(self._run.threads):
+            student = self._student(t)
             for phase in self._method.phases(self._config, t, self._run.horizon):
                 stage, use = self._stage(phase, t, state, key)
                 state.update(stage.changed)
                 key = stage.record.key
                 stages.append((phase, stage))
                 self._used.append(use)
-            row = self._row(t, stages, state)
+            row = self._row(t, stages, state, student)
         self._state, self._key = state, key
         self._rows.append(row)
         previews = [stage.preview for _, stage in stages if stage.preview is not None]
@@ -162,6 +178,18 @@ class Chain:
     def planned_keys(self) -> list[tuple[int, str, str]]:
         """(increment, phase, key) of every stage up to the horizon; a key needs no training to be known."""
         return planned_keys(self._run, self._stream)
+
+    def _student(self, t: int) -> Stage | None:
+        """The stage beside the chain that judges what is replayed at an increment, where the method has one."""
+        judge = self._judge
+        if judge is None or t == 0 or self._stream.merged:
+            return None
+        return self._stage(judge, t, self._state, self._key)[0]
+
+    @property
+    def _judge(self) -> Phase | None:
+        judge = self._method.judge
+        return judge if judge is not None and judge.needed(self._config) else None
 
     def _stage(
         self, phase: Phase, t: int, state: Mapping[str, Component], parent: str | None
@@ -211,10 +239,14 @@ class Chain:
         context = PhaseContext(
             place, self._device, progress, checkpoint, weights, self._loader_workers, before=self._state
         )
-        subtree = self._method.subtree(self._config, t, phase)
         try:
             with context.closing:
-                result = phase.run(subtree, phase_data(self._stream, phase, t, state), state, context)
+                result = phase.run(
+                    self._method.subtree(self._config, t, phase),
+                    phase_data(self._stream, phase, t, state),
+                    state,
+                    context,
+                )
             losses, metrics = checked(phase, result)
         except Diverged:
             checkpoint.remove()  # it would diverge again
@@ -267,15 +299,18 @@ class Chain:
         subtree = self._method.subtree(self._config, t, phase)
         return stage_ingredients(parent, self._stream.identity(t), self._run.train_seed, phase, subtree, self._numerics)
 
-    def _row(self, t: int, stages: list[tuple[Phase, Stage]], state: Mapping[str, Component]) -> IncrementRow:
+    def _row(
+        self, t: int, stages: list[tuple[Phase, Stage]], state: Mapping[str, Component], student: Stage | None
+    ) -> IncrementRow:
         told = {f"{phase.name}/{name}": v for phase, s in stages for name, v in s.record.metrics.items()}
         replayed = [told.pop(name) for phase, _ in stages if (name := f"{phase.name}/{REPLAY}") in told]
         measured, doubts = (Scores({}, [], None), []) if self._stream.merged else self._validate(t, state)
+        judged = {} if self._judge is None else self._judged(t, student)
         of_phases = [line for phase, stage in stages for line in phase_warnings(phase, stage, self._stream.n_seen(t))]
         return IncrementRow(
             trial=self._trial,
             increment=t,
-            metrics={**measured.metrics, REPLAY: next(iter(replayed), None), **self._costs(), **told},
+            metrics={**measured.metrics, REPLAY: next(iter(replayed), None), **judged, **self._costs(), **told},
             accuracy_row=measured.accuracy_row,
             nearest_mean_row=measured.nearest_mean_row,
             images_scored=measured.images,
@@ -293,6 +328,23 @@ class Chain:
         correct = [correct_per_image([read_out], part, pixels, self._loader_workers)[0] for part in parts]
         before = [Scores(row.metrics, row.accuracy_row, row.nearest_mean_row) for row in self._rows]
         return scores(correct, before, "val/"), list(score_warnings(correct, [part.labels for part in parts]))
+
+    def _judged(self, t: int, student: Stage | None) -> dict[str, float | None]:
+        """What a student of the replay alone, and the spread of its features, say of the replay at an increment."""
+        if student is None:
+            return dict.fromkeys((REPLAY_STUDENT, REPLAY_SPREAD, STUDENT_SECONDS))
+        pixels = Pixels(self._stream.preprocessing, self._device)
+        old = join([self._stream.validation(i) for i in range(t)])
+        read_out = ReadOut(build_classifier(student.changed[STUDENT]).to(self._device))
+        correct = correct_per_image([read_out], old, pixels, self._loader_workers)[0].linear
+        before = build_classifier(self._state[CLASSIFIER]).to(self._device).eval()
+        real = within_class_spread(*features_of(before, old, pixels, self._loader_workers))
+        ratio = student.record.metrics[SPREAD] / real if real > 0 else math.nan
+        return {
+            REPLAY_STUDENT: float(correct.float().mean()),
+            REPLAY_SPREAD: ratio if math.isfinite(ratio) else None,
+            STUDENT_SECONDS: student.record.seconds,
+        }
 
     def _costs(self) -> dict[str, float | None]:
         """Cost of the chain so far as if trained alone, and what was paid for it here."""

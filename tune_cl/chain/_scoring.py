@@ -62,8 +62,7 @@ def correct_per_image(
         read_out.classifier.eval()
     linear: list[list[Tensor]] = [[] for _ in read_outs]
     nearest: list[list[Tensor]] = [[] for _ in read_outs]
-    batch = max(1, min(_MOST_IMAGES, _MOST_PIXELS // (pixels.preprocessing.stored_size or 1) ** 2))
-    for stored, labels in in_turn(images, batch, pixels.black.device, workers):
+    for stored, labels in in_turn(images, batch_of(pixels), pixels.black.device, workers):
         seen = pixels.see(stored)
         for i, read_out in enumerate(read_outs):
             linear[i].append((read_out.classifier.predict(seen).argmax(1) == labels).cpu())
@@ -71,6 +70,28 @@ def correct_per_image(
                 features = read_out.classifier.features(seen, POOLED)
                 nearest[i].append((nearest_mean(features, read_out.means) == labels).cpu())
     return [Correct(torch.cat(a), torch.cat(b) if b else None) for a, b in zip(linear, nearest, strict=True)]
+
+
+@torch.no_grad()
+def features_of(classifier: Classifier, images: ImageSource, pixels: Pixels, workers: int = 0) -> tuple[Tensor, Tensor]:
+    """Pooled features (N, D) float32 of images without augmentation, and their labels (N,) int64, on the device.
+
+    Args:
+        classifier: in eval mode.
+        images: with labels as stream class indices.
+        pixels: their pixel space on the classifier's device.
+        workers: processes that decode image files ahead.
+    """
+    features, labels = [], []
+    for stored, of_stored in in_turn(images, batch_of(pixels), pixels.black.device, workers):
+        features.append(classifier.features(pixels.see(stored), POOLED))
+        labels.append(of_stored)
+    return torch.cat(features), torch.cat(labels)
+
+
+def batch_of(pixels: Pixels) -> int:
+    """Images that are scored at once."""
+    return max(1, min(_MOST_IMAGES, _MOST_PIXELS // (pixels.preprocessing.stored_size or 1) ** 2))
 
 
 def scores(correct: Sequence[Correct], before: Sequence[Scores], prefix: str) -> Scores:

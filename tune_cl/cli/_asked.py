@@ -31,6 +31,7 @@ from tune_cl.streams import parse_name
 _OPTIONS = (
     "stream",
     "budget",
+    "preset",
     "trials",
     "base_configurations",
     "sampler",
@@ -105,6 +106,7 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
             budget=option["budget"],
             overrides=changes,
             data_set=data_set.name,
+            preset=option["preset"],
         )
 
     space = resolved(overrides) if backbone_elsewhere else with_backbone(resolved, overrides, backbone)
@@ -114,7 +116,8 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
     check_base_configurations(space, option["base_configurations"])
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
-    name = args.name if args.name is not None else f"{method.name}-{option['stream']}-{option['budget']}"
+    parts = (method.name, option["stream"], option["budget"], option["preset"])
+    name = args.name if args.name is not None else "-".join(part for part in parts if part)
     results = given_text(args.results, "--results")  # of a cluster, it may be: see `check_places`
     folder = search_folder(results, name)
     stages = results / "stages" if args.stages is None else given_text(args.stages, "--stages")

@@ -65,6 +65,7 @@ def search_parser() -> Parser:
     what.add_argument("--space", metavar="FILE", help="space file: a path, or a name from --list")
     what.add_argument("--stream", metavar="NAME", help="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
     what.add_argument("--budget", metavar="NAME", help="quick or full: the epochs and steps that the space names")
+    what.add_argument("--preset", metavar="NAME", help="a set of values that the space names, such as published")
     _whole(what, "--trials", TRIALS, help="trials that the search shall have in all")
     what.add_argument(
         "--set",
@@ -108,7 +109,9 @@ def search_parser() -> Parser:
         help="size that the stages may reach, e.g. 50GiB; what is worth least is evicted (default: no limit)",
     )
     _checkpoints(out)
-    out.add_argument("--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>)")
+    out.add_argument(
+        "--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>[-<preset>])"
+    )
     out.add_argument(
         "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"
     )

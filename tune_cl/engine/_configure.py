@@ -20,6 +20,7 @@ def configure(
     *,
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
+    preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
     threads: int = 1,
@@ -33,6 +34,7 @@ def configure(
         space: a space file, or the name of a shipped one.
         stream: the stream's name, or a record with class order and seeds; None for the space's own.
         budget: None for the space's own.
+        preset: one of the sets of values that the space names, such as 'published'; None for the space's own choice.
         overrides: path -> fixed value.
         train_seed: seed of everything random inside the chain.
         threads: CPU threads.
@@ -53,7 +55,13 @@ def configure(
     budget = file.budget if budget is None else budget
     data_set = parse_name(record.name).dataset
     resolved = resolve(
-        file, config=method.config, scale=data_set.scale, budget=budget, overrides={}, data_set=data_set.name
+        file,
+        config=method.config,
+        scale=data_set.scale,
+        budget=budget,
+        overrides={},
+        data_set=data_set.name,
+        preset=preset,
     )
     values = {
         "method": method.name,

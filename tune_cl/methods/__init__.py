@@ -40,6 +40,7 @@ from tune_cl.methods._phase import (
     Stateful,
 )
 from tune_cl.methods._plugins import Plugin, check_method, import_plugin, make_findable
+from tune_cl.methods._replay_student import SPREAD, STUDENT, within_class_spread
 from tune_cl.methods._sizes import stage_bytes
 from tune_cl.methods._source import method_source, with_sources
 from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unflatten
@@ -52,7 +53,7 @@ _METHODS = {
         *(il_baseline, icarl, lucir, podnet),
     )
 }
-_OURS = tuple(phase.run for method in _METHODS.values() for phase in (*method.base, *method.increment))
+_OURS = tuple(phase.run for method in _METHODS.values() for part in method.parts().values() for phase in part)
 _LOADED: dict[str, tuple[ModuleType, Plugin]] = {}  # modules from outside the package, as this process imported them
 
 
@@ -92,7 +93,7 @@ def register(method: Method) -> None:
 def _as_made(method: Method) -> Method:
     """A method as its module has made it."""
     base, increment = (tuple(replace(p, source=None) for p in part) for part in (method.base, method.increment))
-    return replace(method, base=base, increment=increment)
+    return replace(method, base=base, increment=increment, judge=method.judge and replace(method.judge, source=None))
 
 
 def load_plugins(modules: Iterable[str]) -> tuple[Plugin, ...]:
@@ -162,6 +163,8 @@ __all__ = [
     "DISCRIMINATOR",
     "GENERATOR",
     "MEMORY",
+    "SPREAD",
+    "STUDENT",
     "Checkpoint",
     "Diverged",
     "Extent",
@@ -188,4 +191,5 @@ __all__ = [
     "register",
     "stage_bytes",
     "unflatten",
+    "within_class_spread",
 ]

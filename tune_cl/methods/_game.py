@@ -2,17 +2,21 @@
 
 Real and fake images are augmented in image space, go through the frozen classifier up to the matching stage, and only
 then reach the discriminator:
-L_D = softplus(D(f(fake))) + softplus(-D(f(real))) + R1, L_G = softplus(-D(f(fake))) + weight * L1(old image, image).
+L_D = softplus(D(f(fake))) + softplus(-D(f(real))) + R1, L_G = softplus(-D(f(fake))) + weight * L1(old image, image)
++ weight_label * CE(C(fake), label); the last term is our own, 0 is the paper's method.
+What a generator makes is cut to valid pixels before anything sees it, as it is in replay: its output is linear, and
+outside that range the classifier's features mean nothing, so that the discriminator would win at once.
 A generator may make smaller images than the stream's: real ones are brought to its size and back like its own.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
 from tune_cl.methods._batches import fed
@@ -33,6 +37,9 @@ from tune_cl.nets import (
     save_generator,
 )
 from tune_cl.streams import Batches, Pixels, resize
+
+EDGE_PIXELS = "edge_pixels"  # metric: share of the generated pixels at either end of the valid range
+SCORE_GAP = "score_gap"  # metric: mean score of real images less that of generated ones; large where D has won
 
 _BETAS = (0.0, 0.99)
 _PREVIEW = 8  # replayed images per class that a stage keeps for people to look at
@@ -60,6 +67,14 @@ class Adversarial(Settings):
         source="genifer: 0.5 / 17",
     )
     r1_interval: int = parameter(16, "steps between two R1 terms", ge=1, source="genifer")
+    weight_label: float = parameter(
+        0.0,
+        "cross-entropy of the frozen classifier on what the generator makes, under its labels; 0: the paper's losses",
+        ge=0,
+        le=1000,
+        source="own",
+        later=True,
+    )
     ema_half_life: float = parameter(500_000, "images, at most", gt=0, source="genifer")
     ema_ramp: float = parameter(0.05, "half-life as a share of the images seen so far", gt=0, le=1, source="genifer")
 
@@ -107,9 +122,17 @@ class Draw:
 
     real: Tensor  # (B, C, H, W): the old generator's images (pseudo-real), then real new images
     real_labels: Tensor  # (B,) int64
-    fake: Tensor  # (B, C, H, W), with a graph back to the generator
+    fake: Tensor  # (B, C, H, W), with a graph back to the generator, cut to valid pixels as `real` is
     fake_labels: Tensor  # (B,) int64
     n_old: int  # samples of the old half: the same latents, labels and noise in `real` and `fake`
+
+
+_Net = TypeVar("_Net", bound=nn.Module)
+
+
+def _laid_out(net: _Net, device: torch.device) -> _Net:
+    """A network on its device, its kernels laid out as convolutions are fastest with."""
+    return net.to(device).to(memory_format=torch.channels_last)
 
 
 class Game:
@@ -127,8 +150,12 @@ class Game:
         old: Generator | None,
     ) -> None:
         self.config, self.data, self.context = config, data, context
-        self.classifier, self.stage = classifier, stage
-        self.generator, self.discriminator, self.old = generator, discriminator, old
+        self.classifier, self.stage = _laid_out(classifier, context.device), stage
+        self.generator, self.discriminator = (
+            _laid_out(generator, context.device),
+            _laid_out(discriminator, context.device),
+        )
+        self.old = _laid_out(old, context.device) if old is not None else None
         self.average = build_generator(save_generator(generator)).to(context.device).eval().requires_grad_(False)
         self.pixels = Pixels(data.preprocessing, context.device)
         self.n_old_images = config.batch_size // 2 if old is not None else 0
@@ -145,7 +172,7 @@ class Game:
             Diverged: a loss was not finite at some step, or a weight of either network is not after the last one.
         """
         config, context = self.config, self.context
-        g_optimizer = torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas=_BETAS)
+        g_optimizer = torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas=_BETAS, fused=True)
         d_optimizer = self._discriminator_optimizer()
         tail = LossTail(config.steps)
         g_finite = FiniteLoss(config.steps, "the generator's loss")
@@ -166,11 +193,8 @@ class Game:
             fake_features = self.features(draw.fake, "augment fake", step)
             d_loss, d_terms = self._discriminator_step(d_optimizer, draw, fake_features.detach(), step)
             d_finite.take(step, d_loss)
-            loss, g_terms = self.generator_objective(draw, fake_features, image_weight)
+            loss, g_terms = self._generator_step(g_optimizer, draw, fake_features, image_weight)
             g_finite.take(step, loss)
-            g_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            g_optimizer.step()
             self._average(step)
             tail.add(step, {**g_terms, **d_terms})
         check_weights(self.average, "the generator")
@@ -191,14 +215,18 @@ class Game:
         latents = self.generator.draw_latents(self.config.batch_size, random)
         noise = self.generator.draw_noise(self.config.batch_size, random)
         if self.old is None:
-            return Draw(real, real_labels, self.generator(latents, labels, noise), labels, 0)
+            return Draw(real, real_labels, self.made(self.generator, latents, labels, noise), labels, 0)
         half = self.n_old_images
         old_labels = torch.randint(n_old, (half,), generator=random, device=device)
         with torch.no_grad():
-            old_images = self.old(latents[:half], old_labels, [layer[:half] for layer in noise])
+            old_images = self.made(self.old, latents[:half], old_labels, [layer[:half] for layer in noise])
         labels = torch.cat([old_labels, labels])
-        fake = self.generator(latents, labels, noise)
+        fake = self.made(self.generator, latents, labels, noise)
         return Draw(torch.cat([old_images, real]), torch.cat([old_labels, real_labels]), fake, labels, half)
+
+    def made(self, generator: Generator, latents: Tensor, labels: Tensor, noise: list[Tensor]) -> Tensor:
+        """What a generator makes, as it is replayed: cut to the range of valid pixels."""
+        return self.pixels.clamp(generator(latents, labels, noise))
 
     def real(self, stored: Tensor) -> Tensor:
         """Stored images (B, C, S, S) uint8 as the generator would make them."""
@@ -219,12 +247,32 @@ class Game:
     def generator_objective(
         self, draw: Draw, fake_features: Tensor, image_weight: float
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """L_G: adversarial on all fakes, pixel L1 to the old generator on the old half."""
-        adversarial = generator_loss(self.discriminator(fake_features, draw.fake_labels))
-        if not draw.n_old:
-            return adversarial, {"adversarial": adversarial}
-        image_l1 = image_distance(draw.fake[: draw.n_old], draw.real[: draw.n_old])
-        return adversarial + image_weight * image_l1, {"adversarial": adversarial, "image_l1": image_l1}
+        """L_G: adversarial and, if it is weighted, label on all fakes; pixel L1 to the old generator on the old."""
+        loss = generator_loss(self.discriminator(fake_features, draw.fake_labels))
+        terms = {"adversarial": loss}
+        if self.config.weight_label > 0:
+            logits = self.classifier.logits_from(fake_features, self.stage)
+            terms["label"] = functional.cross_entropy(logits, draw.fake_labels)
+            loss = loss + self.config.weight_label * terms["label"]
+        if draw.n_old:
+            terms["image_l1"] = image_distance(draw.fake[: draw.n_old], draw.real[: draw.n_old])
+            loss = loss + image_weight * terms["image_l1"]
+        return loss, terms
+
+    def _generator_step(
+        self, optimizer: torch.optim.Optimizer, draw: Draw, fake_features: Tensor, image_weight: float
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        self.discriminator.requires_grad_(False)  # the gradient goes through it, and its own would be thrown away
+        loss, terms = self.generator_objective(draw, fake_features, image_weight)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        self.discriminator.requires_grad_(True)
+        return loss.detach(), {**terms, **self.watched(draw.fake.detach())}
+
+    def watched(self, images: Tensor) -> Mapping[str, Tensor]:
+        """What is looked at in passing: the share of pixels at either end of the valid range."""
+        return {EDGE_PIXELS: ((images <= self.pixels.black) | (images >= self.pixels.white)).float().mean()}
 
     def _discriminator_step(
         self, optimizer: torch.optim.Optimizer, draw: Draw, fake_features: Tensor, step: int
@@ -257,7 +305,7 @@ class Game:
         share = self.config.r1_interval / (self.config.r1_interval + 1)
         rate = self.config.learning_rate * self.config.discriminator_ratio * share
         betas = (_BETAS[0] ** share, _BETAS[1] ** share)
-        return torch.optim.Adam(self.discriminator.parameters(), rate, betas=betas)
+        return torch.optim.Adam(self.discriminator.parameters(), rate, betas=betas, fused=True)
 
     def _average(self, step: int) -> None:
         batch = self.config.batch_size
@@ -271,7 +319,9 @@ class Game:
             GENERATOR: save_generator(self.average),
             DISCRIMINATOR: Component(discriminator.kind, settings, discriminator.tensors),
         }
-        return PhaseResult(changed, game_images(self.config), losses, preview=self.preview())
+        metrics = {EDGE_PIXELS: losses.pop(EDGE_PIXELS)} if EDGE_PIXELS in losses else {}
+        metrics[SCORE_GAP] = losses["real_score"] - losses["fake_score"]
+        return PhaseResult(changed, game_images(self.config), losses, metrics, self.preview())
 
     @torch.no_grad()
     def preview(self) -> Tensor | None:

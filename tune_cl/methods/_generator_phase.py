@@ -33,6 +33,13 @@ class BaseGame(Adversarial):
         source="own",
         later=True,
     )
+    convolution_gain: Literal["unit", "leaky_relu"] = parameter(
+        "unit",
+        "factor on the weights of the generator's 3x3 convolutions; leaky_relu: sqrt(2), which keeps the variance "
+        "through the LeakyReLU that follows",
+        source="own",
+        later=True,
+    )
     discriminator_width: int = parameter(
         256, "channels of the discriminator's first block; twice as many after it", ge=4, le=4096, source="genifer"
     )
@@ -158,12 +165,13 @@ def start_game(
         config.channels,
         config.start_size,
         config.label_scale == "unit",
+        config.convolution_gain == "leaky_relu",
     )
     discriminator_shape = DiscriminatorShape(
         features, data.n_stream, config.discriminator_width, config.deviation_group
     )
-    generator = new_generator(generator_shape, context.place.seed("generator")).to(context.device)
-    discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator")).to(context.device)
+    generator = new_generator(generator_shape, context.place.seed("generator"))
+    discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator"))
     return game(config, data, context, classifier, stage, generator, discriminator, old=None).play(image_weight=0.0)
 
 
@@ -178,7 +186,6 @@ def go_on_with_game(
         generator = new_generator(generator.shape, context.place.seed("generator"))
     if config.restart in ("discriminator", "both"):
         discriminator = new_discriminator(discriminator.shape, context.place.seed("discriminator"))
-    generator, discriminator = generator.to(context.device), discriminator.to(context.device)
     scale = data.n_old / data.n_new if config.weight_image_scaling == "classes" else 1.0
     played = game(config, data, context, classifier, matched_stage(state), generator, discriminator, old)
     return played.play(image_weight=config.weight_image * scale)

@@ -175,7 +175,9 @@ class Method:
     `check_fit(config, extent)` raises TuneCLError where this configuration cannot be trained on such images or so many
     classes, so that a chain refuses it before the first stage is trained. `memory(config, old)` says how many exemplars
     are kept of classes with so many training images each. `nearest_mean(config)`: whether the classifier is scored by
-    nearest class means as well, which its memory phase leaves in the state.
+    nearest class means as well, which its memory phase leaves in the state. `judge` is a phase beside the chain: called
+    before each increment's own, it trains a student on what will be replayed (`tune_cl.methods._replay_student`);
+    nothing that the chain trains depends on it, and its cost is told apart.
     """
 
     name: str
@@ -186,6 +188,11 @@ class Method:
     check_fit: Callable[[Any, Extent], None] = lambda config, extent: None
     memory: Callable[[Any, Sequence[int]], int] = lambda config, old: 0
     nearest_mean: Callable[[Any], bool] = lambda config: False
+    judge: Phase | None = None
+
+    def parts(self) -> dict[str, tuple[Phase, ...]]:
+        """All phases by the part of the configuration tree that holds their parameters; the judge is an increment's."""
+        return {"base": self.base, "increment": (*self.increment, *([self.judge] if self.judge else []))}
 
     def phases(self, config: Settings, increment: int, horizon: int) -> tuple[Phase, ...]:
         """The phases of an increment; what only a later increment would need is left out at the horizon."""

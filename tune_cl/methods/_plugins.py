@@ -88,7 +88,7 @@ def check_method(method: Method, known: Iterable[Method]) -> None:
         config = method.config()
     except Exception as error:
         raise TuneCLError(f"{where}: its parameters have no allowed defaults: {_last_line(error)}") from None
-    for part, phases in (("base", method.base), ("increment", method.increment)):
+    for part, phases in method.parts().items():
         if part == "base" and not phases:
             raise TuneCLError(f"{where}: has no phases in `base`; it needs at least one, which leaves a classifier")
         _check_names(where, phases, [phase.name for phase in phases if phase.needed(config)])
@@ -125,7 +125,7 @@ def _check_names(where: str, phases: Iterable[Phase], together: Sequence[str]) -
 
 def _check_all_is_read(method: Method, config: Settings) -> None:
     """Check that each group of parameters is one of a phase: another would be searched without effect."""
-    phases = {"base": method.base, "increment": method.increment}
+    phases = method.parts()
     unread = [name for name in type(config).model_fields if name not in phases]
     for part, its_phases in phases.items():
         groups = getattr(type(getattr(config, part)), "model_fields", {})
@@ -141,7 +141,8 @@ def _check_kind(method: Method, phase: Any, known: Iterable[Method]) -> None:
     same = [
         (other, theirs)
         for other in known
-        for theirs in (*other.base, *other.increment)
+        for phases in other.parts().values()
+        for theirs in phases
         if (theirs.kind, theirs.version) == (phase.kind, phase.version)
     ]
     if same and not any(theirs.run is phase.run for _, theirs in same):

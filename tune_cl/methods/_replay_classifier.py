@@ -73,19 +73,28 @@ class ReplayClassifier(ClassifierTraining):
 
 def train_with_generator(config: ReplayClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Genifer: replay from the previous generator."""
-    generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
-    pixels = Pixels(data.preprocessing, context.device)
-    source = GeneratorReplay(generator, data.n_old, pixels, context.place, context.device, data.stored_size)
-    return train_with_replay(config, data, state, context, source)
+    return train_with_replay(config, data, state, context, replay_of_generator(data, state, context))
 
 
 def train_with_oracle(config: ReplayClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """The oracle: the same with real images of the past."""
+    return train_with_replay(config, data, state, context, replay_of_past(data, context))
+
+
+def replay_of_generator(data: PhaseData, state: State, context: PhaseContext) -> GeneratorReplay:
+    """What the generator in the state replays of the old classes."""
+    generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    pixels = Pixels(data.preprocessing, context.device)
+    return GeneratorReplay(generator, data.n_old, pixels, context.place, context.device, data.stored_size)
+
+
+def replay_of_past(data: PhaseData, context: PhaseContext) -> OracleReplay:
+    """Real images of the old classes; closed with the phase."""
     assert data.past is not None
     pixels = Pixels(data.preprocessing, context.device)
     source = OracleReplay(data.past, pixels, context.place, context.device, context.loader_workers)
     context.closing.callback(source.close)
-    return train_with_replay(config, data, state, context, source)
+    return source
 
 
 def train_with_replay(

@@ -49,12 +49,13 @@ def with_sources(method: Method, ours: Iterable[Any]) -> Method:
         method,
         base=tuple(stamped(phase, "base") for phase in method.base),
         increment=tuple(stamped(phase, "increment") for phase in method.increment),
+        judge=method.judge and stamped(method.judge, "increment"),
     )
 
 
 def method_source(method: Method) -> str | None:
     """One hash over the sources of a method's phases; None where all are the package's."""
-    sources = [phase.source for phase in (*method.base, *method.increment)]
+    sources = [phase.source for part in method.parts().values() for phase in part]
     return hashlib.sha256(repr(sources).encode()).hexdigest() if any(sources) else None
 
 

@@ -3,6 +3,7 @@
 Everything else is Genifer's (arXiv 2106.05350), which has images in their place to be free of that.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -33,7 +34,7 @@ from tune_cl.methods._phase import (
 from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_replay
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
-from tune_cl.nets import ClassifierShape, blank_classifier, build_generator
+from tune_cl.nets import ClassifierShape, Generator, blank_classifier, build_generator
 from tune_cl.replay import FeatureReplay
 
 
@@ -88,6 +89,14 @@ class FeatureReplayConfig(Settings):
 
 class FeatureGame(Game):
     """The same game on features that the generator makes itself."""
+
+    def made(self, generator: Generator, latents: Tensor, labels: Tensor, noise: list[Tensor]) -> Tensor:
+        """Features as the generator makes them: they have no valid range."""
+        return generator(latents, labels, noise)
+
+    def watched(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Nothing: features have no range."""
+        return {}
 
     @torch.no_grad()
     def real(self, stored: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from tune_cl.methods._generator_phase import (
 )
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_generator
+from tune_cl.methods._replay_student import GENERATOR_STUDENT, Student
 from tune_cl.methods._tree import Settings
 from tune_cl.methods.finetune import BASE_CLASSIFIER
 
@@ -27,6 +28,7 @@ class Increment(Settings):
 
     classifier: ReplayClassifier = ReplayClassifier()
     generator: IncrementGenerator = IncrementGenerator()
+    student: Student = Student()
 
 
 class GeniferConfig(Settings):
@@ -42,11 +44,12 @@ METHOD = Method(
     config=GeniferConfig,
     base=(
         BASE_CLASSIFIER,
-        Phase("generator", "genifer.base.generator", 1, train_base_generator, game_images, for_successor=True),
+        Phase("generator", "genifer.base.generator", 2, train_base_generator, game_images, for_successor=True),
     ),
     increment=(
         Phase("classifier", "genifer.classifier", 1, train_with_generator, replay_images),
-        Phase("generator", "genifer.generator", 1, train_increment_generator, game_images, for_successor=True),
+        Phase("generator", "genifer.generator", 2, train_increment_generator, game_images, for_successor=True),
     ),
+    judge=GENERATOR_STUDENT,
     check_fit=lambda config, extent: check_generator_fits(config.base.generator, extent.image_shape),
 )

@@ -6,6 +6,7 @@ from tune_cl.methods._classifier import BaseClassifier
 from tune_cl.methods._generator_phase import BaseGenerator, IncrementGenerator, check_generator_fits
 from tune_cl.methods._phase import Method
 from tune_cl.methods._replay_classifier import ReplayClassifier
+from tune_cl.methods._replay_student import Student
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.genifer import METHOD as GENIFER
 
@@ -28,6 +29,7 @@ class Increment(Settings):
 
     classifier: ReplayClassifier = ReplayClassifier()
     generator: IncrementGenerator = IncrementGenerator()
+    student: Student = Student()
 
 
 class ImageReplayConfig(Settings):
@@ -43,5 +45,6 @@ METHOD = Method(
     config=ImageReplayConfig,
     base=GENIFER.base,
     increment=GENIFER.increment,
+    judge=GENIFER.judge,
     check_fit=lambda config, extent: check_generator_fits(config.base.generator, extent.image_shape),
 )

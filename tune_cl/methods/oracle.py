@@ -2,6 +2,7 @@
 
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_oracle
+from tune_cl.methods._replay_student import PAST_STUDENT, Student
 from tune_cl.methods._tree import Settings
 from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
 
@@ -10,6 +11,7 @@ class Increment(Settings):
     """Every increment after the base task."""
 
     classifier: ReplayClassifier = ReplayClassifier()
+    student: Student = Student()
 
 
 class OracleConfig(Settings):
@@ -25,4 +27,5 @@ METHOD = Method(
     config=OracleConfig,
     base=(BASE_CLASSIFIER,),
     increment=(Phase("classifier", "oracle.classifier", 1, train_with_oracle, replay_images, sees_past=True),),
+    judge=PAST_STUDENT,
 )

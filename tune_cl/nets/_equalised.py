@@ -22,13 +22,13 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """Square convolution that keeps the size: (B, n_in, H, W) -> (B, n_out, H, W)."""
+    """Square convolution that keeps the size: (B, n_in, H, W) -> (B, n_out, H, W); `gain` multiplies its weights."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: int, *, gain: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_out, n_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(n_out))
-        self.scale, self.padding = 1 / math.sqrt(n_in * kernel**2), kernel // 2
+        self.scale, self.padding = gain / math.sqrt(n_in * kernel**2), kernel // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the convolution."""

@@ -29,6 +29,7 @@ class GeneratorShape:
     channels: int  # of the learned constant; halved with every doubling of the size
     start_size: int  # pixels of the learned constant; the image size is start_size * 2**k
     unit_label: bool = False  # the embedding starts with unit variance, as z has, however many classes there are
+    leaky_gain: bool = False  # 3x3 convolutions keep the variance through their LeakyReLU, instead of halving it
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -44,10 +45,10 @@ class GeneratorShape:
 class _StyledConv(nn.Module):
     """Scale by w, convolve, add noise, LeakyReLU."""
 
-    def __init__(self, style_dim: int, n_in: int, n_out: int) -> None:
+    def __init__(self, style_dim: int, n_in: int, n_out: int, gain: float) -> None:
         super().__init__()
         self.style = _Style(style_dim, n_in)
-        self.conv = EqualConv(n_in, n_out, 3)
+        self.conv = EqualConv(n_in, n_out, 3, gain=gain)
         self.noise_strength = nn.Parameter(torch.zeros(n_out, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
@@ -84,7 +85,9 @@ class Generator(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, shape.channels, shape.start_size, shape.start_size))
         # Two convolutions at each resolution, the second one thinning; a single one at the last.
         plan = [pair for w, thin in pairwise(widths) for pair in ((w, w), (w, thin))]
-        self.convs = nn.ModuleList(_StyledConv(shape.style_dim, *p) for p in [*plan, (widths[-1], widths[-1])])
+        plan.append((widths[-1], widths[-1]))
+        gain = math.sqrt(2) if shape.leaky_gain else 1.0
+        self.convs = nn.ModuleList(_StyledConv(shape.style_dim, n_in, n_out, gain) for n_in, n_out in plan)
         self.output_style = _Style(shape.style_dim, widths[-1])
         self.output = EqualConv(widths[-1], shape.image_shape[0], 1)
 

@@ -142,6 +142,8 @@ def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
     yield from _grid(by_name, "increments", "classes")
     yield _table(found["increments"])
     yield _table(found["averages"])
+    if "replay" in found:
+        yield _table(found["replay"])
     yield "<h2>Value for budget</h2>"
     yield from _grid(by_name, "paid-images", "paid-seconds", "expected")
     yield from (_table(found[name]) for name in ("expected", "best", "cost"))

@@ -24,6 +24,13 @@ _VALIDATION_METRICS = (
     ("accuracy_old", "old classes"),
     ("accuracy_new", "new classes"),
 )
+_REPLAY_METRICS = (
+    ("val/replay_student", "student"),
+    ("replay_spread", "spread"),
+    ("replay_accuracy", "recognised"),
+    ("generator/edge_pixels", "edge pixels"),
+    ("generator/score_gap", "score gap"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ def tables(comparison: Comparison) -> Iterator[DataTable]:
     yield ranking(comparison)
     yield per_increment(comparison)
     yield averages(comparison)
+    if (replayed := replay(comparison)).rows:
+        yield replayed
     yield cost(comparison)
     if any(entry.search.evaluation is not None for entry in comparison.searches):
         yield test_results(comparison)
@@ -120,6 +129,34 @@ def averages(comparison: Comparison) -> DataTable:
         tuple(rows),
         f"Validation data. Less forgetting is better; of everything else more is. {_FROZEN}",
         words=2,
+        dim=frozenset(dim),
+    )
+
+
+def replay(comparison: Comparison) -> DataTable:
+    """What was replayed at each increment, of the methods that replay images: for it can fool whoever trains on it."""
+    rows: list[tuple[str, ...]] = []
+    dim: set[int] = set()
+    for entry, role, trial in _choices(comparison):
+        for name, words in _REPLAY_METRICS:
+            values = [
+                trial.by_increment[t].get(name) if t < len(trial.by_increment) else None for t in _range(comparison)
+            ]
+            if any(value is not None for value in values):
+                if role == "default":
+                    dim.add(len(rows))
+                rows.append((entry.label, role, words, *map(value_text, values)))
+    return DataTable(
+        "replay",
+        "Replay at each increment",
+        ("search", "configuration", "measure", *(str(t) for t in _range(comparison))),
+        tuple(rows),
+        "Student: accuracy on real validation images of the old classes of a small network that was trained on replay "
+        "alone, always by the same recipe. Spread: of the old classifier's features within a class, over that of real "
+        "images. Recognised: by the old classifier, which replay may have been trained for. Edge pixels and score gap "
+        "are those of the generator that the increment trained: generated pixels at either end of the valid range, and "
+        "the discriminator's mean score of real images less that of generated ones.",
+        words=3,
         dim=frozenset(dim),
     )
 

@@ -17,6 +17,7 @@ _OPTIONS = (
     "method",
     "stream",
     "budget",
+    "preset",
     "trials",
     "base_configurations",
     "sampler",
@@ -25,7 +26,17 @@ _OPTIONS = (
     "direction",
     "protocol",
 )
-_SCALE_KEYS = ("defaults", "data_sets", "note", "parameters", "budgets")
+_SCALE_KEYS = ("defaults", "data_sets", "note", "parameters", "budgets", "presets")
+_PRESET_KEYS = ("defaults", "note", "parameters")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of values in place of a scale's own, such as those that a paper published."""
+
+    defaults: Mapping[str, Any]  # path -> value, over the scale's and the budget's
+    note: str = ""  # where they are from
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range, over the scale's
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class ScaleSettings:
     budgets: Mapping[str, Mapping[str, Any]]  # budget -> path -> value: epochs and steps
     parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range, in place of the space's own
     data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # data set -> path -> value, over defaults
+    presets: Mapping[str, Preset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class SpaceFile:
     method: str
     stream: str = "fashion-b4-t3"
     budget: str = "quick"
+    preset: str | None = None  # one of the scale's presets; None for none
     trials: int = 8
     base_configurations: int | None = None  # distinct bases that a search may train; None for no limit
     sampler: str = "tpe"
@@ -145,22 +158,43 @@ def _scale(content: Any, where: str) -> ScaleSettings:
         if key not in _SCALE_KEYS:
             hint = near_matches(key, _SCALE_KEYS) or f"; a scale has {', '.join(_SCALE_KEYS)}"
             raise TuneCLError(f"{where}.{key}: unknown key{hint}")
-    note = content.get("note", "")
-    if not isinstance(note, str):
-        raise TuneCLError(f"{where}.note: {note!r} is not text; say in words how the defaults were found")
     budgets = _mapping(content.get("budgets", {}), f"{where}.budgets", "budgets are")
     if not budgets:
         raise TuneCLError(f"{where}.budgets: missing; name at least one budget, such as `quick: {{}}`")
     return ScaleSettings(
         defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
-        note=" ".join(note.split()),
+        note=_note(content, where, "how the defaults were found"),
         parameters=_mapping(content.get("parameters", {}), f"{where}.parameters", "parameters are"),
         data_sets=_data_sets(content.get("data_sets", {}), f"{where}.data_sets"),
+        presets={
+            name: _preset(preset, f"{where}.presets.{name}")
+            for name, preset in _mapping(content.get("presets", {}), f"{where}.presets", "presets are").items()
+        },
         budgets={
             name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
             for name, budget in budgets.items()
         },
     )
+
+
+def _preset(content: Any, where: str) -> Preset:
+    content = _mapping(content, where, "a preset is")
+    for key in content:
+        if key not in _PRESET_KEYS:
+            hint = near_matches(key, _PRESET_KEYS) or f"; a preset has {', '.join(_PRESET_KEYS)}"
+            raise TuneCLError(f"{where}.{key}: unknown key{hint}")
+    return Preset(
+        defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
+        note=_note(content, where, "where its values are from"),
+        parameters=_mapping(content.get("parameters", {}), f"{where}.parameters", "parameters are"),
+    )
+
+
+def _note(content: Mapping[str, Any], where: str, what: str) -> str:
+    note = content.get("note", "")
+    if not isinstance(note, str):
+        raise TuneCLError(f"{where}.note: {note!r} is not text; say in words {what}")
+    return " ".join(note.split())
 
 
 def _data_sets(content: Any, where: str) -> dict[str, Mapping[str, Any]]:

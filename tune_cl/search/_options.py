@@ -44,8 +44,8 @@ def check_option(name: str, value: Any, where: str) -> Any:
     """Return an option's value if it is one that a search knows.
 
     Args:
-        name: `method`, `stream`, `budget`, `trials`, `base_configurations`, `sampler`, `scheduler`, `objective`,
-            `direction` or `protocol`.
+        name: `method`, `stream`, `budget`, `preset`, `trials`, `base_configurations`, `sampler`, `scheduler`,
+            `objective`, `direction` or `protocol`.
         value: as read from a file or a flag.
         where: what a message begins with, such as `my.yaml: sampler` or `--sampler`.
 

@@ -11,7 +11,7 @@ from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods import Leaf, Settings, leaves, unflatten
 from tune_cl.records import describe_validation, parse_yaml
 from tune_cl.search._conditions import holds, in_order, parse_when, without_idle
-from tune_cl.search._file import SpaceFile
+from tune_cl.search._file import Preset, SpaceFile
 from tune_cl.search._ranges import Range, check_value, find_leaf, parse_range
 
 
@@ -141,10 +141,12 @@ def resolve(
     budget: str,
     overrides: Mapping[str, Any],
     data_set: str = "",
+    preset: str | None = None,
 ) -> SearchSpace:
     """Settle every parameter: method's default < scale's < budget's < `parameters` < scale's `parameters` < overrides.
 
-    What a scale says of the data set comes right after the scale's own defaults.
+    What a scale says of the data set comes right after the scale's own defaults. A preset's defaults come after the
+    budget's, its `parameters` after the scale's.
 
     An entry replaces an earlier one whole, a range with its conditions; only the default is inherited by a range that
     names none. Every scale and budget of the file is checked, the chosen ones are used.
@@ -156,6 +158,7 @@ def resolve(
         budget: `quick`, `full` or what else the file offers.
         overrides: path -> value or range, as `parse_override` reads them.
         data_set: name of the stream's data set, for what the scale says of it.
+        preset: name of one of the scale's presets; None for the space's own choice, if it has made one.
 
     Raises:
         TuneCLError: an entry is wrong (file and key are named), or trial 0 would not be an allowed configuration.
@@ -168,10 +171,16 @@ def resolve(
     if data_set in chosen.data_sets:
         draft.fix_all(chosen.data_sets[data_set], f"{space.source}: scales.{scale}.data_sets.{data_set}")
     draft.fix_all(steps, f"{space.source}: scales.{scale}.budgets.{budget}")
+    name = space.preset if preset is None else preset
+    where = f"{space.source}: scales.{scale}.presets"
+    wanted = Preset({}) if name is None else _pick(chosen.presets, name, where, "preset")
+    draft.fix_all(wanted.defaults, f"{where}.{name}.defaults")
     for path, raw in space.parameters.items():
         draft.enter(path, raw, f"{space.source}: parameters.{path}")
     for path, raw in chosen.parameters.items():
         draft.enter(path, raw, f"{space.source}: scales.{scale}.parameters.{path}")
+    for path, raw in wanted.parameters.items():
+        draft.enter(path, raw, f"{where}.{name}.parameters.{path}")
     for path, raw in overrides.items():
         draft.enter(path, raw, f"--set {path}")
     ranges = draft.checked_ranges(set(overrides))
@@ -182,7 +191,7 @@ def resolve(
         return resolved
     if overrides:
         # What the file alone has wrong.
-        resolve(space, config=config, scale=scale, budget=budget, overrides={}, data_set=data_set)
+        resolve(space, config=config, scale=scale, budget=budget, overrides={}, data_set=data_set, preset=preset)
     raise TuneCLError(
         f"{with_options(space.source, overrides)}: the default configuration (trial 0) is not allowed: {complaint}"
     )
@@ -214,6 +223,11 @@ class _Draft:
                 _Draft(self.known, self.source).enter(path, raw, f"{space.source}: scales.{name}.parameters.{path}")
             for data_set, values in scale.data_sets.items():
                 self._values(values, f"{space.source}: scales.{name}.data_sets.{data_set}")
+            for preset, its in scale.presets.items():
+                where = f"{space.source}: scales.{name}.presets.{preset}"
+                self._values(its.defaults, f"{where}.defaults")
+                for path, raw in its.parameters.items():
+                    _Draft(self.known, self.source).enter(path, raw, f"{where}.parameters.{path}")
             for budget, steps in scale.budgets.items():
                 self._values(steps, f"{space.source}: scales.{name}.budgets.{budget}")
 
@@ -255,5 +269,6 @@ class _Draft:
 def _pick(known: Mapping[str, Any], name: str, where: str, kind: str) -> Any:
     if name not in known:
         hint = near_matches(name, known)
-        raise TuneCLError(f"{where}: no {kind} {name!r}; this space has {', '.join(known)}{hint}")
+        has = f"this space has {', '.join(known)}" if known else "this space has none there"
+        raise TuneCLError(f"{where}: no {kind} {name!r}; {has}{hint}")
     return known[name]

@@ -157,7 +157,7 @@ def _rows(run: Any) -> Iterator[RemoteRow]:
 
 
 def _is_metric(name: str) -> bool:
-    return name.startswith(("val/", "test/", "paid/")) or name in ("images_trained", "seconds", "replay_accuracy")
+    return name.startswith(("val/", "test/", "paid/", "replay_", "generator/")) or name in ("images_trained", "seconds")
 
 
 def _number(value: Any) -> float | None:
