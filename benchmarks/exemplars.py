@@ -37,7 +37,7 @@ def main() -> None:
             rows |= run_all(comparison.tuning_jobs(), args.stages, args.processes)
             rows |= run_all(comparison.jobs(rows), args.stages, args.processes)
         lines += report(stream, rows)
-    (HERE / "exemplars.md").write_text("\n".join(lines) + "\n")
+        (HERE / "exemplars.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

@@ -103,6 +103,10 @@ def test_a_leaf_changes_the_keys_of_the_phases_that_own_it_and_of_what_follows(m
     value = mutated(method, leaves(get_method(method).config)[path])
     before, after = wide(method), wide(method, {path: value})
     expected = owners(method, path)
+    judge = get_method(method).judge
+    if judge is not None and path.startswith(f"increment.{judge.name}."):  # beside the chain
+        assert not expected and keys_of(before) == keys_of(after)
+        return
     assert expected, f"{path} belongs to no stage"
     one, other = own_ingredients(before), own_ingredients(after)
     assert [stage for stage in one if one[stage] != other[stage]] == expected

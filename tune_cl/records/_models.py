@@ -14,7 +14,7 @@ TrialState = Literal["running", "finished", "stopped", "failed"]
 CautionKind = Literal["below frozen", "new classes", "old classes", "base at chance", "edge of range"]
 
 # Outside every equality between two runs: when and where a thing ran, and who paid for it.
-_INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained")
+_INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained", "replay_student_seconds")
 
 
 class Record(BaseModel):
