@@ -21,23 +21,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "RayApart":
-    """With `-n 2`: a worker for the tests that start Ray, one after another; the other takes file by file."""
-    return RayApart(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "RayTogether":
+    """With `-n 2`: a folder's tests that start Ray go to one worker, the others file by file."""
+    return RayTogether(config, log)
 
 
-class RayApart(LoadScopeScheduling):
-    """Shares out files, all of those with tests that are marked `ray` as if they were one."""
+class RayTogether(LoadScopeScheduling):
+    """Shares out files, those of a folder with tests that are marked `ray` as if they were one.
+
+    What they read, a search of minutes, is made once. Two folders run side by side: each cluster has ports and
+    folders of its own, and Ray is idle half of the time.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "ray" if starts_ray(self.config.rootpath / file) else file
+        return together(self.config.rootpath / file) or file
 
 
 @cache
-def starts_ray(file: Path) -> bool:
-    """Whether a file's tests are marked so; asked of each test when it is shared out and when it is done."""
-    return "pytest.mark.ray" in file.read_text()
+def together(file: Path) -> str | None:
+    """The tests that a file's are not parted from; asked of each test when it is shared out and when it is done."""
+    if "pytest.mark.ray" not in file.read_text():
+        return None
+    one_search = any("one_machine" in other.read_text() for other in file.parent.glob("test_*.py"))
+    return "ray, one_machine" if one_search else f"ray, {file.parent.name}"
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,8 @@ def python_text() -> str:
     A path below this folder (a `.venv` that is not activated) is written as such.
     """
     found = shutil.which("python")
-    if SUBMITTED in os.environ or not os.path.isabs(sys.executable) or found == sys.executable:
+    own = found is not None and Path(found).parent == Path(sys.executable).parent  # `python3` may have started it
+    if SUBMITTED in os.environ or not os.path.isabs(sys.executable) or own:
         return "python"
     return _from_here(Path(sys.executable))
 
