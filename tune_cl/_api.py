@@ -26,6 +26,7 @@ def configure(
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
     preset: str | None = None,
+    scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
     threads: int = 1,
@@ -40,6 +41,8 @@ def configure(
         stream: the stream's name, or a record with class order and seeds; None for the space's own.
         budget: None for the space's own.
         preset: one of the sets of values that the space names, such as 'published'; None for the space's own choice.
+        scale: one of the space's scales, such as 'cifar'; None for what fits the data set and this machine: 32x32
+            colour images are learnt at 'small32' where there is no GPU.
         overrides: path -> fixed value.
         train_seed: seed of everything random inside the chain.
         threads: CPU threads.
@@ -60,6 +63,7 @@ def configure(
         stream=stream if isinstance(stream, StreamRecord) else text(stream, "stream"),
         budget=text(budget, "budget"),
         preset=text(preset, "preset"),
+        scale=text(scale, "scale"),
         overrides=changes(overrides, "overrides"),
         train_seed=whole_number(train_seed, "train_seed", 0),
         threads=whole_number(threads, "threads", 1),
@@ -133,6 +137,7 @@ def trainable(
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
     preset: str | None = None,
+    scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
     stages: str | Path = "results/stages",
@@ -178,6 +183,7 @@ def trainable(
         stream=stream,
         budget=budget,
         preset=preset,
+        scale=scale,
         overrides=overrides,
         train_seed=train_seed,
         threads=whole_number(cpus, "cpus", 1),

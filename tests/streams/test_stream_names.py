@@ -1,7 +1,7 @@
 import pytest
 
 from tune_cl.errors import TuneCLError
-from tune_cl.streams import dataset_names, parse_name, stream_scale
+from tune_cl.streams import dataset_names, parse_name
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_increments_beyond_the_horizon_do_not_exist() -> None:
 
 
 def test_scale_is_known_without_data() -> None:
-    assert {name: stream_scale(f"{name}-b5-t5") for name in dataset_names()} == {
+    assert {name: parse_name(f"{name}-b5-t5").dataset.scale for name in dataset_names()} == {
         "cifar10": "cifar",
         "cifar100": "cifar",
         "cub200": "cub",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_cl.cli._parser import seconds, stream_record
 from tune_cl.cli._sizes import size
-from tune_cl.engine import with_backbone
+from tune_cl.engine import fitting_scale, with_backbone
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Method, get_method, unflatten
 from tune_cl.nets import Backbone
@@ -50,6 +50,7 @@ class Asked:
     option: Mapping[str, Any]  # what the command line says, else the space file
     space: SearchSpace
     scale: str
+    why_scale: str  # what a person is told of it; empty where it is the data set's own
     stream: StreamRecord
     horizon: int
     folder: SearchFolder
@@ -73,13 +74,16 @@ def check_numbers(args: argparse.Namespace) -> None:
         size(args.stage_budget, "--stage-budget")
 
 
-def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbone_elsewhere: bool = False) -> Asked:
+def what_is_asked(
+    args: argparse.Namespace, backbone: Backbone | None, *, backbone_elsewhere: bool = False, cluster: bool = False
+) -> Asked:
     """Read and check the options of a search, and its space file.
 
     Args:
         args: as `search_parser` reads them.
         backbone: the pretrained weights that they name.
         backbone_elsewhere: those weights are on another machine, where what depends on them will be checked.
+        cluster: trials run on machines that are not looked at here: they are taken to have GPUs.
 
     Raises:
         TuneCLError: something is wrong.
@@ -96,7 +100,7 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
         check_url(args.storage)
     overrides = dict(parse_override(text) for text in args.overrides)
     data_set = parse_name(option["stream"]).dataset
-    scale = data_set.scale
+    scale = fitting_scale(file, data_set, gpu=cluster) if args.scale is None else args.scale
 
     def resolved(changes: Mapping[str, Any]) -> SearchSpace:
         return resolve(
@@ -116,11 +120,17 @@ def what_is_asked(args: argparse.Namespace, backbone: Backbone | None, *, backbo
     check_base_configurations(space, option["base_configurations"])
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
-    parts = (method.name, option["stream"], option["budget"], option["preset"])
+    smaller = scale if scale != data_set.scale else None
+    why_scale = ""
+    if smaller and args.scale is None:
+        why_scale = (
+            f"Networks and lengths of scale {scale}: no GPU here (--scale {data_set.scale} takes those for one)."
+        )
+    parts = (method.name, option["stream"], option["budget"], smaller, option["preset"])
     name = args.name if args.name is not None else "-".join(part for part in parts if part)
     results = given_text(args.results, "--results")  # of a cluster, it may be: see `check_places`
     folder = search_folder(results, name)
     stages = results / "stages" if args.stages is None else given_text(args.stages, "--stages")
     if folder.path.absolute() == stages.absolute():
         raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
-    return Asked(file, method, option, space, scale, record, horizon, folder, stages)
+    return Asked(file, method, option, space, scale, why_scale, record, horizon, folder, stages)

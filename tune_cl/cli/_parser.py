@@ -66,6 +66,12 @@ def search_parser() -> Parser:
     what.add_argument("--stream", metavar="NAME", help="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
     what.add_argument("--budget", metavar="NAME", help="quick or full: the epochs and steps that the space names")
     what.add_argument("--preset", metavar="NAME", help="a set of values that the space names, such as published")
+    what.add_argument(
+        "--scale",
+        metavar="NAME",
+        help="network sizes and lengths that the space names (default: the data set's; small32 for cifar10 and "
+        "cifar100 where there is no GPU)",
+    )
     _whole(what, "--trials", TRIALS, help="trials that the search shall have in all")
     what.add_argument(
         "--set",
@@ -110,7 +116,7 @@ def search_parser() -> Parser:
     )
     _checkpoints(out)
     out.add_argument(
-        "--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>[-<preset>])"
+        "--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>[-<scale>][-<preset>])"
     )
     out.add_argument(
         "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"

@@ -77,6 +77,7 @@ class Plan:
     plugins: tuple[Plugin, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()  # values of ranges that no trial can have
     retry_failed: bool = False
+    why_scale: str = ""  # where the machine decided on the networks
 
 
 def search(argv: Sequence[str]) -> int:
@@ -118,6 +119,8 @@ def search(argv: Sequence[str]) -> int:
 
 def _finished(plan: Plan, trackers: Trackers, time_budget: float | None, ray_up: AbstractContextManager[Any]) -> int:
     """Run the search and close the trackers, however it ends; returns the exit code."""
+    if plan.why_scale:
+        trackers.notice(plan.why_scale)
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
         ending, summary = _run(plan, trackers, time_budget, ray_up)
@@ -220,7 +223,7 @@ def _plan(
     """
     weights = weights_file(args)
     backbone = read_backbone(weights) if weights is not None else None
-    asked = what_is_asked(args, backbone)
+    asked = what_is_asked(args, backbone, cluster=args.address is not None)
     method, option, space, folder = asked.method, asked.option, asked.space, asked.folder
     resources = share_out(nodes, args.cpus_per_trial, args.gpus_per_trial, args.concurrency, where)
     stream = open_named(asked.stream, args, only_look=args.dry_run)
@@ -272,4 +275,5 @@ def _plan(
         plugins,
         tuple(unreachable_values(space)),
         args.retry_failed,
+        asked.why_scale,
     )

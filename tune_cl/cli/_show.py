@@ -67,6 +67,7 @@ def show_plan(plan: "Plan") -> None:
         disk = "an unknown amount"  # a plugin's networks
     facts = {
         "search": f"{record.name}: {record.method} on {record.stream.name}, budget {record.budget}",
+        "scale": f"{record.scale}. {plan.why_scale}".removesuffix(". "),
         "judged by": f"{record.objective} ({record.direction}), increment {record.horizon}, protocol {record.protocol}",
         "trials": f"{record.trials}, {plan.resources.concurrency} at a time, each with {plan.resources.cpus} CPU"
         + (f" and {plan.resources.gpus:g} GPU" if plan.resources.gpus else ""),

@@ -74,7 +74,7 @@ def _checked(args: argparse.Namespace) -> Asked:
     weights = given_text(args.backbone_weights, "--backbone-weights") if args.backbone_weights is not None else None
     elsewhere = weights is not None and not os.path.isfile(weights)
     backbone = read_backbone(weights) if weights is not None and not elsewhere else None
-    return what_is_asked(args, backbone, backbone_elsewhere=elsewhere)
+    return what_is_asked(args, backbone, backbone_elsewhere=elsewhere, cluster=True)
 
 
 def _check_paths(args: argparse.Namespace) -> None:

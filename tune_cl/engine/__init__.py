@@ -4,7 +4,7 @@ from tune_cl.engine._backbone import with_backbone
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
 from tune_cl.engine._conductor import Conductor, run_config, write_grid
-from tune_cl.engine._configure import configure, override
+from tune_cl.engine._configure import configure, fitting_scale, override
 from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure, ran_out_of_memory
 from tune_cl.engine._job_package import pack
@@ -39,6 +39,7 @@ __all__ = [
     "check_writable",
     "cluster",
     "configure",
+    "fitting_scale",
     "describe_failure",
     "load_weights",
     "local_resources",

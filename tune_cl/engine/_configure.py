@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from tune_cl.engine._backbone import named_in
@@ -11,8 +12,8 @@ from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, get_method, leaves, load_plugins, unflatten
 from tune_cl.nets import read_backbone
 from tune_cl.records import RunConfig, StreamRecord, describe_validation
-from tune_cl.search import check_value, find_leaf, load_space, resolve
-from tune_cl.streams import parse_name
+from tune_cl.search import SpaceFile, check_value, find_leaf, load_space, resolve
+from tune_cl.streams import Dataset, parse_name
 
 
 def configure(
@@ -21,6 +22,7 @@ def configure(
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
     preset: str | None = None,
+    scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
     threads: int = 1,
@@ -35,6 +37,7 @@ def configure(
         stream: the stream's name, or a record with class order and seeds; None for the space's own.
         budget: None for the space's own.
         preset: one of the sets of values that the space names, such as 'published'; None for the space's own choice.
+        scale: one of the space's scales; None for what fits the data set and this machine, see `fitting_scale`.
         overrides: path -> fixed value.
         train_seed: seed of everything random inside the chain.
         threads: CPU threads.
@@ -57,7 +60,7 @@ def configure(
     resolved = resolve(
         file,
         config=method.config,
-        scale=data_set.scale,
+        scale=fitting_scale(file, data_set, gpu=device == "cuda") if scale is None else scale,
         budget=budget,
         overrides={},
         data_set=data_set.name,
@@ -79,6 +82,20 @@ def configure(
         raise TuneCLError(describe_validation(error, "the configuration", RunConfig)) from None
     run = override(run, overrides or {})
     return run if backbone_weights is None else named_in(run, read_backbone(Path(backbone_weights)))
+
+
+def fitting_scale(file: SpaceFile, data_set: Dataset, *, gpu: bool = False) -> str:
+    """The scale of a space's networks and lengths where none is asked for.
+
+    Args:
+        file: the space; one without the smaller scale is taken at the data set's own.
+        data_set: whose images are learnt.
+        gpu: there is one to train on, whether this machine has one or not.
+    """
+    smaller = data_set.scale_without_gpu
+    if smaller is None or smaller not in file.scales or gpu or torch.cuda.is_available():
+        return data_set.scale
+    return smaller
 
 
 def override(run: RunConfig, changes: Mapping[str, Any], where: str = "") -> RunConfig:

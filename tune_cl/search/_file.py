@@ -26,7 +26,7 @@ _OPTIONS = (
     "direction",
     "protocol",
 )
-_SCALE_KEYS = ("defaults", "data_sets", "note", "parameters", "budgets", "presets")
+_SCALE_KEYS = ("like", "defaults", "data_sets", "note", "parameters", "budgets", "presets")
 _PRESET_KEYS = ("defaults", "note", "parameters")
 
 
@@ -148,33 +148,47 @@ def _scales(content: Mapping[str, Any], source: str) -> dict[str, ScaleSettings]
             f"{where}: missing; say for each scale its `defaults` and `budgets` (a shipped space shows how: "
             f"{', '.join(shipped_spaces())})"
         )
-    scales = _mapping(content["scales"], where, "scales are")
-    return {name: _scale(scale, f"{where}.{name}") for name, scale in scales.items()}
+    scales: dict[str, ScaleSettings] = {}
+    for name, scale in _mapping(content["scales"], where, "scales are").items():
+        scales[name] = _scale(scale, f"{where}.{name}", scales)
+    return scales
 
 
-def _scale(content: Any, where: str) -> ScaleSettings:
+def _scale(content: Any, where: str, above: Mapping[str, ScaleSettings]) -> ScaleSettings:
     content = _mapping(content, where, "a scale is")
     for key in content:
         if key not in _SCALE_KEYS:
             hint = near_matches(key, _SCALE_KEYS) or f"; a scale has {', '.join(_SCALE_KEYS)}"
             raise TuneCLError(f"{where}.{key}: unknown key{hint}")
-    budgets = _mapping(content.get("budgets", {}), f"{where}.budgets", "budgets are")
-    if not budgets:
+    like = _scale_above(content["like"], f"{where}.like", above) if "like" in content else ScaleSettings({}, "", {})
+    budgets = {
+        name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
+        for name, budget in _mapping(content.get("budgets", {}), f"{where}.budgets", "budgets are").items()
+    }
+    if not budgets and not like.budgets:
         raise TuneCLError(f"{where}.budgets: missing; name at least one budget, such as `quick: {{}}`")
+    presets = {
+        name: _preset(preset, f"{where}.presets.{name}")
+        for name, preset in _mapping(content.get("presets", {}), f"{where}.presets", "presets are").items()
+    }
     return ScaleSettings(
-        defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
-        note=_note(content, where, "how the defaults were found"),
-        parameters=_mapping(content.get("parameters", {}), f"{where}.parameters", "parameters are"),
+        defaults={**like.defaults, **_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are")},
+        note=_note(content, where, "how the defaults were found") or like.note,
+        parameters={
+            **like.parameters,
+            **_mapping(content.get("parameters", {}), f"{where}.parameters", "parameters are"),
+        },
         data_sets=_data_sets(content.get("data_sets", {}), f"{where}.data_sets"),
-        presets={
-            name: _preset(preset, f"{where}.presets.{name}")
-            for name, preset in _mapping(content.get("presets", {}), f"{where}.presets", "presets are").items()
-        },
-        budgets={
-            name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
-            for name, budget in budgets.items()
-        },
+        presets={**like.presets, **presets},
+        budgets={name: {**like.budgets.get(name, {}), **budgets.get(name, {})} for name in (*like.budgets, *budgets)},
     )
+
+
+def _scale_above(name: Any, where: str, above: Mapping[str, ScaleSettings]) -> ScaleSettings:
+    if not isinstance(name, str) or name not in above:
+        known = f"these are: {', '.join(above)}" if above else "this one is the first"
+        raise TuneCLError(f"{where}: {name!r} is no scale further up in this file; {known}")
+    return above[name]
 
 
 def _preset(content: Any, where: str) -> Preset:

@@ -11,7 +11,7 @@ from tune_cl.streams._feed import Feed, default_workers, in_turn
 from tune_cl.streams._files import ImageFiles
 from tune_cl.streams._imagenet import ImageNetHalf, imagenet_subset, read_imagenet
 from tune_cl.streams._images import FileImages, ImageSource, LabelledImages, RawFiles, RawImages, join
-from tune_cl.streams._names import StreamShape, parse_name, stream_scale
+from tune_cl.streams._names import StreamShape, parse_name
 from tune_cl.streams._orders import class_order
 from tune_cl.streams._pixels import Pixels, resize
 from tune_cl.streams._place import Place
@@ -54,5 +54,4 @@ __all__ = [
     "read_cub",
     "read_imagenet",
     "resize",
-    "stream_scale",
 ]

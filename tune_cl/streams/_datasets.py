@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from tune_cl.streams._class_names import CIFAR10_CLASSES, CIFAR100_CLASSES
 
-Scale = Literal["small28", "cifar", "cub", "imagenet"]
+Scale = Literal["small28", "small32", "cifar", "cub", "imagenet"]
 Source = Literal["embedded", "data_root"]
 
 
@@ -52,6 +52,7 @@ class Dataset:
         n_classes: classes of the data set; a stream uses all of them.
         image_shape: channels, height, width, as networks see it.
         scale: which network sizes fit.
+        scale_without_gpu: which do on a machine that has no GPU; None: the same.
         source: shipped with the package, or read from `--data-root`.
         validation_fraction: share of each class's training images that is held back for validation. A property of
             the data set, so that every study on it is judged on the same images for one split seed.
@@ -71,6 +72,7 @@ class Dataset:
     class_names: tuple[str, ...] | None = None
     resident: bool = True
     origin: str = ""
+    scale_without_gpu: Scale | None = None
 
     def __post_init__(self) -> None:
         if self.preprocessing.seen_size not in (None, self.image_shape[1]):
@@ -120,6 +122,7 @@ _KNOWN = (
         0.1,
         Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), 4, True),
         CIFAR10_CLASSES,
+        scale_without_gpu="small32",
     ),
     Dataset(
         "cifar100",
@@ -130,6 +133,7 @@ _KNOWN = (
         0.1,
         Preprocessing((0.507, 0.487, 0.441), (0.267, 0.256, 0.276), 4, True),
         CIFAR100_CLASSES,
+        scale_without_gpu="small32",
     ),
     # 29 or 30 training images of a class: 3 are held back.
     Dataset("cub200", 200, (3, 224, 224), "cub", "data_root", 0.1, _CROP_224, origin=_CUB_ORIGIN),

@@ -54,15 +54,6 @@ def parse_name(name: str) -> StreamShape:
     return shape
 
 
-def stream_scale(name: str) -> str:
-    """The scale of a stream ('small28', 'cifar', 'cub' or 'imagenet') by its name alone; no data are read.
-
-    Raises:
-        TuneCLError: as for `parse_name`.
-    """
-    return parse_name(name).dataset.scale
-
-
 def _about_the_start(name: str) -> str:
     start = name.split("-")[0]
     return "" if start in DATASETS else near_matches(start, DATASETS)
