@@ -9,7 +9,8 @@ from tune_cl.search import SearchSpace, load_space, resolve
 
 PAGE = Path(__file__).with_name("parameters.md")
 _SPACES = Path(__file__).parents[1] / "search_spaces"
-_MAIN, _OTHERS = "small28", ("cifar", "cub", "imagenet")  # the scale with columns of its own; those told in lines
+_MAIN = "small28"  # the scale with columns of its own
+_OTHERS = ("small32", "cifar", "cub", "imagenet")  # those told in lines
 
 _HEAD = """# Parameters
 

@@ -40,13 +40,14 @@ from tune_cl.streams import DATASETS, LabelledImages, Pixels, Place, open_stream
 
 # At least, of a classifier in the base task and in the increment. A learned scale of 1 rises slowly under SGD, and an
 # increment says little on top of a base that has hardly begun.
-STEPS = {"small28": (150, 60), "cifar": (300, 60), "cub": (150, 60), "imagenet": (150, 60)}
+STEPS = {"small28": (150, 60), "small32": (150, 60), "cifar": (300, 60), "cub": (150, 60), "imagenet": (150, 60)}
 SHORT = {"small28": (60, 30), "cifar": (150, 0)}
 GENERATOR_STEPS = 10
 N_BASE, N_NEW, PER_CLASS = 50, 10, 40
 CLASSIFICATION = ("ce", "nca", "bce")  # terms that say how well labels are learnt
-DATA_SET = {"small28": "quickdraw", "cifar": "cifar100", "cub": "cifar100", "imagenet": "cifar100"}
-SIZE = {"small28": 28, "cifar": 16, "cub": 32, "imagenet": 32}  # pixels, as few as the scale's network can do with
+DATA_SET = {scale: "quickdraw" if scale == "small28" else "cifar100" for scale in STEPS}
+# Pixels, as few as the scale's network can do with.
+SIZE = {"small28": 28, "small32": 32, "cifar": 16, "cub": 32, "imagenet": 32}
 EXEMPLARS = ("il_baseline", "icarl", "lucir", "podnet")
 
 

@@ -15,6 +15,7 @@ from search_trees import (
     Config,
     resolved,
     space_dict,
+    write_space,
 )
 
 from tune_cl.errors import TuneCLError
@@ -321,6 +322,27 @@ def test_scales_that_are_not_chosen_are_checked_too(tmp_path: Path, scale: dict[
     with pytest.raises(TuneCLError) as error:
         resolved(tmp_path, space_dict({}, scales=scales))
     assert complaint in str(error.value)
+
+
+def test_a_scale_is_like_another_but_for_what_it_says(tmp_path: Path) -> None:
+    preset = {"defaults": {LR: 0.5}}
+    first = {
+        "defaults": {LR: 1e-2, STEPS: 20},
+        "parameters": {LR: {"log": [1e-3, 1]}},
+        "budgets": {"quick": {STEPS: 30}, "full": {STEPS: 50}},
+        "presets": {"fast": preset},
+    }
+    second = {"like": "first", "defaults": {LR: 1e-1}, "budgets": {"full": {STEPS: 60}, "long": {}}}
+    space = write_space(tmp_path, space_dict({}, scales={"first": first, "second": second}))
+    scale = space.scales["second"]
+    assert scale.defaults == {LR: 1e-1, STEPS: 20} and scale.parameters == first["parameters"]
+    assert scale.budgets == {"quick": {STEPS: 30}, "full": {STEPS: 60}, "long": {}}
+    assert scale.presets["fast"].defaults == preset["defaults"]
+    for like, known in (("secnd", "first"), ("third", "first"), (3, "first")):
+        complaint = rf"second.like: {like!r} is no scale further up in this file; .*{known}"
+        with pytest.raises(TuneCLError, match=complaint):
+            scales = {"first": first, "second": {"like": like}, "third": {"budgets": {"quick": {}}}}
+            write_space(tmp_path, space_dict({}, scales=scales))
 
 
 @pytest.mark.parametrize("name", method_names())

@@ -16,6 +16,7 @@ from tune_cl.streams import DATASETS, parse_name
 
 SCALES = {
     "small28": "fashion-b4-t3",
+    "small32": "cifar100-b50-t5",
     "cifar": "cifar100-b50-t5",
     "cub": "cub200-b100-t5",
     "imagenet": "imagenet100-b50-t5",
@@ -180,14 +181,14 @@ def test_methods_with_the_same_base_task_train_it_alike(scale: str, budget: str)
     assert all(base == plain[0] for base in plain)
     hosts = [base_of(name, scale, budget) for name in ("il_baseline", "icarl")]
     assert hosts[0] == hosts[1]
-    if scale in ("small28", "imagenet"):
+    if scale in ("small28", "small32", "imagenet"):
         assert hosts[0] == plain[0]
 
 
 @pytest.mark.parametrize(("scale", "budget"), PLACES)
 def test_rungs_of_the_ladder_have_equal_classifier_budgets(scale: str, budget: str) -> None:
     fields = ["epochs", "batch_size", "optimizer", "schedule", "weight_decay"]
-    if scale != "small28":  # where each has the rate that was found for it
+    if not scale.startswith("small"):  # where each has the rate that was found for it
         fields.append("learning_rate")
     rungs = [resolved(load_space(name), scale, budget).default for name in LADDER if get_method(name).increment]
     assert len(rungs) == len(LADDER) - 1
@@ -198,7 +199,9 @@ def test_rungs_of_the_ladder_have_equal_classifier_budgets(scale: str, budget: s
 @pytest.mark.parametrize("name", HOSTS)
 def test_a_host_trains_its_base_as_its_increments_but_on_small_images(name: str) -> None:
     fields = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
-    for scale, budget in PLACES[2:]:
+    for scale, budget in PLACES:
+        if scale.startswith("small"):
+            continue
         default = resolved(load_space(name), scale, budget).default
         for field in fields:
             assert default[f"base.classifier.{field}"] == default[f"increment.classifier.{field}"], (scale, field)

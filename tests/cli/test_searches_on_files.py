@@ -1,15 +1,19 @@
-"""Images that are no longer those of a search have a remedy of their own, in words and not in hashes."""
+"""Searches on images from files: the scale that fits the machine, and a remedy for images that are others now."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from search_cli import here
+import torch
+from search_cli import LAUNCH, here
 
+import tune_cl
 from tune_cl.cli._parser import search_parser
 from tune_cl.cli._search import _plan
-from tune_cl.engine import local_resources
+from tune_cl.engine import fitting_scale, local_resources
 from tune_cl.records import SearchFolder, write_json
+from tune_cl.search import load_space
+from tune_cl.streams import DATASETS
 
 
 def write_cifar10(root: Path, seed: int = 0) -> None:
@@ -53,3 +57,29 @@ def test_another_data_set_is_another_definition(options: list[str]) -> None:
     code, said = here("search", *options, "--stream=fashion-b4-t3")
     assert code == 2 and "another definition (stream: name was cifar10-b4-t3, is fashion-b4-t3; scale" in said
     assert "fingerprint" not in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_colour_images_without_a_gpu_are_learnt_small_and_it_is_said(tmp_path: Path) -> None:
+    write_cifar10(tmp_path / "data")
+    options = ["--space=lwf", "--stream=cifar10-b4-t3", f"--data-root={tmp_path / 'data'}", "--accept-modified-data"]
+    options += [f"--results={tmp_path / 'results'}", "--dry-run"]
+    code, said = here("search", *options)
+    assert code == 0 and "no GPU here (--scale cifar takes those for one)" in said, said
+    assert "lwf-cifar10-b4-t3-quick-small32:" in said and "network: small_cnn" in said
+    code, said = here("search", *options, "--scale=cifar")
+    assert code == 0 and "no GPU here" not in said and "lwf-cifar10-b4-t3-quick:" in said
+    assert "network: resnet18_cifar" in said
+    code, said = here("search", *options, "--scale=small")
+    assert code == 2 and "no scale 'small'; this space has small28, small32, cifar" in said
+
+
+def test_scale_follows_data_set_space_and_machine(tmp_path: Path) -> None:
+    assert fitting_scale(load_space("lwf"), DATASETS["cifar100"], gpu=True) == "cifar"
+    assert tune_cl.configure("lwf", stream="cifar10-b4-t3", device="cuda").parameters == (
+        tune_cl.configure("lwf", stream="cifar10-b4-t3", scale="cifar").parameters
+    )
+    assert fitting_scale(load_space("lwf"), DATASETS["cub200"]) == "cub"
+    text = (LAUNCH.parent / "search_spaces" / "lwf.yaml").read_text().replace("  small32:", "  mine:")
+    (tmp_path / "own.yaml").write_text(text)
+    assert fitting_scale(load_space(str(tmp_path / "own.yaml")), DATASETS["cifar10"]) == "cifar"
