@@ -31,7 +31,6 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/ladder.py
-	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/exemplars.py
 	$(BIN)/python benchmarks/gain.py
 	$(BIN)/python benchmarks/sharing.py

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from _chains import Job
-from ladder import last, mean_and_error
+from _ladder import last, mean_and_error
 
 import tune_cl
 from tune_cl.records import IncrementRow, RunConfig

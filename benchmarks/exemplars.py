@@ -13,7 +13,7 @@ from pathlib import Path
 
 from _chains import Job, run_all
 from _exemplars import METHODS, Comparison
-from ladder import last, mean_and_error
+from _ladder import last, mean_and_error
 
 import tune_cl
 from tune_cl.records import IncrementRow

@@ -72,7 +72,7 @@ def test_misspelt_key_of_a_record_gets_a_near_match_in_its_own_group(tmp_path: P
 def test_a_configuration_changed_by_hand_is_read_as_a_space_file_is(tmp_path: Path) -> None:
     write_yaml(tmp_path / "best.yaml", tune_cl.configure("genifer"))
     text = (tmp_path / "best.yaml").read_text()
-    for old, new in (("augmentation: adaptive", "augmentation: off"), ("learning_rate: 0.0025", "learning_rate: 1e-4")):
+    for old, new in (("augmentation: 'off'", "augmentation: off"), ("learning_rate: 0.01", "learning_rate: 1e-4")):
         assert old in text
         text = text.replace(old, new)
     (tmp_path / "best.yaml").write_text(text)

@@ -40,7 +40,7 @@ def test_no_command_fails_for_the_encoding_of_its_output(tmp_path: Path, encodin
     assert done.returncode == 0, done.stderr
     out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
     assert "Traceback" not in err and err.count("\n") == 4
-    assert "log 0.0002 ... 0.01" in out, out
+    assert "log 0.0005 ... 0.02" in out, out
     assert ("nö..." if encoding == "latin-1" else "n?...") in err
 
 
