@@ -25,14 +25,14 @@ LADDERS = (
 PREAMBLE = """\
 # The ladder on real data
 
-Made by `python benchmarks/ladder.py`: the defaults of the shipped spaces but for what a rung's name says, 3 training seeds,
-mean ± standard error. Accuracies are over all classes seen, on validation data, after the last increment. One class order,
-one validation split, one CPU thread a run; core-minutes were measured with two runs at a time on two cores. The
-defaults were chosen on other class orders, splits and seeds of these data sets.
+Made by `python benchmarks/ladder.py`: the defaults of the shipped spaces but for what a rung's name says; 3 training
+seeds, mean ± standard error. Accuracies are over all classes seen, on validation data, after the last increment. One
+class order, one validation split, one CPU thread a run; core-minutes were measured with two runs at a time on two
+cores. The defaults were chosen on other class orders, splits and seeds of these data sets.
 
-*Replay* is judged by the classifier that the generator was trained through, and by what cannot be fooled: a small *student*
-that learns from replay alone and is scored on real validation images of the old classes, and the spread of the replayed
-images' features over that of real ones. All three are means over increments.
+*Replay* is judged by the classifier that the generator was trained through, and by what cannot be fooled: a small
+*student* that learns from replay alone and is scored on real validation images of the old classes, and the spread of
+the replayed images' features over that of real ones. All three are means over increments.
 """
 
 
