@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 from rich.console import Console
 from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started
@@ -121,6 +122,15 @@ def test_stopped_trial_with_a_higher_value_is_not_ranked(folder: SearchFolder) -
     text = printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)])
     ranking = text[text.index("Best of 2 finished") : text.index("Best configuration")]
     assert re.findall(r"^(\d{4})", ranking, re.M) == ["0001", "0000"]
+
+
+def test_an_increments_line_says_how_its_replay_is_judged(folder: SearchFolder) -> None:
+    event = reported(folder, 1, 1)
+    judged = {"val/replay_student": 0.71625, "replay_spread": 0.624}
+    event = replace(event, row=event.row.model_copy(update={"metrics": event.row.metrics | judged}))
+    text = unwrapped(printed(folder, [trial_started(folder, 1), event], width=400))
+    assert "replay: what a student learns from it alone has accuracy 0.7163, its spread 0.62 of the real one" in text
+    assert "student" not in printed(folder, [trial_started(folder, 1), reported(folder, 1, 1)])
 
 
 def test_places_and_commands_are_whole_lines_however_narrow_the_output(folder: SearchFolder) -> None:

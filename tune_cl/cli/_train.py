@@ -29,7 +29,7 @@ from tune_cl.records import (
     write_run,
 )
 from tune_cl.search import parse_override, with_options
-from tune_cl.tracking import data_options
+from tune_cl.tracking import data_options, replay_text
 
 WEIGHTS = "classifier.pt"  # in --output
 
@@ -116,7 +116,7 @@ def _shown_in(bar: Progress) -> Callable[[PhaseProgress], None]:
 def _run_to_the_end(chain: Chain, console: Console, output: TrialFolder | None) -> None:
     while not chain.done:
         increment = chain.advance()
-        console.print(_line(increment.row))
+        console.print(_line(increment.row) + replay_text(increment.row))
         for warning in increment.row.told_warnings():
             console.print(f"warning: {warning}", style="yellow")
         if output:

@@ -7,7 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from tune_cl.records import NeverTrainedAgain
+from tune_cl.records import IncrementRow, NeverTrainedAgain
 
 
 def value_text(value: float | None) -> str:
@@ -37,6 +37,15 @@ def never_trained_again_text(found: NeverTrainedAgain, objective: str) -> str:
     rest = "" if name in figures else f"; {name.replace('_', ' ')} alone does not tell"
     told = ", ".join(f"{value_text(getattr(found, other))} {figures[other]}" for other in shown)
     return f"Never training again{by}: {told} (base task of trial {found.trial:04d}{rest})."
+
+
+def replay_text(row: IncrementRow) -> str:
+    """How the replay of an increment is judged, by what it was not trained for; empty where it is not."""
+    student, spread = row.metrics.get("val/replay_student"), row.metrics.get("replay_spread")
+    if student is None:
+        return ""
+    narrow = "" if spread is None else f", its spread {spread:.2f} of the real one"
+    return f"; replay: what a student learns from it alone has accuracy {student:.4f}{narrow}"
 
 
 def setting_text(value: Any) -> str:

@@ -9,7 +9,7 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
-from tune_cl.tracking._format import setting_text, trial_counts_text, value_text, waiting_text
+from tune_cl.tracking._format import replay_text, setting_text, trial_counts_text, value_text, waiting_text
 from tune_cl.tracking._state import ViewState
 
 
@@ -51,6 +51,5 @@ def _increment_line(event: IncrementReported, before: ViewState) -> str:
     stages = stages or "nothing to train"
     trial = f"trial {event.trial:04d}: "
     warnings = [f"{trial}warning: {warning}" for warning in row.told_warnings()]
-    return "\n".join(
-        [f"{trial}increment {row.increment}{horizon} {objective} {value_text(event.value)} ({stages})", *warnings]
-    )
+    line = f"{trial}increment {row.increment}{horizon} {objective} {value_text(event.value)} ({stages})"
+    return "\n".join([line + replay_text(row), *warnings])
