@@ -125,12 +125,13 @@ def test_stopped_trial_with_a_higher_value_is_not_ranked(folder: SearchFolder) -
 
 
 def test_an_increments_line_says_how_its_replay_is_judged(folder: SearchFolder) -> None:
+    plain = [trial_started(folder, 1), reported(folder, 1, 0)]
     event = reported(folder, 1, 1)
     judged = {"val/replay_student": 0.71625, "replay_spread": 0.624}
     event = replace(event, row=event.row.model_copy(update={"metrics": event.row.metrics | judged}))
-    text = unwrapped(printed(folder, [trial_started(folder, 1), event], width=400))
+    text = unwrapped(printed(folder, [*plain, event], width=400))
     assert "replay: what a student learns from it alone has accuracy 0.7163, its spread 0.62 of the real one" in text
-    assert "student" not in printed(folder, [trial_started(folder, 1), reported(folder, 1, 1)])
+    assert "student" not in printed(folder, plain)
 
 
 def test_places_and_commands_are_whole_lines_however_narrow_the_output(folder: SearchFolder) -> None:
