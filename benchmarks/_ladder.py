@@ -16,7 +16,6 @@ from tune_cl.streams import open_stream
 Rung = tuple[str, Mapping[str, Any]]  # method, and what differs from its space's default
 Rows = Mapping[str, Sequence[IncrementRow]]
 
-RELAXED = {"increment.classifier.loss": "relaxed"}
 # With its discriminator on pixels, a step of image replay costs several times one of Genifer's.
 EQUAL_CPU = {"base.generator.steps": 150, "increment.generator.steps": 75}
 RUNGS: dict[str, Rung] = {
@@ -25,19 +24,16 @@ RUNGS: dict[str, Rung] = {
     "lwf": ("lwf", {}),
     "feature_replay": ("feature_replay", {}),
     "image_replay, equal CPU": ("image_replay", EQUAL_CPU),
-    "genifer, relaxed": ("genifer", RELAXED),
     "genifer": ("genifer", {}),
-    "oracle, relaxed": ("oracle", RELAXED),
     "oracle": ("oracle", {}),
     "joint": ("joint", {}),
 }
 DEAREST = ("feature_replay", "genifer", "image_replay")
 HIGHER = (  # a rung, and one that is expected above it
-    *((rung, "genifer") for rung in ("frozen", "lwf", "feature_replay", "image_replay, equal CPU", "genifer, relaxed")),
+    *((rung, "genifer") for rung in ("frozen", "lwf", "feature_replay", "image_replay, equal CPU")),
     ("frozen", "lwf"),
     ("frozen", "oracle"),
     ("genifer", "oracle"),
-    ("genifer, relaxed", "oracle, relaxed"),
     ("oracle", "joint"),
 )
 COLUMNS = (

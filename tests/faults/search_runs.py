@@ -16,7 +16,6 @@ from optuna.trial import TrialState
 from search_cli import LAUNCH, comparable, configurations_of, end_group, environment, rows_of, start, states_of
 from tripwire import Moment, log_of, stretch
 
-from tune_cl.chain import StageStore
 from tune_cl.records import IncrementRow, SearchFolder, read_lines
 
 HERE = Path(__file__).parent
@@ -41,11 +40,12 @@ class Undisturbed:
     @classmethod
     def of(cls, search: OneMachine) -> "Undisturbed":
         """Of a longer search, whose trials do not depend on how many there are."""
-        rows = {trial: rows_of(search.folder)[trial] for trial in (0, 1)}
+        of_all = rows_of(search.folder)
+        rows = {trial: of_all[trial] for trial in (0, 1)}
         keys = {use.key for of_trial in rows.values() for row in of_trial for use in row.stages}
-        stages = search.folder.path.parent / "stages"
-        stored = checksums(stages)
-        judges = {key: stored[key] for key in stored if StageStore(stages).load(key).record.phase == "student"}
+        planned = {use.key for of_trial in of_all.values() for row in of_trial for use in row.stages}
+        stored = checksums(search.folder.path.parent / "stages")
+        judges = {key: stored[key] for key in stored.keys() - planned}
         return cls(comparable(rows), {key: stored[key] for key in keys}, configurations_of(search.folder)[:2], judges)
 
 
