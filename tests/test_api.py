@@ -11,7 +11,7 @@ import pytest
 import tune_cl
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
-from tune_cl.records import RunConfig, TrialFolder, write_yaml
+from tune_cl.records import IncrementRow, RunConfig, TrialFolder, write_yaml
 
 pytestmark = pytest.mark.ray
 
@@ -125,6 +125,26 @@ def test_trainable_runs_in_a_plain_tuner(ray_here: Any, stages: Path, tmp_path: 
     assert results.get_best_result().metrics["val/average_incremental_accuracy"] == max(
         result.metrics["val/average_incremental_accuracy"] for result in results
     )
+
+
+def test_a_fresh_trainable_shares_what_its_own_trials_train_and_nothing_else(
+    ray_here: Any, stages: Path, tmp_path: Path
+) -> None:
+    from ray import tune
+
+    path = "increment.classifier.learning_rate"
+    for rate in (1e-3, 1e-2):
+        tune_cl.run_chain(tune_cl.configure("finetune", overrides={**CHANGES, path: rate}), stages=stages)
+    for fresh, trained in ((True, [1, 2, 2, 2]), (False, [0, 0, 0, 0])):
+        tuner = tune.Tuner(
+            tune_cl.trainable("finetune", overrides=CHANGES, stages=stages, fresh=fresh),
+            param_space={path: tune.grid_search([1e-3, 1e-2])},
+            run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
+        )
+        frames = [result.metrics_dataframe for result in tuner.fit()]
+        rows = [[IncrementRow.model_validate_json(text) for text in frame["row"]] for frame in frames]
+        origins = [[use.origin for trial in rows for use in trial[t].stages] for t in range(4)]
+        assert [found.count("trained") for found in origins] == trained
 
 
 @pytest.mark.parametrize("stages_survive", [True, False])

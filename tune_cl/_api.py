@@ -1,5 +1,6 @@
 """For people who write their own scripts: run a chain, use the Trainable in one's own Tuner, load the winner."""
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,7 @@ def trainable(
     loader_workers: int | None = None,
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
+    fresh: bool = False,
     cpus: int = 1,
     gpus: float = 0,
 ) -> Any:
@@ -153,7 +155,7 @@ def trainable(
 
     A trial's configuration is `{path: value}`: what differs from the space's default. Stages are shared by all trials.
     `backbone_weights` is a file that the base task starts from; `plugins` are modules whose methods are to be known,
-    here and in the workers.
+    here and in the workers. With `fresh`, no stage is used that this Trainable's own trials have not trained.
 
     Raises:
         TuneCLError: the space, the stream or its data are not in order.
@@ -202,6 +204,8 @@ def trainable(
         loader_workers=workers,
         backbone=backbone,
         plugins=loaded,
+        search=uuid.uuid4().hex if yes_or_no(fresh, "fresh") else None,
+        fresh=fresh,
     )
     return tune.with_resources(given, {"cpu": cpus, "gpu": gpus})
 

@@ -152,7 +152,8 @@ class ChainTrainable(tune.Trainable):
             run, trial = _run_of(self._given, self._base)
             stream = self._stream if self._examiner is None else self._examiner.stream(run, self._stream)
             post = ProgressPost(self._board, trial, self._node) if self._board is not None else _ignore
-            payer = f"{self._search}/{trial:04d}" if self._search else None
+            who = f"{trial:04d}" if self._base is None else self.trial_id  # somebody's own Tuner counts as it likes
+            payer = f"{self._search}/{who}" if self._search else None
             self._chain = Chain(
                 run,
                 stream,
