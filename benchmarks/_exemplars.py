@@ -80,9 +80,9 @@ class Comparison:
             one, other = ([last(row, "val/accuracy") for row in self.of_arm(arm, rows)] for arm in (lower, upper))
             difference = statistics.mean(other) - statistics.mean(one)
             error = 2 * ((statistics.variance(one) + statistics.variance(other)) / self.seeds) ** 0.5
-            sign = "ahead" if difference > error else "behind" if difference < -error else "level"
+            sign = "ahead of" if difference > error else "behind" if difference < -error else "level with"
             lines.append(
-                f"- {self.method} on {self.stream}: *{upper}* is {sign} of *{lower}*: {difference:+.4f}, two standard "
+                f"- {self.method} on {self.stream}: *{upper}* is {sign} *{lower}*: {difference:+.4f}, two standard "
                 f"errors {error:.4f}."
             )
         return lines
