@@ -15,7 +15,7 @@ from tiny_chains import METHODS, chain_of, comparable, origins, rows_of, run_con
 import tune_cl.methods as methods_room
 from tune_cl.chain import Chain, Progress, StageStore, device_of
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Extent, Phase, PhaseContext, PhaseData, PhaseResult, get_method, method_names
+from tune_cl.methods import Diverged, Extent, Phase, PhaseContext, PhaseData, PhaseResult, get_method, method_names
 from tune_cl.nets import Component
 from tune_cl.records import IncrementRow
 from tune_cl.streams import LabelledImages
@@ -215,6 +215,17 @@ def test_a_student_judges_replay_beside_the_chain(method, tmp_path):
     assert not seen and [row.metrics["val/replay_student"] for row in again] == [
         row.metrics["val/replay_student"] for row in rows
     ]
+
+
+def test_a_student_that_learns_nothing_but_nan_fails_no_chain(tmp_path, monkeypatch):
+    def diverge(config: Any, data: PhaseData, state: Mapping[str, Component], context: PhaseContext) -> PhaseResult:
+        raise Diverged("the loss became NaN")
+
+    method = get_method("genifer")
+    monkeypatch.setitem(methods_room._METHODS, "genifer", replace(method, judge=replace(method.judge, run=diverge)))
+    rows = rows_of(chain_of(run_config("genifer", {"increment.student.steps": 3}, horizon=2), tmp_path))
+    assert [row.metrics["val/replay_student"] for row in rows] == [None] * 3
+    assert all(row.metrics["val/accuracy"] is not None for row in rows)
 
 
 def test_a_row_is_what_its_classifier_scores_on_validation_images(tmp_path):

