@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl._arguments import changes, names, one_of, text, whole_number, yes_or_no
+from tune_cl._arguments import changes, names, one_of, text, yes_or_no
 from tune_cl.errors import TuneCLError
 from tune_cl.records import (
+    LOADER_WORKERS,
+    SEED,
+    THREADS,
     IncrementRow,
     RunConfig,
     SearchFolder,
@@ -66,8 +69,8 @@ def configure(
         preset=text(preset, "preset"),
         scale=text(scale, "scale"),
         overrides=changes(overrides, "overrides"),
-        train_seed=whole_number(train_seed, "train_seed", 0),
-        threads=whole_number(threads, "threads", 1),
+        train_seed=SEED.check(train_seed, "train_seed"),
+        threads=THREADS.check(threads, "threads"),
         device=one_of(device, "device", ("cpu", "cuda")),
         backbone_weights=_file(backbone_weights, "backbone_weights"),
         plugins=names(plugins, "plugins"),
@@ -113,7 +116,7 @@ def run_chain(
     from tune_cl.methods import load_plugins
     from tune_cl.streams import open_stream
 
-    workers = None if loader_workers is None else whole_number(loader_workers, "loader_workers", 0)
+    workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
     if on_increment is not None and not callable(on_increment):
         raise TuneCLError(f"on_increment {on_increment!r}: cannot be called; give a function of one row")
     load_plugins(names(plugins, "plugins"))
@@ -177,7 +180,7 @@ def trainable(
 
     if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not 0 <= gpus < 1024:
         raise TuneCLError(f"gpus {gpus!r}: must be a fraction from 0 to 1, or a whole number")
-    workers = None if loader_workers is None else whole_number(loader_workers, "loader_workers", 0)
+    workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
     folder = given_folder(stages, "stages")
     loaded = load_plugins(names(plugins, "plugins"))
     run = configure(
@@ -188,7 +191,7 @@ def trainable(
         scale=scale,
         overrides=overrides,
         train_seed=train_seed,
-        threads=whole_number(cpus, "cpus", 1),
+        threads=THREADS.check(cpus, "cpus"),
         device="cuda" if gpus else "cpu",
         backbone_weights=backbone_weights,
     )

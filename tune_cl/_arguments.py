@@ -6,19 +6,6 @@ from typing import Any
 from tune_cl.errors import TuneCLError, near_matches
 
 
-def whole_number(given: Any, what: str, least: int) -> int:
-    """A whole number from a bound on.
-
-    Raises:
-        TuneCLError: it is none, or below.
-    """
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise TuneCLError(f"{what} {given!r}: not a whole number; give one of at least {least}")
-    if given < least:
-        raise TuneCLError(f"{what} {given}: must be at least {least}")
-    return given
-
-
 def yes_or_no(given: Any, what: str = "accept_modified_data") -> bool:
     """True or False.
 

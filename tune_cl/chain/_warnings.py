@@ -3,10 +3,10 @@
 All of it is read from what is stored of the stages and from the scores, so that a stage warns whoever uses it.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
+from scipy.special import bdtrc
 from torch import Tensor
 
 from tune_cl.chain._scoring import Correct
@@ -64,24 +64,12 @@ def chance_warning(right: int, images: Sequence[int], read_out: str = "") -> str
     if len(images) < 2 or not n:
         return None
     chance = max(images) / n
-    if tail(right, n, chance) <= _CHANCE:
+    if bdtrc(right - 1, n, chance) <= _CHANCE:  # at least so many of n by guessing
         return None
     return (
         f"accuracy{read_out} {right / n:.4f} on {len(images)} classes is not above chance ({chance:.4f}; {right} of "
         f"{n} validation images)"
     )
-
-
-def tail(right: int, n: int, chance: float) -> float:
-    """How probable it is that at least so many of n guesses are right."""
-    if not 0 < chance < 1:
-        return 1.0
-    odds = math.log(chance), math.log1p(-chance)
-    return math.fsum(math.exp(_log_choose(n, k) + k * odds[0] + (n - k) * odds[1]) for k in range(right, n + 1))
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def _scale(changed: Mapping[str, Component]) -> float | None:
