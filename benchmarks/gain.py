@@ -18,10 +18,10 @@ from _chains import Job, run_all
 from scipy.stats import t
 
 from tune_cl.records import RunConfig, SearchFolder, Summary, read_record
+from tune_cl.tracking import setting_text
 
 HERE = Path(__file__).parent
 METRIC = "val/average_incremental_accuracy"
-FIXED = "increment.generator.weight_image_scaling=classes"  # searched by the space since these figures were made
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def run_search(space: str, seed: int, results: Path) -> SearchFolder:
     """Run (or continue) a search, each seed under a name of its own; the stage store is shared."""
     name = f"gain-{Path(space).stem}-{seed}"
     script = HERE.parent / "launch" / "search.py"
-    command = [sys.executable, str(script), "--space", space, "--search-seed", str(seed), "--set", FIXED]
+    command = [sys.executable, str(script), "--space", space, "--search-seed", str(seed)]
     where = ["--name", name, "--results", str(results), "--wandb-mode", "disabled"]
     subprocess.run([*command, *where], check=True)
     return SearchFolder(results / name)
@@ -67,8 +67,7 @@ def report(space: str, folders: dict[int, SearchFolder], scores: dict[str, list[
         "",
         "Average incremental accuracy on validation data. Winner and default of each search, retrained with fresh",
         f"training and split seeds ({', '.join(map(str, fresh))}); differences are paired by seed, with their 95 %",
-        f"interval (Student's t). The searches have `{FIXED}`. Made by",
-        "`python benchmarks/gain.py`.",
+        "interval (Student's t). Made by `python benchmarks/gain.py`.",
         "",
         "| search seed | trials: finished, stopped | gain the search saw (trial 0 → winner) | default, fresh seeds "
         "| winner, fresh seeds | mean difference, 95 % interval | verdict | chosen |",
@@ -88,7 +87,9 @@ def report(space: str, folders: dict[int, SearchFolder], scores: dict[str, list[
             spread(winner),
             f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]",
             "real" if mean - half > 0 else "worse" if mean + half < 0 else "within noise",
-            ", ".join(f"{path.removeprefix('increment.')} {value:.3g}" for path, value in best.parameters.items()),
+            ", ".join(
+                f"{path.removeprefix('increment.')} {setting_text(value)}" for path, value in best.parameters.items()
+            ),
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     pooled = [w - d for seed in folders for w, d in zip(scores[f"winner {seed}"], scores["default"], strict=True)]
