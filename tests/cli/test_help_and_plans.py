@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from search_cli import LAUNCH, environment, search
 
+import tune_cl
 from tune_cl.cli._parser import search_parser, train_parser
 from tune_cl.cli.main import main
 from tune_cl.methods import method_names
@@ -33,6 +35,14 @@ def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     out, err = capsys.readouterr()
     assert (code, err) == (0, "")
     return out
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((LAUNCH.parent / "pyproject.toml").read_text())["project"]
+    assert printed(capsys, "--version") == f"tune-cl {project['version']}\n"
+    assert tune_cl.__version__ == project["version"]
+    done = subprocess.run([sys.executable, "-m", "tune_cl", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"tune-cl {project['version']}\n")
 
 
 @pytest.mark.parametrize(("command", "parser"), [("search", search_parser()), ("train", train_parser())])

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from tune_cl import __version__
 from tune_cl.cli._output import finish_output, nobody_reads, say, settle_output
 from tune_cl.errors import TuneCLError, near_matches
 
@@ -31,7 +32,8 @@ commands:
   sync      upload to W&B what was kept offline
   stages    list, verify and prune the store of trained stages
 
-`tune-cl COMMAND --help` explains a command. `python launch/search.py` is `tune-cl search`, and so on.
+`tune-cl COMMAND --help` explains a command, `tune-cl --version` says which one this is. `python launch/search.py` is
+`tune-cl search`, and so on; `python -m tune_cl` is `tune-cl`.
 """
 
 
@@ -77,6 +79,9 @@ def _answer(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(_USAGE)
         return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(f"tune-cl {__version__}")
+        return 0
     if argv[0] not in _COMMANDS:
         raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], _COMMANDS)}; see tune-cl --help")
     return _run(argv[0], argv[1:])
