@@ -38,7 +38,8 @@ def write_drawings(root: Path) -> None:
 def test_podnet_learns_at_its_published_settings_and_its_scale_stays_positive(tmp_path):
     write_drawings(tmp_path / "data")
     done = search(
-        *("--space", "podnet.yaml", "--stream", "cifar100-b50-t5", "--budget", "full", "--protocol", "first_1"),
+        *("--space", "podnet.yaml", "--stream", "cifar100-b50-t5", "--scale", "cifar", "--budget", "full"),
+        *("--protocol", "first_1"),
         *("--data-root", tmp_path / "data", "--accept-modified-data", "--trials", "1", "--concurrency", "1"),
         *("--set", "base.classifier.epochs=3", "--set", "increment.classifier.epochs=6"),
         *("--results", tmp_path / "results", "--name", "podnet"),
