@@ -17,7 +17,7 @@ from pathlib import Path
 from _chains import Job, run_all
 from scipy.stats import t
 
-from tune_cl.records import RunConfig, SearchFolder, Summary, read_record
+from tune_cl.records import RunConfig, SearchFolder, SearchRecord, Summary, read_record
 from tune_cl.tracking import setting_text
 
 HERE = Path(__file__).parent
@@ -31,9 +31,13 @@ def main() -> None:
     parser.add_argument("--fresh-seeds", type=int, nargs="+", default=[101, 102, 103])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--search", type=Path, help="folder of a search that is there, in place of searches of its own")
     args = parser.parse_args()
-    folders = {seed: run_search(args.space, seed, args.results) for seed in args.search_seeds}
-    jobs = {"default": read_record(folders[args.search_seeds[0]].trial(0).config, RunConfig)}
+    if args.search:
+        folders = {read_record(SearchFolder(args.search).search, SearchRecord).seeds.search: SearchFolder(args.search)}
+    else:
+        folders = {seed: run_search(args.space, seed, args.results) for seed in args.search_seeds}
+    jobs = {"default": read_record(next(iter(folders.values())).trial(0).config, RunConfig)}
     jobs |= {f"winner {seed}": read_record(folder.best_config, RunConfig) for seed, folder in folders.items()}
     fresh = [Job(f"{name} / {seed}", reseeded(run, seed)) for seed in args.fresh_seeds for name, run in jobs.items()]
     rows = run_all(fresh, args.results / "stages", args.processes)

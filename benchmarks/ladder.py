@@ -25,10 +25,10 @@ LADDERS = (
 PREAMBLE = """\
 # The ladder on real data
 
-Made by `python benchmarks/ladder.py`: the defaults of the shipped spaces but for what a rung's name says; 3 training
-seeds, mean ± standard error. Accuracies are over all classes seen, on validation data, after the last increment. One
-class order, one validation split, one CPU thread a run; core-minutes were measured with two runs at a time on two
-cores. The defaults were chosen on other class orders, splits and seeds of these data sets.
+Made by `python benchmarks/ladder.py{options}`: the defaults of the shipped spaces but for what a rung's name says;
+3 training seeds, mean ± standard error. Accuracies are over all classes seen, on validation data, after the last
+increment. One class order, one validation split, one CPU thread a run; core-minutes were measured with two runs at a
+time on two cores. The defaults were chosen on other class orders, splits and seeds of these data sets.
 
 *Replay* is judged by the classifier that the generator was trained through, and by what cannot be fooled: a small
 *student* that learns from replay alone and is scored on real validation images of the old classes, and the spread of
@@ -42,7 +42,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--stages", type=Path, default=Path("results/stages"))
     args = parser.parse_args()
-    parts = [PREAMBLE]
+    cut_short = "" if args.ladders == len(LADDERS) else f" --ladders {args.ladders}"
+    parts = [PREAMBLE.format(options=cut_short)]
     for ladder in LADDERS[: args.ladders]:  # what is done is written, also when a later one is cut short
         parts.append("\n".join(ladder.report(run_all(ladder.jobs(), args.stages, args.processes))) + "\n")
         (HERE / "ladder.md").write_text("\n".join(parts))
