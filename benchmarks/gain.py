@@ -71,7 +71,8 @@ def report(space: str, folders: dict[int, SearchFolder], scores: dict[str, list[
         "",
         "Average incremental accuracy on validation data. Winner and default of each search, retrained with fresh",
         f"training and split seeds ({', '.join(map(str, fresh))}); differences are paired by seed, with their 95 %",
-        "interval (Student's t). Made by `python benchmarks/gain.py`.",
+        "interval (Student's t). Made by `python benchmarks/gain.py`, or with `--search FOLDER` of a search that was",
+        "there.",
         "",
         "| search seed | trials: finished, stopped | gain the search saw (trial 0 → winner) | default, fresh seeds "
         "| winner, fresh seeds | mean difference, 95 % interval | verdict | chosen |",
