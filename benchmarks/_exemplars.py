@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from _chains import Job
-from _ladder import last, mean_and_error
+from _ladder import difference, last, mean_and_error
 
 import tune_cl
 from tune_cl.records import IncrementRow, RunConfig
@@ -78,11 +78,10 @@ class Comparison:
         lines = []
         for lower, upper in PAIRS:
             one, other = ([last(row, "val/accuracy") for row in self.of_arm(arm, rows)] for arm in (lower, upper))
-            difference = statistics.mean(other) - statistics.mean(one)
-            error = 2 * ((statistics.variance(one) + statistics.variance(other)) / self.seeds) ** 0.5
-            sign = "ahead of" if difference > error else "behind" if difference < -error else "level with"
+            gap, error = difference(one, other)
+            sign = "ahead of" if gap > error else "behind" if gap < -error else "level with"
             lines.append(
-                f"- {self.method} on {self.stream}: *{upper}* is {sign} *{lower}*: {difference:+.4f}, two standard "
+                f"- {self.method} on {self.stream}: *{upper}* is {sign} *{lower}*: {gap:+.4f}, two standard "
                 f"errors {error:.4f}."
             )
         return lines

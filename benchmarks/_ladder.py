@@ -28,7 +28,7 @@ RUNGS: dict[str, Rung] = {
     "oracle": ("oracle", {}),
     "joint": ("joint", {}),
 }
-DEAREST = ("feature_replay", "genifer", "image_replay")
+DEAREST = ("image_replay", "genifer", "feature_replay")
 HIGHER = (  # a rung, and one that is expected above it
     *((rung, "genifer") for rung in ("frozen", "lwf", "feature_replay", "image_replay, equal CPU")),
     ("frozen", "lwf"),
@@ -61,7 +61,8 @@ class Ladder:
 
     def jobs(self) -> list[Job]:
         """The chains, the dearest ones first."""
-        order = sorted(self.rungs, key=lambda rung: -DEAREST.index(m) if (m := RUNGS[rung][0]) in DEAREST else 1)
+        methods = {rung: RUNGS[rung][0] for rung in self.rungs}
+        order = sorted(self.rungs, key=lambda rung: (*DEAREST, methods[rung]).index(methods[rung]))
         return [Job(self.name(rung, seed), self.run(rung, seed)) for rung in order for seed in range(self.seeds)]
 
     def run(self, rung: str, seed: int) -> RunConfig:
@@ -154,7 +155,12 @@ def mean_and_error(scores: Sequence[float]) -> str:
 
 def verdict(claim: str, low: Sequence[float], high: Sequence[float]) -> str:
     """Whether one is above the other beyond two standard errors."""
-    gap = statistics.mean(high) - statistics.mean(low)
+    gap, error = difference(low, high)
+    holds = "holds" if gap > error else "does NOT hold"
+    return f"- {claim}: {holds}, difference {gap:+.4f}, two standard errors of it {error:.4f}."
+
+
+def difference(low: Sequence[float], high: Sequence[float]) -> tuple[float, float]:
+    """Of the means, and two standard errors of it."""
     error = math.hypot(standard_error(low), standard_error(high))
-    holds = "holds" if gap > 2 * error else "does NOT hold"
-    return f"- {claim}: {holds}, difference {gap:+.4f}, two standard errors of it {2 * error:.4f}."
+    return statistics.mean(high) - statistics.mean(low), 2 * error

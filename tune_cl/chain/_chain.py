@@ -242,14 +242,10 @@ class Chain:
         context = PhaseContext(
             place, self._device, progress, checkpoint, weights, self._loader_workers, before=self._state
         )
+        subtree = self._method.subtree(self._config, t, phase)
         try:
             with context.closing:
-                result = phase.run(
-                    self._method.subtree(self._config, t, phase),
-                    phase_data(self._stream, phase, t, state),
-                    state,
-                    context,
-                )
+                result = phase.run(subtree, phase_data(self._stream, phase, t, state), state, context)
             losses, metrics = checked(phase, result)
         except Diverged:
             checkpoint.remove()  # it would diverge again

@@ -120,13 +120,13 @@ def what_is_asked(
     check_base_configurations(space, option["base_configurations"])
     record = stream_record(option["stream"], args)
     horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
-    smaller = scale if scale != data_set.scale else None
+    another = scale if scale != data_set.scale else None
     why_scale = ""
-    if smaller and args.scale is None:
+    if another and args.scale is None:
         why_scale = (
             f"Networks and lengths of scale {scale}: no GPU here (--scale {data_set.scale} takes those for one)."
         )
-    parts = (method.name, option["stream"], option["budget"], smaller, option["preset"])
+    parts = (method.name, option["stream"], option["budget"], another, option["preset"])
     name = args.name if args.name is not None else "-".join(part for part in parts if part)
     results = given_text(args.results, "--results")  # of a cluster, it may be: see `check_places`
     folder = search_folder(results, name)

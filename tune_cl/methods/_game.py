@@ -151,10 +151,8 @@ class Game:
     ) -> None:
         self.config, self.data, self.context = config, data, context
         self.classifier, self.stage = _laid_out(classifier, context.device), stage
-        self.generator, self.discriminator = (
-            _laid_out(generator, context.device),
-            _laid_out(discriminator, context.device),
-        )
+        self.generator = _laid_out(generator, context.device)
+        self.discriminator = _laid_out(discriminator, context.device)
         self.old = _laid_out(old, context.device) if old is not None else None
         self.average = build_generator(save_generator(generator)).to(context.device).eval().requires_grad_(False)
         self.pixels = Pixels(data.preprocessing, context.device)

@@ -1,6 +1,6 @@
 """Space files: which method, on what, with which parameters fixed and which searched."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -125,11 +125,7 @@ def _read(path: Path) -> str:
 
 
 def _space(content: Mapping[str, Any], source: str) -> SpaceFile:
-    known = (*_OPTIONS, "parameters", "scales")
-    for key in content:
-        if key not in known:
-            hint = near_matches(key, known) or f"; a space file has {', '.join(known)}"
-            raise TuneCLError(f"{source}: {key}: unknown key{hint}")
+    _check_keys(content, (*_OPTIONS, "parameters", "scales"), f"{source}: ", "a space file")
     if "method" not in content:
         raise TuneCLError(f"{source}: method: missing; write `method: genifer`, say")
     options = {key: check_option(key, content[key], f"{source}: {key}") for key in _OPTIONS if key in content}
@@ -156,10 +152,7 @@ def _scales(content: Mapping[str, Any], source: str) -> dict[str, ScaleSettings]
 
 def _scale(content: Any, where: str, above: Mapping[str, ScaleSettings]) -> ScaleSettings:
     content = _mapping(content, where, "a scale is")
-    for key in content:
-        if key not in _SCALE_KEYS:
-            hint = near_matches(key, _SCALE_KEYS) or f"; a scale has {', '.join(_SCALE_KEYS)}"
-            raise TuneCLError(f"{where}.{key}: unknown key{hint}")
+    _check_keys(content, _SCALE_KEYS, f"{where}.", "a scale")
     like = _scale_above(content["like"], f"{where}.like", above) if "like" in content else ScaleSettings({}, "", {})
     budgets = {
         name: _mapping({} if budget is None else budget, f"{where}.budgets.{name}", "a budget is")
@@ -193,10 +186,7 @@ def _scale_above(name: Any, where: str, above: Mapping[str, ScaleSettings]) -> S
 
 def _preset(content: Any, where: str) -> Preset:
     content = _mapping(content, where, "a preset is")
-    for key in content:
-        if key not in _PRESET_KEYS:
-            hint = near_matches(key, _PRESET_KEYS) or f"; a preset has {', '.join(_PRESET_KEYS)}"
-            raise TuneCLError(f"{where}.{key}: unknown key{hint}")
+    _check_keys(content, _PRESET_KEYS, f"{where}.", "a preset")
     return Preset(
         defaults=_mapping(content.get("defaults", {}), f"{where}.defaults", "defaults are"),
         note=_note(content, where, "where its values are from"),
@@ -217,6 +207,13 @@ def _data_sets(content: Any, where: str) -> dict[str, Mapping[str, Any]]:
         if name not in dataset_names():
             raise TuneCLError(f"{where}.{name}: no such data set{near_matches(str(name), dataset_names())}")
     return {name: _mapping(values, f"{where}.{name}", "a data set's defaults are") for name, values in content.items()}
+
+
+def _check_keys(content: Mapping[str, Any], known: Sequence[str], place: str, subject: str) -> None:
+    for key in content:
+        if key not in known:
+            hint = near_matches(key, known) or f"; {subject} has {', '.join(known)}"
+            raise TuneCLError(f"{place}{key}: unknown key{hint}")
 
 
 def _mapping(value: Any, where: str, subject: str) -> Mapping[str, Any]:
