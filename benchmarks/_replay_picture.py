@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import Chain
 from tune_cl.records import RunConfig
+from tune_cl.store import StageStore
 from tune_cl.streams import LabelledImages, open_stream
 
 ROWS, COLUMNS, SCALE = 8, 6, 2

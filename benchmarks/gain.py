@@ -18,7 +18,7 @@ from _chains import Job, run_all
 from scipy.stats import t
 
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, Summary, read_record
-from tune_cl.tracking import setting_text
+from tune_cl.text import setting_text
 
 HERE = Path(__file__).parent
 METRIC = "val/average_incremental_accuracy"

@@ -47,6 +47,12 @@ def together(file: Path) -> str | None:
     return "ray, one_machine" if one_search else f"ray, {file.parent.name}"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """What runs here is small, its numbers are compared to the last bit, and other tests run beside it."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The package from its wheel; it is not to be changed."""

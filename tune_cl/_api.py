@@ -112,8 +112,9 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    from tune_cl.chain import Chain, Pins, StageStore, check_run, read_named_backbone, read_run
+    from tune_cl.chain import Chain, check_run, read_named_backbone, read_run
     from tune_cl.methods import load_plugins
+    from tune_cl.store import Pins, StageStore
     from tune_cl.streams import open_stream
 
     workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")

@@ -13,11 +13,12 @@ import torch
 from tiny_chains import METHODS, chain_of, comparable, origins, rows_of, run_config, tiny_stream
 
 import tune_cl.methods as methods_room
-from tune_cl.chain import Chain, Progress, StageStore, device_of
+from tune_cl.chain import Chain, Progress, device_of
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged, Extent, Phase, PhaseContext, PhaseData, PhaseResult, get_method, method_names
 from tune_cl.nets import Component
 from tune_cl.records import IncrementRow
+from tune_cl.store import StageStore
 from tune_cl.streams import LabelledImages
 
 SCRIPT = Path(__file__).parent / "tiny_chains.py"

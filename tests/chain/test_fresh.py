@@ -8,8 +8,9 @@ import pytest
 from test_checkpoints import Killed, strike_at
 from tiny_chains import TIMES, comparable, origins, rows_of, run_config, tiny_stream
 
-from tune_cl.chain import Chain, Progress, StageStore
+from tune_cl.chain import Chain, Progress
 from tune_cl.records import RunConfig
+from tune_cl.store import StageStore
 
 
 def chain(run: RunConfig, stages: Path, *, every: float = math.inf, strike: object = None, **given: object) -> Chain:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tiny_chains import TIMES, chain_of, comparable, rows_of, run_config, tiny_stream
 
-from tune_cl.chain import Chain, Progress, StageStore
+from tune_cl.chain import Chain, Progress
+from tune_cl.store import StageStore
 
 
 @pytest.fixture

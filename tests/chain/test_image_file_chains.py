@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from tiny_chains import TIMES, comparable, rows_of, run_config
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import Chain
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method, leaves, method_names
 from tune_cl.records import IncrementRow, StreamRecord
+from tune_cl.store import StageStore
 from tune_cl.streams import Stream, open_stream
 
 sys.path.append(str(Path(__file__).parents[1] / "streams"))

@@ -11,11 +11,12 @@ import torch
 from tiny_chains import TIMES, rows_of, run_config, tiny_stream
 
 import tune_cl.methods as methods_room
-from tune_cl.chain import Chain, StageStore, chance_warning
+from tune_cl.chain import Chain, chance_warning
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged, Method, Phase, PhaseResult, get_method, register
 from tune_cl.nets import Component
 from tune_cl.records import IncrementRow
+from tune_cl.store import StageStore
 
 BASE, FINETUNE = get_method("finetune").base[0], get_method("finetune").increment[0]
 

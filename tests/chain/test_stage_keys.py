@@ -10,10 +10,11 @@ import pytest
 from tiny_chains import METHODS, TINY, chain_of, run_config, tiny_stream
 
 import tune_cl.methods as methods_room
-from tune_cl.chain import Chain, Numerics, StageStore, stage_ingredients, stage_key
+from tune_cl.chain import Chain, Numerics, stage_ingredients
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Leaf, get_method, leaves, method_names
 from tune_cl.records import RunConfig
+from tune_cl.store import StageStore, stage_key
 from tune_cl.streams import Stream
 
 Keys = list[tuple[int, str, str]]

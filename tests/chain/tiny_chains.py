@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tune_cl.chain import Chain, LeaseTimes, Progress, StageStore
+from tune_cl.chain import Chain, Progress
 from tune_cl.methods import get_method, leaves, unflatten
 from tune_cl.records import IncrementRow, RunConfig, StreamRecord
+from tune_cl.store import LeaseTimes, StageStore
 from tune_cl.streams import Stream, open_stream
 
 METHODS = ("finetune", "lwf", "genifer", "oracle", "joint")

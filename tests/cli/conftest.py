@@ -1,11 +1,6 @@
-"""Makes `search_cli` importable, and keeps the machine's W&B settings out."""
-
-import sys
-from pathlib import Path
+"""Keeps the machine's W&B settings out."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import Chain
 from tune_cl.methods import get_method, leaves, load_plugins, method_names, unflatten
 from tune_cl.records import IncrementRow, RunConfig, StreamRecord
+from tune_cl.store import StageStore
 from tune_cl.streams import Stream, open_stream
 
 PER_CLASS = 100  # images of a class: 80 to train on, 20 to validate on

@@ -28,9 +28,10 @@ from methods_under_test import (
     small_stream,
 )
 
-from tune_cl.chain import Chain, StageStore, settings_of
+from tune_cl.chain import Chain, settings_of
 from tune_cl.methods import get_method, leaves, method_names
 from tune_cl.records import IncrementRow
+from tune_cl.store import StageStore
 from tune_cl.streams import Stream
 
 Rows = Callable[[Case], list[IncrementRow]]

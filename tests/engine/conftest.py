@@ -1,12 +1,6 @@
-"""Makes `search_cli` importable, keeps the machine's W&B settings out, and runs the search that others are held to."""
-
-import sys
-from pathlib import Path
+"""Keeps the machine's W&B settings out, and runs the search that others are held to."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from search_cli import STEADY, Reference, environment, search
 
 

@@ -14,12 +14,13 @@ from search_cli import search_here
 from torchvision.models import resnet18, resnet50
 
 import tune_cl
-from tune_cl.chain import PRETRAINED, Chain, StageStore, planned_keys
+from tune_cl.chain import PRETRAINED, Chain, planned_keys
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method, keyed, leaves, method_names
 from tune_cl.nets import read_backbone
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, StreamRecord, read_record, write_run
+from tune_cl.store import StageStore
 from tune_cl.streams import Stream, open_stream
 
 sys.path.append(str(Path(__file__).parents[1] / "streams"))

@@ -27,9 +27,9 @@ from search_cli import (
 )
 
 import tune_cl
-from tune_cl.chain import PhaseCheckpoint
 from tune_cl.errors import TuneCLError
 from tune_cl.records import IncrementRow, SearchFolder, held, read_lines
+from tune_cl.store import PhaseCheckpoint
 
 pytestmark = pytest.mark.ray
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import ray
 
-from tune_cl.chain import FileLeases
 from tune_cl.engine import cluster
 from tune_cl.engine._leases import RayLeases, start_office
+from tune_cl.store import FileLeases
 
 pytestmark = pytest.mark.ray
 

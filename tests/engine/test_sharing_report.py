@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tune_cl.chain import StageRecord, forecast, planned_keys
+from tune_cl.chain import forecast, planned_keys
 from tune_cl.engine import configure
 from tune_cl.engine._sharing import sharing
 from tune_cl.records import IncrementRow, RunConfig, StageUse
+from tune_cl.store import StageRecord
 from tune_cl.streams import Stream, open_stream
 
 BASE, STEP = 6.0, 2.0  # seconds of a base task (4 for its classifier, 2 for its generator) and of an increment

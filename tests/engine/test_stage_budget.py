@@ -10,9 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 from small_stages import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config, tiny_stream
 
-from tune_cl.chain import Pins, Upkeep, planned_keys, settings_of
+from tune_cl.chain import planned_keys, settings_of
 from tune_cl.engine._budget import StageBudget
 from tune_cl.records import RunConfig, SearchFolder, write_atomically, write_run
+from tune_cl.store import Pins, Upkeep
 
 RATES = {0: 0.01, 1: 0.02, 2: 0.03}  # trial -> what it differs in
 

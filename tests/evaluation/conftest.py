@@ -1,13 +1,9 @@
 """A small search whose winner is evaluated, and that evaluation, undisturbed."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from evaluations import EVALUATION, SEARCH, WATCHER, Evaluated
 from search_cli import LAUNCH, environment, run, search
 

@@ -13,7 +13,6 @@ from evaluations import EVALUATION, SHORT, Evaluated
 from scipy import stats
 from search_cli import LAUNCH, end_group, environment, here, run, start, wait_until
 
-from tune_cl.chain import StageStore
 from tune_cl.nets import build_classifier
 from tune_cl.records import (
     EvaluationSummary,
@@ -27,6 +26,7 @@ from tune_cl.records import (
     read_lines,
     read_record,
 )
+from tune_cl.store import StageStore
 from tune_cl.streams import open_stream
 
 pytestmark = pytest.mark.ray

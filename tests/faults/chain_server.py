@@ -20,8 +20,9 @@ import torch
 from tiny_chains import TIMES, rows_of, run_config, tiny_stream
 from tripwire import Tripwire
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import Chain
 from tune_cl.records import RunConfig
+from tune_cl.store import StageStore
 
 # Phases of 4 (base classifier), 8 and 9 steps.
 LONGER = {"base.generator.steps": 9, "increment.generator.steps": 9, "increment.classifier.epochs": 2}

@@ -1,16 +1,8 @@
-"""Makes the helpers importable, runs what nothing disturbs once, and says how much of the grid passed."""
+"""Runs what nothing disturbs once, and says how much of the grid passed."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "chain"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
-
 from chain_runs import ChainServer, Uninterrupted, run_uninterrupted
 from grid import CASES
 from installed_wheel import OneMachine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tripwire import log_of
 
-from tune_cl.chain import StageStore
+from tune_cl.store import StageStore
 
 
 def await_moment(wires: Path, seconds: float, wire: int = 0, alive: Callable[[], bool] = lambda: True) -> dict:

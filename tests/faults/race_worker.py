@@ -10,9 +10,10 @@ import ray
 import torch
 from tiny_chains import run_config, tiny_stream
 
-from tune_cl.chain import Chain, Progress, StageStore
+from tune_cl.chain import Chain, Progress
 from tune_cl.engine._leases import RayLeases
 from tune_cl.records import RunConfig
+from tune_cl.store import StageStore
 
 HORIZON = 3
 CONFIGURATIONS = 33  # a base in common and 3 increments each: 100 stages

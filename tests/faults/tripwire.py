@@ -73,7 +73,8 @@ class Tripwire:
 
     def set_in_chain(self) -> None:
         """Patch the chain and the store."""
-        from tune_cl.chain import Chain, StageStore
+        from tune_cl.chain import Chain
+        from tune_cl.store import StageStore
 
         chain_init, advance = Chain.__init__, Chain.advance
         publish, install, path_open = StageStore.publish, StageStore._install, Path.open

@@ -8,10 +8,11 @@ import pytest
 import torch
 from tiny_chains import chain_of, rows_of, run_config, tiny_stream
 
-from tune_cl.chain import Chain, StageStore
+from tune_cl.chain import Chain
 from tune_cl.evaluation._examination import Examined, TestExaminer
 from tune_cl.outcome import accuracies_never_trained_again, achieved, never_trained_again
 from tune_cl.records import NeverTrainedAgain
+from tune_cl.store import StageStore
 from tune_cl.streams import Stream
 
 AVERAGE = "average_incremental_accuracy"

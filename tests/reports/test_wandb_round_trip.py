@@ -16,7 +16,8 @@ from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder, SearchRecord, Summary, read_record
 from tune_cl.reports import publish, read_remote, read_search
-from tune_cl.tracking import SearchStarted, WandbTracker
+from tune_cl.tracking import SearchStarted
+from tune_cl.wandb import WandbTracker
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_comparison_that_the_server_took_too_long_for_is_completed_in_the_same_r
     command = ["compare", str(search.path), "--results", str(tmp_path), "--wandb", "--wandb-project", "p"]
     server.before = refuse_rows
     with monkeypatch.context() as impatient:
-        impatient.setattr("tune_cl.tracking._wandb_settings._FINISH_SECONDS", 1.0)
+        impatient.setattr("tune_cl.wandb._settings._FINISH_SECONDS", 1.0)
         assert main(command) == 1
     told = capsys.readouterr().err
     assert "not take all of the comparison in time" in told and told.count("\n") == 1
@@ -96,7 +97,7 @@ def test_server_that_says_nothing_does_not_keep_the_command_from_ending(server: 
     script = f"""
 import sys
 from tune_cl.cli.main import main
-from tune_cl.tracking import _wandb_settings
+from tune_cl.wandb import _settings as _wandb_settings
 _wandb_settings._INIT_SECONDS = 2.0
 sys.exit(main(["compare", {str(search.path)!r}, "--results", {str(tmp_path)!r}, "--wandb"]))
 """

@@ -11,8 +11,8 @@ from made_searches import HORIZON, OBJECTIVE, RATE, evaluation, write_search
 from tune_cl.errors import TuneCLError
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, read_record
 from tune_cl.reports import SearchData, compare, read_remote, read_search
-from tune_cl.tracking import _wandb_read
-from tune_cl.tracking._wandb_run import row_values, run_config
+from tune_cl.wandb import _read as _wandb_read
+from tune_cl.wandb._run import row_values, run_config
 
 TEST = OBJECTIVE.replace("val/", "test/")
 ADDRESS = "wandb://team/project/s"

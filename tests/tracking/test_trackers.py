@@ -7,7 +7,8 @@ from tracking_fixtures import search_ended, started, whole_trial
 from wandb_records import offline_runs
 
 from tune_cl.records import SearchFolder
-from tune_cl.tracking import Event, Trackers, WandbTracker
+from tune_cl.tracking import Event, Trackers
+from tune_cl.wandb import WandbTracker
 
 
 class Recorder:

@@ -15,13 +15,11 @@ from torch import Tensor
 
 from tune_cl.chain._backbone import backbone_of
 from tune_cl.chain._configuration import settings_of
-from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
-from tune_cl.chain._lease import Lease
+from tune_cl.chain._keys import Numerics, stage_ingredients
 from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._result import checked
 from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, features_of, scores
-from tune_cl.chain._store import Stage, StageRecord, StageStore
 from tune_cl.chain._warnings import phase_warnings, score_warnings
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import (
@@ -37,6 +35,9 @@ from tune_cl.methods import (
 )
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.records import LOADER_WORKERS, IncrementRow, RunConfig, StageUse
+from tune_cl.store import stage_key
+from tune_cl.store._leases import Lease
+from tune_cl.store._stages import Stage, StageRecord, StageStore
 from tune_cl.streams import Pixels, Place, Stream, default_workers, join
 
 REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name

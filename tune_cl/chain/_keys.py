@@ -1,7 +1,5 @@
 """Stage keys: what a stage depends on, hashed. Two stages with one key have equal content."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -54,9 +52,3 @@ def stage_ingredients(
         "hyperparameters": keyed(hyperparameters),
         "numerics": asdict(numerics),
     }
-
-
-def stage_key(ingredients: Mapping[str, Any]) -> str:
-    """sha256 (64 hex digits) of the ingredients' canonical JSON."""
-    text = json.dumps(ingredients, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

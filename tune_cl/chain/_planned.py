@@ -1,9 +1,10 @@
 """The keys of a chain's stages before anything is trained, on any machine."""
 
 from tune_cl.chain._configuration import settings_of
-from tune_cl.chain._keys import Numerics, stage_ingredients, stage_key
+from tune_cl.chain._keys import Numerics, stage_ingredients
 from tune_cl.methods import get_method
 from tune_cl.records import RunConfig
+from tune_cl.store import stage_key
 from tune_cl.streams import Stream
 
 

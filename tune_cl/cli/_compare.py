@@ -13,7 +13,7 @@ from tune_cl.cli._places import results_folder
 from tune_cl.errors import TuneCLError
 from tune_cl.records import given_output, write_atomically
 from tune_cl.reports import Comparison, SearchData, compare, console_parts, page, publish, read_remote, read_search
-from tune_cl.tracking import WANDB_SCHEME, UnfinishedUpload, check_wandb
+from tune_cl.wandb import WANDB_SCHEME, UnfinishedUpload, check_wandb
 
 _WANDB_OPTIONS = ("wandb_project", "wandb_entity", "wandb_mode")
 # What a path may be that cannot be written to; a full disk is another matter.

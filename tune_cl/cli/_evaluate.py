@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tune_cl.chain import CHECKPOINT_SECONDS, read_named_backbone
+from tune_cl.chain import read_named_backbone
 from tune_cl.cli._data import open_named, other_data
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._named_search import named_search
@@ -51,8 +51,10 @@ from tune_cl.records import (
     read_record,
     search_id,
 )
+from tune_cl.store import CHECKPOINT_SECONDS
 from tune_cl.streams import Stream, class_order, default_workers, parse_name
-from tune_cl.tracking import WandbEvaluation, duration_text
+from tune_cl.text import duration_text
+from tune_cl.wandb import WandbEvaluation
 
 _PUBLISHED_ORDERS = ("numpy-1993", "podnet")
 

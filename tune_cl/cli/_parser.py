@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from tune_cl.commands import SUBMITTED
 from tune_cl.errors import TuneCLError, near_matches, shortened
 from tune_cl.records import (
     BASE_CONFIGURATIONS,
@@ -21,7 +22,6 @@ from tune_cl.records import (
     Bounds,
     StreamRecord,
 )
-from tune_cl.tracking import SUBMITTED
 
 _NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
 _LONGEST = 100_000 * 3600.0  # seconds

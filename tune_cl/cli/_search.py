@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tune_cl.chain import CHECKPOINT_SECONDS, extent
+from tune_cl.chain import extent
 from tune_cl.cli._asked import check_numbers, what_is_asked
 from tune_cl.cli._continued import continued
 from tune_cl.cli._data import open_named
@@ -19,6 +19,7 @@ from tune_cl.cli._places import results_folder, stages_folder, weights_file
 from tune_cl.cli._provenance import git_commit, versions
 from tune_cl.cli._show import show_catalogue, show_plan
 from tune_cl.cli._sizes import size
+from tune_cl.console import ConsoleTracker
 from tune_cl.engine import (
     Conductor,
     Ending,
@@ -55,8 +56,10 @@ from tune_cl.search import (
     default_direction,
     unreachable_values,
 )
+from tune_cl.store import CHECKPOINT_SECONDS
 from tune_cl.streams import Stream
-from tune_cl.tracking import ConsoleTracker, Trackers, WandbTracker
+from tune_cl.tracking import Trackers
+from tune_cl.wandb import WandbTracker
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tune_cl.chain import Inventory, Pins, forecast
+from tune_cl.chain import forecast
 from tune_cl.engine import run_config
 from tune_cl.methods import Phase, Settings, get_method, method_names, stage_bytes
 from tune_cl.search import load_space, shipped_spaces
+from tune_cl.store import Inventory, Pins
 from tune_cl.streams import DATASETS
-from tune_cl.tracking import duration_text
+from tune_cl.text import duration_text
 
 if TYPE_CHECKING:
     from tune_cl.cli._search import Plan

@@ -14,12 +14,13 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from tune_cl.chain import Entry, Evicted, Holdings, Pruned, Upkeep, bytes_text, verify, winners_in
 from tune_cl.cli._parser import stages_parser
 from tune_cl.cli._places import results_folder
 from tune_cl.cli._sizes import size
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import given_folder
+from tune_cl.store import Entry, Evicted, Holdings, Pruned, Upkeep, verify, winners_in
+from tune_cl.text import bytes_text
 
 _VERBS = ("list", "verify", "prune")
 _ONLY_FOR = {"json": "list", "budget": "prune", "leftovers": "prune", "dry_run": "prune"}

@@ -22,11 +22,11 @@ from tune_cl.cli._provenance import git_commit
 from tune_cl.cli._show import show_catalogue
 from tune_cl.cli._submit_jobs import SEARCH, about_jobs, followed, server_address, what_now
 from tune_cl.cli._submit_parser import search_arguments, submit_parser
+from tune_cl.commands import SUBMITTED
 from tune_cl.engine import JobServer, pack
 from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
 from tune_cl.records import given_text
-from tune_cl.tracking import SUBMITTED
 
 _PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
 _SPACES = "spaces"  # where a user's space file lies in the job's folder

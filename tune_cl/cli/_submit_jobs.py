@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tune_cl.cli._submit_parser import jobs_parser, verbs
+from tune_cl.commands import program
 from tune_cl.engine import DEFAULT_SERVER, Job, JobServer
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.tracking import program
 
 SEARCH = "tune_cl.search"  # key of a job's metadata: the folder of its search
 _UNBROKEN = 10_000  # columns

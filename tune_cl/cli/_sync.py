@@ -8,7 +8,7 @@ from tune_cl.cli._places import results_folder
 from tune_cl.cli._sync_parser import sync_parser
 from tune_cl.errors import TuneCLError
 from tune_cl.records import held, lies_there
-from tune_cl.tracking import Upload, plan_upload, upload
+from tune_cl.wandb import Upload, plan_upload, upload
 
 
 def sync(argv: Sequence[str]) -> int:

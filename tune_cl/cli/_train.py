@@ -8,12 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Pins, StageStore, read_named_backbone, read_run, settings_of
+from tune_cl.chain import Chain, read_named_backbone, read_run, settings_of
 from tune_cl.chain import Progress as PhaseProgress
 from tune_cl.cli._data import open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._parser import seconds, train_parser
 from tune_cl.cli._places import outside_searches, stages_folder, weights_file
+from tune_cl.commands import data_options
 from tune_cl.engine import DISK_SECONDS, describe_failure, override, ran_out_of_memory, save_weights, write_grid
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
@@ -29,7 +30,8 @@ from tune_cl.records import (
     write_run,
 )
 from tune_cl.search import parse_override, with_options
-from tune_cl.tracking import data_options, replay_text
+from tune_cl.store import CHECKPOINT_SECONDS, Pins, StageStore
+from tune_cl.text import replay_text
 
 WEIGHTS = "classifier.pt"  # in --output
 

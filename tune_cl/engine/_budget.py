@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from tune_cl.chain import Pins, Pruned, Upkeep, bytes_text, planned_keys, read_run, winner_keys
+from tune_cl.chain import planned_keys, read_run
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder
+from tune_cl.store import Pins, Pruned, Upkeep, winner_keys
 from tune_cl.streams import Stream
+from tune_cl.text import bytes_text
 
 
 def _ignore(line: str) -> None:

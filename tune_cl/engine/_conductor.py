@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tune_cl.commands import data_options
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._driver import Ending, InFlight
 from tune_cl.engine._idle import IdleClock
@@ -33,7 +34,6 @@ from tune_cl.tracking import (
     Tracker,
     TrialEnded,
     TrialStarted,
-    data_options,
 )
 
 

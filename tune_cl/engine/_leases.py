@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from tune_cl.chain import FileLeases, Lease, LeaseTimes
+from tune_cl.store import FileLeases, Lease, LeaseTimes
 
 _ANSWER = 30.0  # seconds to wait for the office; then the file alone decides
 _TIMES = LeaseTimes(poll=0.2)

@@ -15,7 +15,6 @@ from typing import Any
 import ray
 from ray import tune
 
-from tune_cl.chain import CHECKPOINT_SECONDS
 from tune_cl.engine._adapters import LossOfWorkers, StudyScheduler, StudySearcher
 from tune_cl.engine._cluster import Resources
 from tune_cl.engine._driver import Driver, Ending
@@ -25,6 +24,7 @@ from tune_cl.engine._trainable import ChainTrainable, Examiner
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
+from tune_cl.store import CHECKPOINT_SECONDS
 from tune_cl.streams import Stream
 
 _POLL = 0.5  # seconds between two looks at the progress board

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from tune_cl.chain import Numerics, stage_ingredients, stage_key
+from tune_cl.chain import Numerics, stage_ingredients
 from tune_cl.engine._adapters import StudyScheduler, StudySearcher
 from tune_cl.engine._conductor import Conductor
 from tune_cl.engine._recording import NearestTrial, recorded_space
@@ -45,6 +45,7 @@ from tune_cl.search import (
     check_option,
     default_direction,
 )
+from tune_cl.store import stage_key
 from tune_cl.tracking import Trackers
 
 Cost = Literal["cpu_seconds", "images_trained"] | Callable[[int, str], float]

@@ -11,7 +11,7 @@ import ray
 import torch
 from ray import tune
 
-from tune_cl.chain import CHECKPOINT_SECONDS, Chain, Increment, Progress, StageStore
+from tune_cl.chain import Chain, Increment, Progress
 from tune_cl.engine._configure import override
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure
 from tune_cl.engine._leases import RayLeases
@@ -19,6 +19,7 @@ from tune_cl.engine._progress import ProgressPost
 from tune_cl.methods import Plugin, load_again
 from tune_cl.nets import Backbone, Component
 from tune_cl.records import Failure, IncrementRow, RunConfig
+from tune_cl.store import CHECKPOINT_SECONDS, StageStore
 from tune_cl.streams import Stream
 
 _POINTER = "chain.json"

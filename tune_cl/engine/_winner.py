@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from tune_cl.chain import StageStore
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASSIFIER
 from tune_cl.nets import Classifier, Component, build_classifier, save_classifier
 from tune_cl.records import SearchFolder, write_atomically
+from tune_cl.store import StageStore
 from tune_cl.streams import Stream
 
 

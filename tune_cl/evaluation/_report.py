@@ -10,7 +10,7 @@ from tune_cl.evaluation._plan import EvaluationPlan
 from tune_cl.outcome import read_out
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, NeverTrainedAgain, Statistic, place_of
 from tune_cl.reports import interval_over, paired_over, within_noise
-from tune_cl.tracking import never_trained_again_text, plain_table
+from tune_cl.text import never_trained_again_text, plain_table
 
 LOST = "{} lacks readings that results prove: it was deleted or changed"
 

@@ -37,7 +37,6 @@ from tune_cl.methods._phase import (
     PhaseResult,
     Sizes,
     State,
-    Stateful,
 )
 from tune_cl.methods._plugins import Plugin, check_method, import_plugin, make_findable
 from tune_cl.methods._replay_student import SPREAD, STUDENT, within_class_spread
@@ -45,6 +44,7 @@ from tune_cl.methods._sizes import stage_bytes
 from tune_cl.methods._source import method_source, with_sources
 from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unflatten
 from tune_cl.records import flatten
+from tune_cl.store import Stateful
 
 _METHODS = {
     module.METHOD.name: module.METHOD

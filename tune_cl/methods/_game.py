@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
 from tune_cl.methods._batches import fed
-from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, Stateful
+from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes
 from tune_cl.methods._training import FiniteLoss, LossTail, check_weights
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import (
@@ -36,6 +36,7 @@ from tune_cl.nets import (
     save_discriminator,
     save_generator,
 )
+from tune_cl.store import Stateful
 from tune_cl.streams import Batches, Pixels, resize
 
 EDGE_PIXELS = "edge_pixels"  # metric: share of the generated pixels at either end of the valid range

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tune_cl.methods._tree import Settings
 from tune_cl.nets import Component
+from tune_cl.store import Stateful
 from tune_cl.streams import ImageSource, Place, Preprocessing
 
 State = Mapping[str, Component]
@@ -43,16 +44,6 @@ class PhaseData:
     def stored_size(self) -> int:
         """Side in pixels of the images as they come, before a crop to what networks see."""
         return self.preprocessing.stored_size or self.image_shape[1]
-
-
-class Stateful(Protocol):
-    """What a training step changes: a network, an optimiser, a schedule, running means."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Its whole state: tensors and plain values."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take a state over."""
 
 
 class Checkpoint(Protocol):

@@ -7,7 +7,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.reports._differences import chosen
 from tune_cl.reports._models import SearchData, TrialData
 from tune_cl.reports._setting import class_order_text
-from tune_cl.tracking import count_text, trials_text
+from tune_cl.text import count_text, trials_text
 
 
 def check_comparable(searches: Sequence[SearchData]) -> None:

@@ -12,7 +12,7 @@ from tune_cl.reports._differences import evaluate_commands
 from tune_cl.reports._models import Comparison, Difference
 from tune_cl.reports._setting import setting_line
 from tune_cl.reports._tables import DataTable, doubts, tables
-from tune_cl.tracking import never_trained_again_text, plain_table
+from tune_cl.text import never_trained_again_text, plain_table
 
 _HEADING = 10  # characters of a heading's line
 _STYLES = {"real": "bold green", "within noise": "bold", "unknown": "bold yellow"}

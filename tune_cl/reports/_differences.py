@@ -9,11 +9,12 @@ from itertools import combinations
 
 from scipy.stats import t
 
+from tune_cl.commands import program
 from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, Statistic, place_of
 from tune_cl.reports._evaluated import interval_over, paired_over
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
 from tune_cl.reports._statistics import clipped, possible_differences, statistic, within_noise
-from tune_cl.tracking import gain_text, program
+from tune_cl.text import gain_text
 
 _TAIL = 0.975  # of the two-sided 95 % interval
 _BY_BOTH = "paired by class order and seed"

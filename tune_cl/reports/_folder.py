@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tune_cl.commands import data_options
 from tune_cl.errors import TuneCLError
 from tune_cl.records import (
     EvaluationSummary,
@@ -19,7 +20,7 @@ from tune_cl.records import (
     read_record,
 )
 from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
-from tune_cl.tracking import data_options, trial_counts_text
+from tune_cl.text import trial_counts_text
 
 
 def read_search(folder: SearchFolder) -> SearchData:

@@ -13,7 +13,7 @@ from tune_cl.reports._models import ComparedSearch, Comparison, Difference
 from tune_cl.reports._page_parts import SCRIPT, STYLE
 from tune_cl.reports._setting import class_order_text
 from tune_cl.reports._tables import DataTable, configurations, doubts, tables, trials_of
-from tune_cl.tracking import gain_text, value_text
+from tune_cl.text import gain_text, value_text
 
 _MANY = 6  # differences that are not known, beyond which they are folded away
 _BADGES = {"real": "a difference", "within noise": "within noise", "unknown": "not known"}

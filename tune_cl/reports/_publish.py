@@ -8,7 +8,7 @@ from tune_cl.reports._figures import plots
 from tune_cl.reports._models import Comparison
 from tune_cl.reports._page import page
 from tune_cl.reports._tables import DataTable, doubts, tables
-from tune_cl.tracking import ComparisonRun, publish_comparison
+from tune_cl.wandb import ComparisonRun, publish_comparison
 
 _CONFIG = {"objective", "direction", "protocol", "horizon"}
 _VERDICTS = ("first", "second", "metric", "basis", "mean", "low", "high", "verdict", "sentence")

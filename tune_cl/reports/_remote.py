@@ -9,7 +9,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchSeeds, StreamRecord, describe_validation
 from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
 from tune_cl.reports._remote_evaluation import remote_evaluation
-from tune_cl.tracking import RemoteSearch, RemoteTrial, read_wandb_search
+from tune_cl.wandb import RemoteSearch, RemoteTrial, read_wandb_search
 
 
 def read_remote(address: str) -> SearchData:

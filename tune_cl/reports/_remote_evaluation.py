@@ -6,7 +6,7 @@ from typing import Literal
 from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, order_name
 from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, evaluation_cautions, paired_difference
 from tune_cl.reports._models import SearchData
-from tune_cl.tracking import RemoteTrial
+from tune_cl.wandb import RemoteTrial
 
 
 def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> EvaluationSummary | None:

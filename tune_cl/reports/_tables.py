@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tune_cl.outcome import accuracies_never_trained_again
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
 from tune_cl.reports._models import ComparedSearch, Comparison, Cost, ExpectedBest, ParameterRow, TrialData
-from tune_cl.tracking import count_text, duration_text, gain_text, setting_text, value_text
+from tune_cl.text import count_text, duration_text, gain_text, setting_text, value_text
 
 NONE = "-"
 FROZEN = "frozen"

@@ -1,7 +1,5 @@
-"""What a person sees of a search, live and in W&B; fed by records and events alone."""
+"""What trackers are sent while a search runs, and several trackers as one that cannot hurt the search."""
 
-from tune_cl.tracking._commands import SUBMITTED, data_options, evaluate_command, program
-from tune_cl.tracking._console import ConsoleTracker
 from tune_cl.tracking._events import (
     Event,
     IncrementReported,
@@ -13,41 +11,12 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
-from tune_cl.tracking._format import (
-    count_text,
-    duration_text,
-    gain_text,
-    never_trained_again_text,
-    plain_table,
-    replay_text,
-    setting_text,
-    trial_counts_text,
-    trials_text,
-    value_text,
-)
-from tune_cl.tracking._trackers import Trackers
-from tune_cl.tracking._wandb import WandbTracker
-from tune_cl.tracking._wandb_comparison import (
-    ComparisonRun,
-    UnfinishedUpload,
-    check_wandb,
-    publish_comparison,
-)
-from tune_cl.tracking._wandb_evaluation import WandbEvaluation
-from tune_cl.tracking._wandb_read import WANDB_SCHEME, RemoteRow, RemoteSearch, RemoteTrial, read_wandb_search
-from tune_cl.tracking._wandb_sync import Upload, plan_upload, upload
+from tune_cl.tracking._trackers import Trackers, in_one_line, write_to_stderr
 
 __all__ = [
-    "SUBMITTED",
-    "WANDB_SCHEME",
-    "ComparisonRun",
-    "ConsoleTracker",
     "Event",
     "IncrementReported",
     "PhaseProgress",
-    "RemoteRow",
-    "RemoteSearch",
-    "RemoteTrial",
     "SearchEnded",
     "SearchStarted",
     "SlotDeferred",
@@ -55,26 +24,6 @@ __all__ = [
     "Trackers",
     "TrialEnded",
     "TrialStarted",
-    "UnfinishedUpload",
-    "Upload",
-    "WandbEvaluation",
-    "WandbTracker",
-    "check_wandb",
-    "count_text",
-    "data_options",
-    "duration_text",
-    "evaluate_command",
-    "gain_text",
-    "never_trained_again_text",
-    "plain_table",
-    "plan_upload",
-    "program",
-    "publish_comparison",
-    "read_wandb_search",
-    "replay_text",
-    "setting_text",
-    "trial_counts_text",
-    "trials_text",
-    "upload",
-    "value_text",
+    "in_one_line",
+    "write_to_stderr",
 ]
