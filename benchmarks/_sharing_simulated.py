@@ -14,8 +14,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from tune_cl.engine import SimulatedSearch, Simulation, simulate
-from tune_cl.records import Recording, read_record
+from simulator import Recording, SimulatedSearch, Simulation, simulate
+
+from tune_cl.records import read_record
 
 # Base parameters with continuous ranges: a sampler that knows nothing of prefixes opens a new base in every trial.
 BASE_RANGES = {

@@ -7,7 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tune_cl.engine import record_search
+from simulator import record_search
+
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder, write_atomically
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from installed_wheel import Installed, OneMachine, install, search_on_one_machine
+from search_cli import STEADY, Reference, environment, search
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -47,12 +48,6 @@ def together(file: Path) -> str | None:
     return "ray, one_machine" if one_search else f"ray, {file.parent.name}"
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """What runs here is small, its numbers are compared to the last bit, and other tests run beside it."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The package from its wheel; it is not to be changed."""
@@ -64,3 +59,13 @@ def one_machine(installed: Installed, tmp_path_factory: pytest.TempPathFactory) 
     """A whole search by the installed command, without test data, its study in a database; not to be changed."""
     package = installed.without_test_data(tmp_path_factory.mktemp("no-test-data") / "site")
     return search_on_one_machine(package, tmp_path_factory.mktemp("one-machine"))
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """A whole search through the real script, W&B offline; it is not to be changed (copy it)."""
+    home = tmp_path_factory.mktemp("home")
+    results = tmp_path_factory.mktemp("reference") / "results"
+    env = environment(WANDB_MODE="offline", HOME=str(home))
+    done = search(*STEADY, "--results", results, env=env, cwd=home)
+    return Reference(STEADY, results, done)

@@ -1,5 +1,6 @@
-"""Ray: the Trainable, thin adapters of Searcher and Scheduler, running a search; and a simulator beside Ray."""
+"""Ray: the Trainable, thin adapters of Searcher and Scheduler, running a search."""
 
+from tune_cl.engine._adapters import StudyScheduler, StudySearcher
 from tune_cl.engine._backbone import with_backbone
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
@@ -8,10 +9,7 @@ from tune_cl.engine._configure import configure, fitting_scale, override
 from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure, ran_out_of_memory
 from tune_cl.engine._job_package import pack
-from tune_cl.engine._recording import NearestTrial, record_search, recorded_space
 from tune_cl.engine._run import check_writable, run_search
-from tune_cl.engine._simulated import SimulatedSearch, SimulatedTrial
-from tune_cl.engine._simulator import Cost, Simulation, simulate
 from tune_cl.engine._storage_probe import check_shared
 from tune_cl.engine._submission import DEFAULT_SERVER, Job, JobServer
 from tune_cl.engine._trainable import ChainTrainable, Examiner, result_of
@@ -22,19 +20,16 @@ __all__ = [
     "DISK_SECONDS",
     "ChainTrainable",
     "Conductor",
-    "Cost",
     "Driver",
     "Ending",
     "Examiner",
     "InFlight",
     "Job",
     "JobServer",
-    "NearestTrial",
     "Resources",
-    "SimulatedSearch",
-    "SimulatedTrial",
-    "Simulation",
     "StageBudget",
+    "StudyScheduler",
+    "StudySearcher",
     "check_shared",
     "check_writable",
     "cluster",
@@ -46,15 +41,12 @@ __all__ = [
     "override",
     "pack",
     "ran_out_of_memory",
-    "record_search",
-    "recorded_space",
     "result_of",
     "run_config",
     "run_search",
     "save_weights",
     "save_winner",
     "share_out",
-    "simulate",
     "with_backbone",
     "write_grid",
 ]

@@ -57,7 +57,6 @@ from tune_cl.records._models import (
     TrialSummary,
 )
 from tune_cl.records._paths import flatten
-from tune_cl.records._recording import RecordedIncrement, RecordedStage, RecordedTrial, Recording
 from tune_cl.records._stream_form import StreamForm, stream_form
 from tune_cl.records._yaml import parse_yaml
 
@@ -85,10 +84,6 @@ __all__ = [
     "NeverTrainedAgain",
     "Reading",
     "Record",
-    "RecordedIncrement",
-    "RecordedStage",
-    "RecordedTrial",
-    "Recording",
     "RunConfig",
     "SearchFolder",
     "SearchRecord",

@@ -17,25 +17,14 @@ from typing import Any, Literal
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from simulator._recording import NearestTrial, recorded_space
+from simulator._records import RecordedIncrement, RecordedStage, RecordedTrial, Recording
+from simulator._simulated import SimulatedSearch, SimulatedTrial
 from tune_cl.chain import Numerics, stage_ingredients
-from tune_cl.engine._adapters import StudyScheduler, StudySearcher
-from tune_cl.engine._conductor import Conductor
-from tune_cl.engine._recording import NearestTrial, recorded_space
-from tune_cl.engine._simulated import SimulatedSearch, SimulatedTrial
+from tune_cl.engine import Conductor, StudyScheduler, StudySearcher
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Phase, get_method
-from tune_cl.records import (
-    IncrementRow,
-    RecordedIncrement,
-    RecordedStage,
-    RecordedTrial,
-    Recording,
-    RunConfig,
-    SearchFolder,
-    SearchRecord,
-    SearchSeeds,
-    StageUse,
-)
+from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, SearchSeeds, StageUse
 from tune_cl.search import (
     Direction,
     SearchSpace,

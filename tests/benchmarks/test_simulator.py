@@ -16,10 +16,9 @@ from made_recordings import (
     WEIGHT,
     made_recording,
 )
+from simulator import NearestTrial, Recording, SimulatedSearch, Simulation, recorded_space, simulate
 
-from tune_cl.engine import NearestTrial, SimulatedSearch, Simulation, recorded_space, simulate
 from tune_cl.errors import TuneCLError
-from tune_cl.records import Recording
 from tune_cl.search import Proposal, StoppingRule, Study, StudySettings
 
 AIA = "val/average_incremental_accuracy"

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from made_recordings import BASE_GAMMA, BASE_LR, DEFAULT, LR, RANGES, WEIGHT, made_recording, recorded_trial
 from search_cli import ROOT, Reference, summary_of
+from simulator import NearestTrial, Recording, Simulation, record_search, recorded_space, simulate
 
-from tune_cl.engine import NearestTrial, Simulation, record_search, recorded_space, simulate
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import unflatten
 from tune_cl.records import (
     IncrementRow,
-    Recording,
     RunConfig,
     SearchFolder,
     SearchRecord,

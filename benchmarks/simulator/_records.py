@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tune_cl.records import SCHEMA_VERSION, Record, StreamRecord
 from tune_cl.records._bounds import Horizon, Seed, Threads
-from tune_cl.records._models import SCHEMA_VERSION, Record, StreamRecord
 
 
 class RecordedStage(Record):

@@ -4,20 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simulator._records import RecordedIncrement, RecordedStage, RecordedTrial, Recording
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, get_method
-from tune_cl.records import (
-    IncrementRow,
-    RecordedIncrement,
-    RecordedStage,
-    RecordedTrial,
-    Recording,
-    RunConfig,
-    SearchFolder,
-    SearchRecord,
-    TrialFolder,
-    read_record,
-)
+from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, TrialFolder, read_record
 from tune_cl.search import OBJECTIVES, ScaleSettings, SearchSpace, SpaceFile, resolve
 
 _METRICS = (*OBJECTIVES, "replay_accuracy")

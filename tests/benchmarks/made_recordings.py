@@ -4,8 +4,10 @@ import itertools
 import random
 from typing import Any
 
+from simulator import RecordedIncrement, RecordedStage, RecordedTrial, Recording
+
 from tune_cl.methods import get_method, leaves
-from tune_cl.records import RecordedIncrement, RecordedStage, RecordedTrial, Recording, StreamRecord
+from tune_cl.records import StreamRecord
 
 BASE_LR, BASE_GAMMA = "base.classifier.learning_rate", "base.generator.r1_gamma"
 WEIGHT, LR = "increment.classifier.weight_ce", "increment.classifier.learning_rate"
