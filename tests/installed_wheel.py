@@ -48,7 +48,7 @@ def install(place: Path) -> Installed:
     source = place / "source"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for folder in ("tune_cl", "search_spaces"):
-        shutil.copytree(ROOT / folder, source / folder, ignore=ignored)
+        shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=ignored)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]

@@ -2,17 +2,18 @@
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tune_cl.cli._parser import search_parser
-from tune_cl.cli._submit import _entrypoint, _load_plugins, _space
+from tune_cl.cli._submit import _entrypoint, _load_plugins, _space, _written
 from tune_cl.cli._submit_parser import search_arguments, submit_parser
 from tune_cl.cli.main import main
 from tune_cl.engine import Job
+from tune_cl.search import load_space
 
 RESULTS = "--results=/shared/results"
 NOBODY = "--address=http://127.0.0.1:9"  # nothing listens at this port
@@ -110,6 +111,12 @@ def test_a_users_space_travels_and_a_shipped_one_does_not(tmp_path: Path) -> Non
     assert _entrypoint(args) == (
         "exec '/opt/my python' job.py search '--space=spaces/my space.yaml' --results=/shared/results --address=auto"
     )
+    assert _written(_space(args), tmp_path)["spaces/my space.yaml"].read_text() == "method: finetune\n"
+    mine.write_text("extends: other.yaml\ntrials: 3\n")
+    (tmp_path / "other.yaml").write_text("extends: lwf.yaml\nparameters: {increment.classifier.batch_size: 16}\n")
+    alone = load_space(str(_written(_space(args), tmp_path)["spaces/my space.yaml"]))
+    assert alone.parameters["increment.classifier.batch_size"] == 16, "what it extends travels within it"
+    assert alone == replace(load_space(str(mine)), source=alone.source)
     args = submit_parser().parse_args(["--space=genifer.yaml", RESULTS])
     assert _space(args) == {}
     assert "--space=genifer.yaml" in _entrypoint(args)

@@ -1,8 +1,9 @@
 """The shipped spaces: complete, allowed at every scale, and every commented line works once it is taken in."""
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
-from importlib import resources
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,24 @@ _COMMENTED = re.compile(r"^( *)# ((?:base|increment)\.[\w.]+: .*)$")
 _IN_PLACE = re.compile(r"^( *[\w.]+: ).*# or (\{.*\}|[^\s:;,]+)")
 
 
+FOLDER = Path(__file__).parents[2] / "search_spaces"
+PARTS = sorted(file.name for file in FOLDER.glob("_*.yaml"))  # what spaces extend, none by themselves
+# Controls that extend genifer.yaml, and which of its commented ranges they say cannot be copied there.
+CONTROLS = {
+    "image_replay.yaml": ("matching_stage",),
+    "feature_replay.yaml": ("matching_stage", "augmentation", "distillation_stage"),
+}
+
+
 def text_of(name: str) -> str:
-    return resources.files("search_spaces").joinpath(name).read_text(encoding="utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def extended_by(name: str) -> Iterator[str]:
+    """A file, and all that it extends."""
+    yield name
+    if parent := re.search(r"^extends: (\S+)$", text_of(name), re.MULTILINE):
+        yield from extended_by(parent[1])
 
 
 def offers(text: str) -> Iterator[tuple[str, str]]:
@@ -105,23 +122,62 @@ def test_some_parameters_are_searched_but_none_of_the_base_unless_there_is_nothi
         assert space.searched_changes_base() == (name == "frozen.yaml")
 
 
-@pytest.mark.parametrize("name", shipped_spaces())
+@cache
+def as_shipped(name: str) -> Mapping[tuple[str, str], SearchSpace]:
+    """A shipped space at each scale and budget."""
+    return {place: resolved(load_space(name), *place) for place in PLACES}
+
+
+def has_effect(before: Mapping[tuple[str, str], SearchSpace], changed: SpaceFile, path: str) -> bool:
+    """Say whether taking a line in searched its path or changed a default, having checked that nothing else broke."""
+    after = {place: resolved(changed, *place) for place in PLACES}
+    ranges = {place: (space.ranges.get(path), before[place].ranges.get(path)) for place, space in after.items()}
+    searched = [place for place, (range_, old) in ranges.items() if range_ is not None and range_ != old]
+    for place in searched:
+        assert after[place].default == before[place].default, f"{path}: a range leaves trial 0 as it is"
+    assert all(space.complaint(space.default_sample()) is None for space in after.values())
+    return bool(searched) or any(after[place].default != before[place].default for place in PLACES)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_spaces() if name not in CONTROLS])
 def test_each_commented_line_can_be_taken_in_by_itself(name: str, tmp_path: Path) -> None:
     variants = list(taken_in(text_of(name)))
     assert len(variants) >= 4
-    before = {place: resolved(load_space(name), *place) for place in PLACES}
+    before = as_shipped(name)
     for path, text in variants:
-        changed = load_text(tmp_path, text)
-        after = {place: resolved(changed, *place) for place in PLACES}
-        searched = [place for place, space in after.items() if path in space.ranges]
-        for place in searched:
-            assert after[place].default == before[place].default, f"{path}: a range leaves trial 0 as it is"
-        assert all(space.complaint(space.default_sample()) is None for space in after.values())
-        differs = any(after[place].default != before[place].default for place in PLACES)
-        assert searched or differs or has_condition(path, text), f"{path}: without effect"
+        effect = has_effect(before, load_text(tmp_path, text), path)
+        assert effect or has_condition(path, text), f"{path}: without effect"
 
 
-@pytest.mark.parametrize("name", shipped_spaces())
+@pytest.mark.parametrize("part", PARTS)
+def test_each_commented_line_of_a_part_can_be_taken_in_by_itself(part: str, tmp_path: Path) -> None:
+    spaces = [name for name in shipped_spaces() if part in extended_by(name)]
+    assert len(spaces) >= 2
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    for path, text in taken_in(text_of(part)):
+        (tmp_path / part).write_text(text, encoding="utf-8")
+        effects = []
+        for name in spaces:
+            effects.append(has_effect(as_shipped(name), load_space(str(tmp_path / name)), path))
+        assert any(effects), f"{path}: without effect"
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_takes_the_commented_ranges_of_genifer_that_it_says(name: str, tmp_path: Path) -> None:
+    before = as_shipped(name)
+    own = list(taken_in(text_of(name)))
+    of_genifer = [offered for line, offered in offers(text_of("genifer.yaml")) if offered != line and "{" in offered]
+    copied = [offered for offered in of_genifer if not any(word in offered for word in CONTROLS[name])]
+    assert len(copied) >= 20
+    for offered in copied:
+        text = f"extends: {name}\nparameters:\n{offered}\n"
+        path = offered.strip().split(":")[0]
+        assert has_effect(before, load_text(tmp_path, text), path) or has_condition(path, text)
+    for path, text in own:
+        assert has_effect(before, load_text(tmp_path, text), path)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_spaces() if name not in CONTROLS])
 def test_all_ranges_that_a_space_offers_can_be_taken_in_together(name: str, tmp_path: Path) -> None:
     lines = [offered if "{" in offered else line for line, offered in offers(text_of(name))]
     space = load_text(tmp_path, "\n".join(lines))
@@ -131,7 +187,7 @@ def test_all_ranges_that_a_space_offers_can_be_taken_in_together(name: str, tmp_
     for place in PLACES:
         everything = resolved(space, *place)
         assert paths <= everything.ranges.keys(), "each condition can be met"
-        assert everything.default == resolved(load_space(name), *place).default
+        assert everything.default == as_shipped(name)[place].default
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

@@ -93,15 +93,15 @@ def test_a_malformed_space_is_refused_in_a_sentence(
 def test_shipped_spaces_are_found_by_name_with_or_without_the_suffix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "search_spaces"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
+    package = tmp_path / "tune_cl" / "spaces"
+    package.mkdir(parents=True)
+    (package / "_part.yaml").write_text("method: toy\n")
     (package / "toy.yaml").write_text("method: toy\nscales: {small28: {budgets: {quick: {}}}}\n")
     monkeypatch.setattr(resources, "files", lambda name: tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert shipped_spaces() == ["toy.yaml"]
     assert load_space("toy") == load_space("toy.yaml")
-    assert load_space("toy").source == "search_spaces/toy.yaml"
+    assert load_space("toy").source == "tune_cl/spaces/toy.yaml"
     (tmp_path / "toy.yaml").write_text("method: mine\nscales: {small28: {budgets: {quick: {}}}}\n")
     assert load_space("toy.yaml").method == "mine", "a file at the path comes before a shipped one"
     with pytest.raises(
@@ -114,9 +114,8 @@ def test_shipped_spaces_are_found_by_name_with_or_without_the_suffix(
 
 def test_every_shipped_space_begins_with_its_command_and_loads() -> None:
     for name in shipped_spaces():
-        assert (
-            resources.files("search_spaces").joinpath(name).read_text().startswith("# python launch/search.py --space ")
-        )
+        text = (resources.files("tune_cl") / "spaces" / name).read_text()
+        assert text.startswith("# python launch/search.py --space ")
         assert load_space(name).method
 
 

@@ -27,6 +27,7 @@ from tune_cl.engine import JobServer, pack
 from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
 from tune_cl.records import given_text
+from tune_cl.search import space_in_one
 
 _PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
 _SPACES = "spaces"  # where a user's space file lies in the job's folder
@@ -52,7 +53,7 @@ def submit(argv: Sequence[str]) -> int:
     job = f"{asked.name}-{secrets.token_hex(3)}"
     with tempfile.TemporaryDirectory(prefix="tune_cl-job-") as scratch:
         package = Path(scratch, "job.zip")
-        pack(package, {**brought, "job.py": Path(_job.__file__), **_space(args)})
+        pack(package, {**brought, "job.py": Path(_job.__file__), **_written(_space(args), Path(scratch))})
         command = shlex.join([sys.argv[0], *without_secrets(argv)])
         server.submit(package, _entrypoint(args), job, metadata, {SUBMITTED: command})
     print(f"Job {job} is submitted to {server.address}.", flush=True)
@@ -127,6 +128,14 @@ def _space(args: argparse.Namespace) -> Mapping[str, Path]:
     """The user's own space file, if it is one: path in the job's folder -> file."""
     file = given_text(args.space, "--space")
     return {f"{_SPACES}/{file.name}": file} if file.is_file() else {}
+
+
+def _written(spaces: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    """The user's space file as one that needs no other which it extends, written into a folder."""
+    written = dict.fromkeys(spaces, folder / "space")
+    for name, file in spaces.items():
+        written[name].write_text(space_in_one(str(file)), encoding="utf-8")
+    return written
 
 
 def _load_plugins(args: argparse.Namespace) -> dict[str, Path]:

@@ -1,23 +1,23 @@
-"""The code that travels with a job: the package with its embedded data, the spaces, and what a user adds to them."""
+"""The code that travels with a job: the package with its embedded data and spaces, and what a user adds to it."""
 
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 
-_PACKAGES = ("tune_cl", "search_spaces")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file: the same code makes the same archive, which Ray then has already
 
 
 def pack(target: Path, added: Mapping[str, Path]) -> None:
     """Write the archive that a job's folder is made from.
 
-    It is gathered from the installed packages (or the checkout), never from the current folder, so that results,
+    It is gathered from the installed package (or the checkout), never from the current folder, so that results,
     stages, data and credentials lying about cannot get into it.
 
     Args:
         target: a `.zip` to write.
-        added: what comes along beside the packages; path in the archive -> file.
+        added: what comes along beside the package; path in the archive -> file.
     """
     files = {**dict(_packaged()), **added}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -27,12 +27,13 @@ def pack(target: Path, added: Mapping[str, Path]) -> None:
 
 
 def _packaged() -> Iterator[tuple[str, Path]]:
-    for package in _PACKAGES:
-        folder = Path(str(resources.files(package)))
-        for file in folder.rglob("*"):
-            inside = file.relative_to(folder)
-            if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
-                yield f"{package}/{inside.as_posix()}", file
+    package = Path(str(resources.files("tune_cl")))
+    for folder, _, names in os.walk(package, followlinks=True):  # in a checkout the spaces are a link
+        for name in names:
+            file = Path(folder, name)
+            inside = file.relative_to(package)
+            if not any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
+                yield f"tune_cl/{inside.as_posix()}", file
 
 
 def _metadata() -> tuple[str, bytes]:

@@ -2,7 +2,8 @@
 
 from tune_cl.search._allowed import Unreachable, unreachable_values
 from tune_cl.search._definition import StudySettings
-from tune_cl.search._file import ScaleSettings, SpaceFile, load_space, shipped_spaces
+from tune_cl.search._extends import shipped_spaces, space_in_one
+from tune_cl.search._file import ScaleSettings, SpaceFile, load_space
 from tune_cl.search._options import (
     DIRECTIONS,
     OBJECTIVES,
@@ -52,6 +53,7 @@ __all__ = [
     "protocol_horizon",
     "resolve",
     "shipped_spaces",
+    "space_in_one",
     "unreachable_values",
     "with_options",
 ]

@@ -163,24 +163,21 @@ def resolve(
     Raises:
         TuneCLError: an entry is wrong (file and key are named), or trial 0 would not be an allowed configuration.
     """
-    draft = _Draft(known=leaves(config), source=space.source)
-    draft.check_scales(space)
-    chosen = _pick(space.scales, scale, f"{space.source}: scales", "scale")
-    steps = _pick(chosen.budgets, budget, f"{space.source}: scales.{scale}.budgets", "budget")
-    draft.fix_all(chosen.defaults, f"{space.source}: scales.{scale}.defaults")
+    draft = _Draft(leaves(config), space)
+    draft.check_scales()
+    at = ("scales", scale)
+    chosen = _pick(space.scales, scale, space.where("scales"), "scale")
+    steps = _pick(chosen.budgets, budget, space.where(*at, "budgets"), "budget")
+    draft.fix_all(chosen.defaults, *at, "defaults")
     if data_set in chosen.data_sets:
-        draft.fix_all(chosen.data_sets[data_set], f"{space.source}: scales.{scale}.data_sets.{data_set}")
-    draft.fix_all(steps, f"{space.source}: scales.{scale}.budgets.{budget}")
+        draft.fix_all(chosen.data_sets[data_set], *at, "data_sets", data_set)
+    draft.fix_all(steps, *at, "budgets", budget)
     name = space.preset if preset is None else preset
-    where = f"{space.source}: scales.{scale}.presets"
-    wanted = Preset({}) if name is None else _pick(chosen.presets, name, where, "preset")
-    draft.fix_all(wanted.defaults, f"{where}.{name}.defaults")
-    for path, raw in space.parameters.items():
-        draft.enter(path, raw, f"{space.source}: parameters.{path}")
-    for path, raw in chosen.parameters.items():
-        draft.enter(path, raw, f"{space.source}: scales.{scale}.parameters.{path}")
-    for path, raw in wanted.parameters.items():
-        draft.enter(path, raw, f"{where}.{name}.parameters.{path}")
+    wanted = Preset({}) if name is None else _pick(chosen.presets, name, space.where(*at, "presets"), "preset")
+    draft.fix_all(wanted.defaults, *at, "presets", str(name), "defaults")
+    draft.enter_all(space.parameters, "parameters")
+    draft.enter_all(chosen.parameters, *at, "parameters")
+    draft.enter_all(wanted.parameters, *at, "presets", str(name), "parameters")
     for path, raw in overrides.items():
         draft.enter(path, raw, f"--set {path}")
     ranges = draft.checked_ranges(set(overrides))
@@ -208,7 +205,7 @@ class _Draft:
     """A search space in the making."""
 
     known: Mapping[str, Leaf]
-    source: str
+    space: SpaceFile
     default: dict[str, Any] = field(init=False)
     ranges: dict[str, Range] = field(default_factory=dict)
     wheres: dict[str, str] = field(default_factory=dict)  # path -> where its range was written
@@ -216,23 +213,25 @@ class _Draft:
     def __post_init__(self) -> None:
         self.default = {path: leaf.default for path, leaf in self.known.items()}
 
-    def check_scales(self, space: SpaceFile) -> None:
-        for name, scale in space.scales.items():
-            self._values(scale.defaults, f"{space.source}: scales.{name}.defaults")
-            for path, raw in scale.parameters.items():
-                _Draft(self.known, self.source).enter(path, raw, f"{space.source}: scales.{name}.parameters.{path}")
+    def check_scales(self) -> None:
+        for name, scale in self.space.scales.items():
+            at = ("scales", name)
+            self._values(scale.defaults, *at, "defaults")
+            _Draft(self.known, self.space).enter_all(scale.parameters, *at, "parameters")
             for data_set, values in scale.data_sets.items():
-                self._values(values, f"{space.source}: scales.{name}.data_sets.{data_set}")
+                self._values(values, *at, "data_sets", data_set)
             for preset, its in scale.presets.items():
-                where = f"{space.source}: scales.{name}.presets.{preset}"
-                self._values(its.defaults, f"{where}.defaults")
-                for path, raw in its.parameters.items():
-                    _Draft(self.known, self.source).enter(path, raw, f"{where}.parameters.{path}")
+                self._values(its.defaults, *at, "presets", preset, "defaults")
+                _Draft(self.known, self.space).enter_all(its.parameters, *at, "presets", preset, "parameters")
             for budget, steps in scale.budgets.items():
-                self._values(steps, f"{space.source}: scales.{name}.budgets.{budget}")
+                self._values(steps, *at, "budgets", budget)
 
-    def fix_all(self, values: Mapping[str, Any], where: str) -> None:
-        self.default.update(self._values(values, where))
+    def fix_all(self, values: Mapping[str, Any], *place: str) -> None:
+        self.default.update(self._values(values, *place))
+
+    def enter_all(self, entries: Mapping[str, Any], *place: str) -> None:
+        for path, raw in entries.items():
+            self.enter(path, raw, self.space.where(*place, path))
 
     def enter(self, path: str, raw: Any, where: str) -> None:
         leaf = find_leaf(self.known, path, where)
@@ -256,13 +255,14 @@ class _Draft:
                 )
         return without_idle(in_order(self.ranges, self.wheres), self.default, self.wheres, overridden)
 
-    def _values(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    def _values(self, values: Mapping[str, Any], *place: str) -> dict[str, Any]:
         checked = {}
         for path, value in values.items():
-            leaf = find_leaf(self.known, path, f"{where}.{path}")
+            where = self.space.where(*place, path)
+            leaf = find_leaf(self.known, path, where)
             if isinstance(value, Mapping):
-                raise TuneCLError(f"{where}.{path}: a range belongs under `parameters`; here write one value")
-            checked[path] = check_value(leaf, value, f"{where}.{path}")
+                raise TuneCLError(f"{where}: a range belongs under `parameters`; here write one value")
+            checked[path] = check_value(leaf, value, where)
         return checked
 
 

@@ -1,1 +1,0 @@
-"""Spaces shipped with tune_cl."""
