@@ -1,6 +1,7 @@
-"""Leases in a cluster: one actor hands them out, and Ray's word that a holder is dead frees them."""
+"""Leases in a cluster: one actor hands them out, and frees them once their holder is dead."""
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,21 +13,18 @@ import pytest
 import ray
 
 from tune_cl.engine import cluster
-from tune_cl.engine._leases import RayLeases, start_office
+from tune_cl.engine._leases import RayLeases, start_coordinator
 from tune_cl.store import FileLeases
 
 pytestmark = pytest.mark.ray
 
 
 class _Worker:
-    """As `ChainTrainable` does it: busy inside one call while it holds leases, `pulse` waits behind that call."""
+    """As `ChainTrainable` does it: busy inside one call while it holds leases."""
 
-    def __init__(self, office: Any, path: Path, cluster_name: str) -> None:
-        self._leases = RayLeases(office, path, cluster_name)
+    def __init__(self, coordinator: Any, path: Path, cluster_name: str) -> None:
+        self._leases = RayLeases(coordinator, path, cluster_name)
         self._held: dict[str, Any] = {}
-
-    def pulse(self) -> None:
-        """Answer when nothing else is going on."""
 
     def pid(self) -> int:
         """The process's number."""
@@ -57,10 +55,10 @@ class _Worker:
 class Workers:
     """Two workers of one cluster, and two of another that share the folder of lease files; none dies here."""
 
-    office: Any
+    coordinator: Any
     one: Any
     two: Any
-    other_office: Any
+    other_coordinator: Any
     stranger: Any
     other_stranger: Any
 
@@ -76,9 +74,9 @@ def workers(leases: Path) -> Iterator[Workers]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find this file
         with cluster(None):
-            office, other = start_office(), start_office()
-            one, two = worker(office, leases), worker(office, leases)
-            yield Workers(office, one, two, other, worker(other, leases, "other"), worker(other, leases, "other"))
+            coordinator, other = start_coordinator(), start_coordinator()
+            one, two = worker(coordinator, leases), worker(coordinator, leases)
+            yield Workers(coordinator, one, two, other, worker(other, leases, "other"), worker(other, leases, "other"))
 
 
 @pytest.fixture
@@ -91,8 +89,8 @@ def new_key() -> str:
     return uuid.uuid4().hex * 2
 
 
-def worker(office: Any, path: Path, name: str = "c") -> Any:
-    return ray.remote(num_cpus=0)(_Worker).remote(office, path, name)
+def worker(coordinator: Any, path: Path, name: str = "c") -> Any:
+    return ray.remote(num_cpus=0)(_Worker).remote(coordinator, path, name)
 
 
 def wait_for(path: Path, seconds: float = 60) -> None:
@@ -102,11 +100,22 @@ def wait_for(path: Path, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def wait_until_free(office: Any, key: str) -> None:
+def wait_until_free(coordinator: Any, key: str) -> None:
     deadline = time.monotonic() + 10
-    while key in ray.get(office.held.remote()):
-        assert time.monotonic() < deadline, "the office still has it as held"
+    while key in ray.get(coordinator.leases.remote()):
+        assert time.monotonic() < deadline, "the coordinator still has it as held"
         time.sleep(0.02)
+
+
+def wait_until_up(coordinator: Any) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            ray.get(coordinator.leases.remote())
+            return
+        except ray.exceptions.RayError:
+            time.sleep(0.1)
+    raise AssertionError("it was not started again")
 
 
 def seconds_until_taken(one: Any, key: str, limit: float) -> float:
@@ -133,7 +142,7 @@ def test_the_lease_of_a_worker_that_dies_while_it_trains_is_free_at_once(
     workers: Workers, leases: Path, tmp_path: Path, key: str, death: str
 ) -> None:
     """Much sooner than its file, as one of another machine, would go stale (60 s)."""
-    one, two = worker(workers.office, leases), workers.two
+    one, two = worker(workers.coordinator, leases), workers.two
     pid = ray.get(one.pid.remote())
     one.take_and_stay.remote(key, 600.0, tmp_path / "there")
     wait_for(tmp_path / "there")
@@ -147,18 +156,38 @@ def test_the_lease_of_a_worker_that_dies_while_it_trains_is_free_at_once(
 
 
 def test_a_worker_that_is_between_two_increments_keeps_its_lease(workers: Workers, key: str) -> None:
-    """It answers the office's question at once, and the office asks again."""
+    """Its death alone frees it."""
     assert ray.get(workers.one.take.remote(key))
     time.sleep(2.5)
     assert not ray.get(workers.two.take.remote(key))
-    assert key in ray.get(workers.office.held.remote())
+    assert key in ray.get(workers.coordinator.leases.remote())
+
+
+def test_the_coordinator_imports_neither_torch_nor_the_engine(workers: Workers) -> None:
+    """Also once it has heard of a worker: it is there in each search, and is to cost next to nothing."""
+    assert ray.get(workers.one.take.remote(new_key()))
+    loaded = set(ray.get(workers.coordinator.__ray_call__.remote(lambda self: list(sys.modules))))
+    assert "tune_cl.coordinator" in loaded
+    assert not loaded & {"torch", "optuna", "wandb", "pandas", "ray.tune", "tune_cl.engine", "tune_cl.store"}
+
+
+def test_a_coordinator_that_was_started_again_hands_out_leases_as_before(workers: Workers, tmp_path: Path) -> None:
+    coordinator = start_coordinator()
+    one, two, key = worker(coordinator, tmp_path), worker(coordinator, tmp_path), new_key()
+    assert ray.get(one.take.remote(new_key()))
+    ray.kill(coordinator, no_restart=False)
+    wait_until_up(coordinator)
+    assert ray.get(one.take.remote(key))
+    time.sleep(0.5)
+    assert key in ray.get(coordinator.leases.remote())
+    assert not ray.get(two.take.remote(key))
 
 
 def test_a_process_outside_the_cluster_is_respected_and_respects_it(workers: Workers, leases: Path, key: str) -> None:
     outside = FileLeases(leases).take(key)
     assert outside is not None
     assert not ray.get(workers.one.take.remote(key))
-    wait_until_free(workers.office, key)  # the office took back what the file system refused
+    wait_until_free(workers.coordinator, key)  # the coordinator took back what the file system refused
     outside.release()
     assert ray.get(workers.one.take.remote(key))
     assert FileLeases(leases).take(key) is None
@@ -167,13 +196,13 @@ def test_a_process_outside_the_cluster_is_respected_and_respects_it(workers: Wor
 def test_another_clusters_worker_is_respected(workers: Workers, key: str) -> None:
     assert ray.get(workers.one.take.remote(key))
     assert not ray.get(workers.stranger.take.remote(key))
-    wait_until_free(workers.other_office, key)  # it had been free there: the file system refused it
+    wait_until_free(workers.other_coordinator, key)  # it had been free there: the file system refused it
 
 
-def test_without_the_office_the_files_alone_decide(workers: Workers, key: str) -> None:
-    """Its node is lost, say. The last test with the other cluster's office, since it ends it."""
+def test_without_the_coordinator_the_files_alone_decide(workers: Workers, key: str) -> None:
+    """Its node is lost, say. The last test with the other cluster's coordinator, since it ends it."""
     assert ray.get(workers.stranger.take.remote(key))
-    ray.kill(workers.other_office)
+    ray.kill(workers.other_coordinator)
     assert not ray.get(workers.other_stranger.take.remote(key)), "its file is there, and its holder lives"
     assert ray.get(workers.other_stranger.take.remote(new_key()))
 

@@ -16,7 +16,7 @@ import ray
 from race_worker import Racer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_cl.engine._leases import start_office
+from tune_cl.engine._leases import start_coordinator
 
 WORKERS = 4
 BETWEEN_KILLS = (0.3, 2.0)  # seconds
@@ -33,13 +33,13 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.0)
     given = parser.parse_args()
     ray.init(address=given.address, log_to_driver=False, logging_level="ERROR")
-    office, nodes = start_office(), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    coordinator, nodes = start_coordinator(), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     job = ray.get_runtime_context().get_job_id()
 
     def racer(number: int) -> Any:
         there = NodeAffinitySchedulingStrategy(nodes[number % len(nodes)], soft=False)
         kind = ray.remote(num_cpus=1, scheduling_strategy=there)(Racer)
-        return kind.remote(office, given.stages, job, number, given.pause)
+        return kind.remote(coordinator, given.stages, job, number, given.pause)
 
     racers = [racer(number) for number in range(WORKERS)]
     on = ray.get([one.node.remote() for one in racers])

@@ -35,10 +35,10 @@ def planned_keys(stages: Path) -> set[str]:
 
 
 class Racer:
-    """As `ChainTrainable` does it: busy inside one call while it holds leases, `pulse` waits behind that call.
+    """As `ChainTrainable` does it: busy inside one call while it holds leases.
 
     Args:
-        office: hands out leases.
+        coordinator: hands out leases.
         stages: the store.
         cluster: name of the cluster, for the lease files.
         number: which worker this is. Two workers each have the same order of chains, and so want the same stages at
@@ -46,13 +46,12 @@ class Racer:
         pause: seconds that each step takes besides.
     """
 
-    def __init__(self, office: Any, stages: Path, cluster: str, number: int, pause: float) -> None:
+    def __init__(self, coordinator: Any, stages: Path, cluster: str, number: int, pause: float) -> None:
         torch.set_num_threads(1)
-        self._store = StageStore(stages, leases=RayLeases(office, stages / "leases", cluster), checkpoint_every=0.0)
+        self._store = StageStore(
+            stages, leases=RayLeases(coordinator, stages / "leases", cluster), checkpoint_every=0.0
+        )
         self._number, self._pause = number, pause
-
-    def pulse(self) -> None:
-        """Answer when nothing else is going on."""
 
     def pid(self) -> int:
         """The process's number."""

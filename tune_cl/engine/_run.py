@@ -18,16 +18,16 @@ from ray import tune
 from tune_cl.engine._adapters import LossOfWorkers, StudyScheduler, StudySearcher
 from tune_cl.engine._cluster import Resources
 from tune_cl.engine._driver import Driver, Ending
-from tune_cl.engine._leases import start_office
-from tune_cl.engine._progress import start_board
+from tune_cl.engine._leases import start_coordinator
 from tune_cl.engine._trainable import ChainTrainable, Examiner
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
 from tune_cl.store import CHECKPOINT_SECONDS
 from tune_cl.streams import Stream
+from tune_cl.tracking import PhaseProgress
 
-_POLL = 0.5  # seconds between two looks at the progress board
+_POLL = 0.5  # seconds between two looks at progress
 _INSIST = 0.5  # seconds between two requests to Ray to end
 _SAVE = 6.0  # seconds that phases in flight get to save their state before the search ends
 _WORKER_RESTARTS = 3  # of a trial whose worker died; exceptions inside a trial are reported, not raised
@@ -85,15 +85,14 @@ def run_search(
     """
     # Workers start side by side; with fewer pending trials each would wait until the one before it is up.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
-    board = start_board()
+    coordinator = start_coordinator()
     trainable = tune.with_resources(
         tune.with_parameters(
             ChainTrainable,
             stream=stream,
             stages=str(stages.absolute()),
-            board=board,
+            coordinator=coordinator,
             report_failures=True,
-            office=start_office(),
             search=payer,
             checkpoint_every=checkpoint_every,
             loader_workers=loader_workers,
@@ -104,7 +103,7 @@ def run_search(
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
-    with tempfile.TemporaryDirectory(prefix="tune_cl-ray-") as scratch, _polled(board, conductor):
+    with tempfile.TemporaryDirectory(prefix="tune_cl-ray-") as scratch, _polled(coordinator, conductor):
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -122,7 +121,7 @@ def run_search(
                 callbacks=[LossOfWorkers(conductor)],
             ),
         )
-        with _stoppable(time_budget, lambda: _save_phases(board, conductor)) as stop:
+        with _stoppable(time_budget, lambda: _save_phases(coordinator, conductor)) as stop:
             try:
                 tuner.fit()
             except Exception:
@@ -185,13 +184,13 @@ def _stoppable(time_budget: float | None, before_end: Callable[[], None]) -> Ite
             signal.signal(number, handler)
 
 
-def _save_phases(board: Any, conductor: Driver) -> None:
+def _save_phases(coordinator: Any, conductor: Driver) -> None:
     """Have the phases in flight save their state; wait a moment for those that are in the middle of one."""
     give_up = time.monotonic() + _SAVE
     try:
-        ray.get(board.announce_end.remote(), timeout=_SAVE)
+        ray.get(coordinator.announce_end.remote(), timeout=_SAVE)
         while time.monotonic() < give_up:
-            conductor.in_flight.note_saved(ray.get(board.saved.remote(), timeout=_SAVE))
+            conductor.in_flight.note_saved(ray.get(coordinator.saved.remote(), timeout=_SAVE))
             if not conductor.in_flight.unsaved():
                 return
             time.sleep(0.1)
@@ -200,15 +199,15 @@ def _save_phases(board: Any, conductor: Driver) -> None:
 
 
 @contextmanager
-def _polled(board: Any, conductor: Driver) -> Iterator[None]:
-    """Carry progress from the board to the conductor, in a thread of its own; losing some is no harm."""
+def _polled(coordinator: Any, conductor: Driver) -> Iterator[None]:
+    """Carry progress from the coordinator to the conductor, in a thread of its own; losing some is no harm."""
     over = threading.Event()
 
     def poll() -> None:
         while not over.wait(_POLL):
             try:
-                for progress in ray.get(board.take.remote(), timeout=5):
-                    conductor.on_progress(progress)
+                for progress in ray.get(coordinator.take_progress.remote(), timeout=5):
+                    conductor.on_progress(PhaseProgress(**progress))
             except ray.exceptions.RayError:
                 continue
 

@@ -55,10 +55,9 @@ class ChainTrainable(tune.Trainable):
         config: dict[str, Any],
         stream: Stream | None = None,
         stages: str = "",
-        board: Any = None,
+        coordinator: Any = None,
         report_failures: bool = False,
         base: RunConfig | None = None,
-        office: Any = None,
         search: str | None = None,
         checkpoint_every: float = CHECKPOINT_SECONDS,
         loader_workers: int | None = None,
@@ -73,10 +72,9 @@ class ChainTrainable(tune.Trainable):
             config: see the class.
             stream: the training data, shared in memory by all trials of a node.
             stages: folder of the stage store.
-            board: where progress inside phases is posted, if anywhere.
+            coordinator: the actor that hands out leases and takes progress; None: leases are files.
             base: configuration that a trial's paths change; None where trials name their whole configuration.
             report_failures: report an exception in a row, so that the actor lives on, instead of raising it.
-            office: the actor that hands out leases (`start_office`); None: leases are files.
             search: a name that this search alone has, also after it was interrupted: who pays for what is trained.
             checkpoint_every: seconds between two checkpoints inside a phase.
             loader_workers: processes of each trial that decode image files ahead, see `Chain`.
@@ -86,11 +84,12 @@ class ChainTrainable(tune.Trainable):
             examiner: of an evaluation: one more `step()` after the last increment reports what it says.
         """
         assert stream is not None
-        self._stream, self._board, self._search = stream, board, search
+        self._stream, self._coordinator, self._search = stream, coordinator, search
         self._loader_workers, self._backbone, self._plugins = loader_workers, backbone, plugins
         self._fresh = fresh
         folder = Path(stages)
-        leases = RayLeases(office, folder / "leases", ray.get_runtime_context().get_job_id()) if office else None
+        cluster = ray.get_runtime_context().get_job_id()
+        leases = RayLeases(coordinator, folder / "leases", cluster) if coordinator else None
         self._store = StageStore(folder, leases=leases, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
         self._report_failures, self._base, self._examiner = report_failures, base, examiner
         context = ray.get_runtime_context()
@@ -102,9 +101,6 @@ class ChainTrainable(tune.Trainable):
         """Make this actor run another trial."""
         self._begin(new_config)
         return True
-
-    def pulse(self) -> None:
-        """Answer once the current increment is done; whoever waits for the answer learns of this actor's death."""
 
     def step(self) -> dict[str, Any]:
         """Run one increment and report its row, its metrics and its replayed images."""
@@ -152,7 +148,7 @@ class ChainTrainable(tune.Trainable):
             load_again(self._plugins)
             run, trial = _run_of(self._given, self._base)
             stream = self._stream if self._examiner is None else self._examiner.stream(run, self._stream)
-            post = ProgressPost(self._board, trial, self._node) if self._board is not None else _ignore
+            post = ProgressPost(self._coordinator, trial, self._node) if self._coordinator else _ignore
             who = f"{trial:04d}" if self._base is None else self.trial_id  # somebody's own Tuner counts as it likes
             payer = f"{self._search}/{who}" if self._search else None
             self._chain = Chain(
