@@ -13,6 +13,10 @@ from tune_cl.engine._failures import describe_failure
 from tune_cl.records import Failure, IncrementRow
 from tune_cl.search import Deferred
 
+_STOP: str = TrialScheduler.STOP
+_CONTINUE: str = TrialScheduler.CONTINUE
+_FINISHED: str = Searcher.FINISHED
+
 
 @contextmanager
 def _remembered(conductor: Driver) -> Iterator[None]:
@@ -45,7 +49,7 @@ class StudySearcher(_NeverRestored, Searcher):
         if isinstance(trial, Deferred):
             return None
         if trial is None:
-            return Searcher.FINISHED
+            return _FINISHED
         number, run = trial
         return {"trial": number, "run": run.model_dump_json()}
 
@@ -76,15 +80,15 @@ class StudyScheduler(_NeverRestored, FIFOScheduler):
         number = trial.config["trial"]
         if self._on_examined and "examined" in result:
             self._on_examined(number, result["examined"])
-            return TrialScheduler.STOP
+            return _STOP
         if "failure" in result:
             self._conductor.on_failure(number, Failure.model_validate_json(result["failure"]))
-            return TrialScheduler.STOP
+            return _STOP
         row = IncrementRow.model_validate_json(result["row"])
         decision = self._conductor.on_increment(row, result.get("preview"))
         at_the_end = row.increment == self._horizon and self._on_examined is None
         ended = decision != "continue" or at_the_end
-        return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
+        return _STOP if ended else _CONTINUE
 
 
 class LossOfWorkers(_NeverRestored, Callback):

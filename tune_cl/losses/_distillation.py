@@ -57,7 +57,8 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
         Scalar, float32 or wider. Where a sample's maps are equal its gradient is 0, a subgradient of the norm.
     """
     difference = at_least_float32(student) - at_least_float32(teacher)
-    return torch.linalg.vector_norm(difference.flatten(1), dim=1).mean()
+    distances: Tensor = torch.linalg.vector_norm(difference.flatten(1), dim=1)
+    return distances.mean()
 
 
 def image_distance(images: Tensor, others: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unfl
 from tune_cl.records import flatten
 from tune_cl.store import Stateful
 
-_METHODS = {
+_METHODS: dict[str, Method] = {
     module.METHOD.name: module.METHOD
     for module in (
         *(frozen, finetune, lwf, feature_replay, image_replay, genifer, oracle, joint),

@@ -198,4 +198,5 @@ class Method:
 
     def subtree(self, config: Settings, increment: int, phase: Phase) -> Settings:
         """The part of the configuration that a phase is called with."""
-        return getattr(getattr(config, "base" if increment == 0 else "increment"), phase.name)
+        subtree: Settings = getattr(getattr(config, "base" if increment == 0 else "increment"), phase.name)
+        return subtree

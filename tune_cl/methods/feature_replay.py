@@ -92,7 +92,8 @@ class FeatureGame(Game):
 
     def made(self, generator: Generator, latents: Tensor, labels: Tensor, noise: list[Tensor]) -> Tensor:
         """Features as the generator makes them: they have no valid range."""
-        return generator(latents, labels, noise)
+        features: Tensor = generator(latents, labels, noise)
+        return features
 
     def watched(self, images: Tensor) -> Mapping[str, Tensor]:
         """Nothing: features have no range."""

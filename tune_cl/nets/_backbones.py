@@ -139,8 +139,9 @@ class _LinearBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """The block's output."""
-        residual = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(maps)))))
-        return self.downsample(maps) + residual
+        residual: Tensor = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(maps)))))
+        shortcut: Tensor = self.downsample(maps)
+        return shortcut + residual
 
 
 def _resnet32_stem(channels: list[int]) -> list[nn.Module]:

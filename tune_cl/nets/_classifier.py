@@ -72,7 +72,8 @@ class Classifier(nn.Module):
 
     def logits_from(self, activation: Tensor, stage: int) -> Tensor:
         """Go on from the activation after a stage to the raw logits (B, n_classes)."""
-        return self.head(self.go_on(activation, stage, POOLED))
+        logits: Tensor = self.head(self.go_on(activation, stage, POOLED))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw logits (B, n_classes): what losses and distillation read."""
@@ -80,7 +81,7 @@ class Classifier(nn.Module):
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits (B, n_classes) to score: the raw ones less the adjustment, where there is one."""
-        logits = self(images)
+        logits: Tensor = self(images)
         return logits if self.adjustment is None else logits - self.adjustment
 
     def set_adjustment(self, adjustment: Tensor | None) -> None:

@@ -54,7 +54,7 @@ class Discriminator(nn.Module):
         h = functional.leaky_relu(self.dense(x.flatten(1)), 0.2)
         one_hot = functional.one_hot(labels, self.shape.n_classes).to(h.dtype)
         # EqualLinear divides by sqrt(n_classes); undone here so that a class's row starts with unit variance.
-        rows = self.projection(one_hot) * math.sqrt(self.shape.n_classes)
+        rows: Tensor = self.projection(one_hot) * math.sqrt(self.shape.n_classes)
         return (h * rows).sum(1) / math.sqrt(h.shape[1] / 4)
 
     def _with_deviation(self, x: Tensor) -> Tensor:

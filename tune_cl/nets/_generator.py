@@ -100,13 +100,15 @@ class Generator(nn.Module):
             if i and i % 2 == 0:
                 x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = conv(x, w, layer_noise)
-        return self.output(self.output_style(x, w))
+        images: Tensor = self.output(self.output_style(x, w))
+        return images
 
     def _embedded(self, one_hot: Tensor) -> Tensor:
         # EqualLinear divides by sqrt(n_classes), since its inputs are taken to be of unit variance; one-hot ones have
         # a single 1, so that the embedding's variance is 1 / n_classes.
         gain = math.sqrt(self.shape.n_classes) if self.shape.unit_label else 1.0
-        return self.embedding(one_hot) * gain
+        embedded: Tensor = self.embedding(one_hot)
+        return embedded * gain
 
     def draw_noise(self, n: int, generator: torch.Generator) -> list[Tensor]:
         """Noise maps for a batch of n, from the generator's device."""

@@ -67,7 +67,7 @@ class ProxyHead(nn.Module):
         In [-1, 1] for 'cosine', in [-4, 0] for 'distance'.
         """
         directions = unit_vectors(self.weight)
-        found = (unit_vectors(features) @ directions.flatten(0, 1).mT).unflatten(1, directions.shape[:2])
+        found: Tensor = (unit_vectors(features) @ directions.flatten(0, 1).mT).unflatten(1, directions.shape[:2])
         if self.similarity == "distance":
             found = 2 * found - 2
         return (found.softmax(dim=2) * found).sum(dim=2)

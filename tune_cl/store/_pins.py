@@ -202,7 +202,7 @@ def _parsed(path: Path) -> PinRecord | None:
 
 
 def _is_of_this_machine(record: PinRecord) -> bool:
-    return record.holder.get("machine") == this_process()["machine"]
+    return bool(record.holder.get("machine") == this_process()["machine"])
 
 
 def _search_stands(record: PinRecord) -> bool:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def split_class(members: NDArray[np.int64], label: int, seed: int, fraction: float) -> tuple[NDArray, NDArray]:
+def split_class(
+    members: NDArray[np.int64], label: int, seed: int, fraction: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cut one class into training and validation images.
 
     The members are ranked by the SHA-256 of `validation/<seed>/<label>/<place within the class>` and the first ones

@@ -175,7 +175,7 @@ class Stream:
         images = torch.empty(picked.shape, dtype=torch.uint8, memory_format=torch.channels_last).copy_(picked)
         return LabelledImages(images, labels)
 
-    def _split(self, label: int) -> tuple[NDArray, NDArray]:
+    def _split(self, label: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         members = np.flatnonzero(self.raw_labels == label)
         if self.merged:
             return members, members[:0]
