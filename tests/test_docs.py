@@ -33,7 +33,7 @@ from tune_cl.streams import DATASETS, open_stream
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 METHODS = ROOT / "docs" / "methods"
-RECORDS = {  # heading in the architecture's "On disk" -> the record whose example follows
+RECORDS = {  # heading in file-formats.md -> the record whose example follows
     "search.json": SearchRecord,
     "config.yaml and best.yaml": RunConfig,
     "increments.jsonl": IncrementRow,
@@ -168,7 +168,7 @@ def test_names_in_tables_are_defined_in_the_files_beside_them(page: Path) -> Non
 
 @pytest.mark.parametrize(("heading", "record"), RECORDS.items(), ids=RECORDS)
 def test_examples_of_files_have_the_keys_of_their_records(heading: str, record: type[Record]) -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text().split(f"### {heading}\n")[1]
+    text = (ROOT / "docs" / "file-formats.md").read_text().split(f"## {heading}\n")[1]
     example = yaml.safe_load(_FENCE.findall(text)[0])  # JSON is YAML
     assert set(example) == set(record.model_fields)
     record.model_validate_json(json.dumps(example))

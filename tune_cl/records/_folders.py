@@ -1,4 +1,4 @@
-"""Where things lie: the only code that knows the paths of section 'On disk' of docs/architecture.md."""
+"""Where things lie: the only code that knows the paths of docs/file-formats.md."""
 
 import hashlib
 import re

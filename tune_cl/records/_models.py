@@ -75,7 +75,7 @@ class StageUse(Record):
 class IncrementRow(Record):
     """What one increment of one trial reports: a line of `increments.jsonl`.
 
-    `metrics` holds the names of docs/architecture.md, and `<phase>/<name>` for what else a phase measured; a metric
+    `metrics` holds the names of docs/metrics.md, and `<phase>/<name>` for what else a phase measured; a metric
     that is not defined at this increment (forgetting at the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy
     on the classes of increment i after increment t; `nearest_mean_row` is the same read out by nearest class means,
     for methods that have that read-out.
