@@ -58,7 +58,7 @@ _LOADED: dict[str, tuple[ModuleType, Plugin]] = {}  # modules from outside the p
 
 
 def method_names() -> list[str]:
-    """The methods that can be named in a space file: the ladder from its lower end up, then the hosts with a memory."""
+    """The methods that can be named in a space file: the ladder from its lower end up, then the exemplar methods."""
     return list(_METHODS)
 
 

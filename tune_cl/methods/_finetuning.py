@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from tune_cl.methods._batches import RealBatches
-from tune_cl.methods._hosts import LossOf, steps_over
 from tune_cl.methods._phase import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Sizes, State
+from tune_cl.methods._rehearsal import LossOf, steps_over
 from tune_cl.methods._training import (
     OPTIMIZERS,
     SCHEDULES,

@@ -1,4 +1,4 @@
-"""The Balanced Softmax family as settings: which class prior a host's cross-entropy is computed under (2103.12532)."""
+"""The Balanced Softmax family as settings: the class prior of an exemplar method's cross-entropy (2103.12532)."""
 
 from torch import Tensor
 

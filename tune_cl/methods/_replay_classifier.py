@@ -98,7 +98,12 @@ def replay_of_past(data: PhaseData, context: PhaseContext) -> OracleReplay:
 
 
 def train_with_replay(
-    config: ReplayClassifier, data: PhaseData, state: State, context: PhaseContext, source: ReplaySource, entry: int = 0
+    config: ReplayClassifier,
+    data: PhaseData,
+    state: State,
+    context: PhaseContext,
+    source: ReplaySource,
+    start: int = 0,
 ) -> PhaseResult:
     """Train the grown classifier on half real, half replayed batches.
 
@@ -108,24 +113,24 @@ def train_with_replay(
         state: holds the classifier before it, which is the teacher.
         context: where and how.
         source: of what is replayed.
-        entry: stage at which it enters the classifier: 0 images, else features; what comes before them stays as it is.
+        start: stage at which it enters the classifier: 0 images, else features; what comes before them stays as it is.
     """
     teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
-    replay_accuracy = accuracy_on(teacher, source, Pixels(data.preprocessing, context.device), entry)
+    replay_accuracy = accuracy_on(teacher, source, Pixels(data.preprocessing, context.device), start)
     teacher.train(config.teacher_batch_norm == "train")
     student = grown(state, data, context).to(context.device)
-    unchanged = student.stages[:entry].requires_grad_(False)
+    unchanged = student.stages[:start].requires_grad_(False)
     real = RealBatches(data.new, config.batch_size, data, context)
     augment = Augment(data, context)
     n_replayed = replayed_per_step(config, data.n_old, data.n_new)
-    loss = ReplayLoss(config, teacher, prior_of(config, data), data.n_old, entry)
+    loss = ReplayLoss(config, teacher, prior_of(config, data), data.n_old, start)
     steps = classifier_steps(config, len(data.new.labels))
 
     def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         unchanged.eval()
         images, labels = real.draw(step)
         replayed = source.draw(n_replayed, "replay", step)
-        old = augment(replayed.images, "augment replay", step) if entry == 0 else replayed.images
+        old = augment(replayed.images, "augment replay", step) if start == 0 else replayed.images
         return loss(student, images, labels, old, replayed.labels)
 
     losses = train_classifier(student, config, steps, batch_loss, context)
@@ -138,10 +143,10 @@ class ReplayLoss:
     """The three terms of Genifer's classifier loss on one composed batch."""
 
     def __init__(
-        self, config: ReplayClassifier, teacher: Classifier, prior: Tensor | None, n_old: int, entry: int = 0
+        self, config: ReplayClassifier, teacher: Classifier, prior: Tensor | None, n_old: int, start: int = 0
     ) -> None:
         self._config, self._teacher, self._prior, self._n_old = config, teacher, prior, n_old
-        self._entry = entry
+        self._start = start
 
     def __call__(
         self, student: Classifier, images: Tensor, labels: Tensor, old_images: Tensor, old_labels: Tensor
@@ -152,12 +157,12 @@ class ReplayLoss:
             student: the network in training.
             images: (B, C, H, W) real new images, normalised and augmented.
             labels: (B,) their stream class indices.
-            old_images: (R, C, H, W) replayed images, normalised and augmented; or features after the stage `entry`.
+            old_images: (R, C, H, W) replayed images, normalised and augmented; or features after the stage `start`.
             old_labels: (R,) the labels they were drawn for.
         """
-        config, entry = self._config, self._entry
+        config, start = self._config, self._start
         stage = config.distillation_stage
-        features = student.go_on(torch.cat([student.features(images, entry), old_images]), entry, stage)
+        features = student.forward_from(torch.cat([student.features(images, start), old_images]), start, stage)
         logits = student.logits_from(features, stage)
         n = len(images)
         hard = config.replay_labels == "hard"
@@ -168,7 +173,7 @@ class ReplayLoss:
             else shifted_cross_entropy(logits[:n], labels, prior)
         )
         with torch.no_grad():
-            old_features = self._teacher.go_on(old_images, entry, stage)
+            old_features = self._teacher.forward_from(old_images, start, stage)
             old_logits = self._teacher.logits_from(old_features, stage)
         kd = distillation(logits[n:], old_logits, config.temperature, config.distillation_over)
         feature = feature_distance(features[n:], old_features)
@@ -203,15 +208,15 @@ def prior_of(config: ReplayClassifier, data: PhaseData) -> Tensor | None:
 
 
 @torch.no_grad()
-def accuracy_on(classifier: Classifier, source: ReplaySource, pixels: Pixels, entry: int = 0) -> float:
+def accuracy_on(classifier: Classifier, source: ReplaySource, pixels: Pixels, start: int = 0) -> float:
     """Accuracy of a classifier in eval mode on replayed images under their labels (necessary, not sufficient).
 
-    Or on replayed features, which enter after the stage `entry`.
+    Or on replayed features, which enter after the stage `start`.
     """
     n = _JUDGED if pixels.preprocessing.stored_size is None else _JUDGED_AT_ONCE
     right = []
     for step in range(_JUDGED // n):
         replayed = source.draw(n, "judge", step)
-        seen = pixels.centre(replayed.images) if entry == 0 else replayed.images
-        right.append(classifier.logits_from(seen, entry).argmax(1) == replayed.labels)
+        seen = pixels.centre(replayed.images) if start == 0 else replayed.images
+        right.append(classifier.logits_from(seen, start).argmax(1) == replayed.labels)
     return float(torch.cat(right).float().mean())

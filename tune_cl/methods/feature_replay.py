@@ -128,7 +128,7 @@ def train_with_features(config: FeatureClassifier, data: PhaseData, state: State
     """Train the stages after the replayed one: real new images through all of them, replayed features through these."""
     generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
     source = FeatureReplay(generator, data.n_old, context.place, context.device)
-    return train_with_replay(config, data, state, context, source, entry=matched_stage(state))
+    return train_with_replay(config, data, state, context, source, start=matched_stage(state))
 
 
 def _check_fit(config: FeatureReplayConfig, extent: Extent) -> None:

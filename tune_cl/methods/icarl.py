@@ -11,7 +11,6 @@ from torch import Tensor
 from tune_cl.losses import binary_distillation
 from tune_cl.methods._classifier import BaseClassifier, real_images, train_base_with
 from tune_cl.methods._finetuning import Finetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._hosts import LossOf, MemoryTraining, RehearsalConfig, Setting, host_images, train_host
 from tune_cl.methods._memory import (
     BASE_MEMORY,
     NEXT_MEMORY,
@@ -22,6 +21,14 @@ from tune_cl.methods._memory import (
     planned_memory,
 )
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._rehearsal import (
+    LossOf,
+    MemoryTraining,
+    RehearsalConfig,
+    RehearsalContext,
+    rehearsal_images,
+    train_with_exemplars,
+)
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
 from tune_cl.methods.il_baseline import ce_and_kd, finetune_linear
@@ -91,14 +98,14 @@ def train_sigmoid_base(config: IcarlBase, data: PhaseData, state: State, context
 def train_icarl(config: IcarlClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """CE + weight_kd T^2 KD on new images and exemplars."""
     weight = config.weight_kd * config.temperature**2
-    return train_host(
+    return train_with_exemplars(
         config, data, state, context, lambda setting: ce_and_kd(setting, 1.0, weight, temperature=config.temperature)
     )
 
 
 def train_sigmoids(config: IcarlClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Sigmoids, to one-hot targets for new classes and to the teacher's for old ones."""
-    return train_host(config, data, state, context, _sigmoids)
+    return train_with_exemplars(config, data, state, context, _sigmoids)
 
 
 def finetune_sigmoids(config: Finetuning, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
@@ -111,7 +118,7 @@ def _plain_sigmoids(student: Classifier, images: Tensor, labels: Tensor) -> tupl
     return bce, {"bce": bce}
 
 
-def _sigmoids(setting: Setting) -> LossOf:
+def _sigmoids(setting: RehearsalContext) -> LossOf:
     def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         logits = student(images)
         with torch.no_grad():
@@ -143,13 +150,13 @@ METHOD = Method(
         BASE_MEMORY,
     ),
     increment=(
-        Phase("classifier", "icarl.classifier", 1, train_icarl, host_images, sees_memory=True, needed=_by_softmax),
+        Phase("classifier", "icarl.classifier", 1, train_icarl, rehearsal_images, sees_memory=True, needed=_by_softmax),
         Phase(
             "classifier",
             "icarl.sigmoid.classifier",
             1,
             train_sigmoids,
-            host_images,
+            rehearsal_images,
             sees_memory=True,
             needed=_by_sigmoids,
         ),

@@ -9,7 +9,6 @@ from torch import Tensor
 from tune_cl.losses import distillation, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy
 from tune_cl.methods._finetuning import Finetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._hosts import LossOf, MemoryTraining, RehearsalConfig, Setting, host_images, train_host
 from tune_cl.methods._memory import (
     BASE_MEMORY,
     NEXT_MEMORY,
@@ -20,6 +19,14 @@ from tune_cl.methods._memory import (
     planned_memory,
 )
 from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._rehearsal import (
+    LossOf,
+    MemoryTraining,
+    RehearsalConfig,
+    RehearsalContext,
+    rehearsal_images,
+    train_with_exemplars,
+)
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.methods.finetune import BASE_CLASSIFIER
 from tune_cl.nets import Classifier
@@ -66,12 +73,12 @@ def train_baseline(config: BaselineClassifier, data: PhaseData, state: State, co
     """Cross-entropy under the prior on raw plus shifted logits, distillation of the old classes' raw logits."""
     share = data.n_old / (data.n_old + data.n_new)
     weights = (1 - share, share) if config.weighting == "classes" else (1.0, config.weight_kd)
-    return train_host(
+    return train_with_exemplars(
         config, data, state, context, lambda setting: ce_and_kd(setting, *weights, temperature=config.temperature)
     )
 
 
-def ce_and_kd(setting: Setting, weight_ce: float, weight_kd: float, temperature: float) -> LossOf:
+def ce_and_kd(setting: RehearsalContext, weight_ce: float, weight_kd: float, temperature: float) -> LossOf:
     """weight_ce CE + weight_kd KD, both on every image; KD is between softmaxes over the old classes."""
 
     def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -96,7 +103,7 @@ METHOD = Method(
     config=BaselineConfig,
     base=(BASE_CLASSIFIER, BASE_MEMORY),
     increment=(
-        Phase("classifier", "il_baseline.classifier", 1, train_baseline, host_images, sees_memory=True),
+        Phase("classifier", "il_baseline.classifier", 1, train_baseline, rehearsal_images, sees_memory=True),
         finetuning_phase("linear.finetune", 1, finetune_linear),
         NEXT_MEMORY,
     ),

@@ -10,15 +10,6 @@ from torch import Tensor
 from tune_cl.losses import less_forget, margin_ranking, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
 from tune_cl.methods._finetuning import ScaledFinetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._hosts import (
-    LossOf,
-    MemoryTraining,
-    RehearsalConfig,
-    Setting,
-    host_images,
-    scores_of,
-    train_host,
-)
 from tune_cl.methods._memory import (
     BASE_MEMORY,
     NEXT_MEMORY,
@@ -29,6 +20,15 @@ from tune_cl.methods._memory import (
     planned_memory,
 )
 from tune_cl.methods._phase import CLASSIFIER, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._rehearsal import (
+    LossOf,
+    MemoryTraining,
+    RehearsalConfig,
+    RehearsalContext,
+    rehearsal_images,
+    scores_of,
+    train_with_exemplars,
+)
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import POOLED, Classifier, build_classifier
 
@@ -101,7 +101,7 @@ def train_cosine_base(config: CosineBase, data: PhaseData, state: State, context
 
 def train_lucir(config: LucirClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """CE + lambda sqrt(n_old / n_new) (1 - cos of old and new features) + margin ranking on exemplars."""
-    return train_host(
+    return train_with_exemplars(
         config,
         data,
         state,
@@ -112,7 +112,7 @@ def train_lucir(config: LucirClassifier, data: PhaseData, state: State, context:
     )
 
 
-def _loss(config: LucirClassifier, setting: Setting) -> LossOf:
+def _loss(config: LucirClassifier, setting: RehearsalContext) -> LossOf:
     weight = config.weight_feature * math.sqrt(setting.n_old / setting.n_new)
 
     def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -161,7 +161,7 @@ METHOD = Method(
     config=LucirConfig,
     base=(Phase("classifier", "cosine.base.classifier", 1, train_cosine_base, real_images), BASE_MEMORY),
     increment=(
-        Phase("classifier", "lucir.classifier", 2, train_lucir, host_images, sees_memory=True),
+        Phase("classifier", "lucir.classifier", 2, train_lucir, rehearsal_images, sees_memory=True),
         finetuning_phase("lucir.finetune", 1, finetune_lucir),
         NEXT_MEMORY,
     ),

@@ -11,16 +11,6 @@ from tune_cl.errors import TuneCLError
 from tune_cl.losses import nca, nca_formula, pod_flat, pod_spatial, shifted_cross_entropy
 from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
 from tune_cl.methods._finetuning import ScaledFinetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._hosts import (
-    LossOf,
-    MemoryTraining,
-    RehearsalConfig,
-    Setting,
-    host_images,
-    scale_of,
-    scores_of,
-    train_host,
-)
 from tune_cl.methods._memory import (
     BASE_MEMORY,
     NEXT_MEMORY,
@@ -31,6 +21,16 @@ from tune_cl.methods._memory import (
     planned_memory,
 )
 from tune_cl.methods._phase import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
+from tune_cl.methods._rehearsal import (
+    LossOf,
+    MemoryTraining,
+    RehearsalConfig,
+    RehearsalContext,
+    rehearsal_images,
+    scale_of,
+    scores_of,
+    train_with_exemplars,
+)
 from tune_cl.methods._training import SCHEDULES, Schedule
 from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import POOLED, Classifier
@@ -134,7 +134,7 @@ def train_proxy_base(config: ProxyBase, data: PhaseData, state: State, context: 
 
 def train_podnet(config: PodnetClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Classification loss + sqrt(n_seen / n_new) (weight_spatial POD-spatial + weight_flat POD-flat)."""
-    return train_host(
+    return train_with_exemplars(
         config,
         data,
         state,
@@ -145,7 +145,7 @@ def train_podnet(config: PodnetClassifier, data: PhaseData, state: State, contex
     )
 
 
-def _loss(config: PodnetClassifier, setting: Setting) -> LossOf:
+def _loss(config: PodnetClassifier, setting: RehearsalContext) -> LossOf:
     stages = compared_stages(setting.teacher.shape.network)
     factor = math.sqrt((setting.n_old + setting.n_new) / setting.n_new)
 
@@ -205,7 +205,7 @@ METHOD = Method(
     config=PodnetConfig,
     base=(Phase("classifier", "proxies.base.classifier", 2, train_proxy_base, real_images), BASE_MEMORY),
     increment=(
-        Phase("classifier", "podnet.classifier", 2, train_podnet, host_images, sees_memory=True),
+        Phase("classifier", "podnet.classifier", 2, train_podnet, rehearsal_images, sees_memory=True),
         finetuning_phase("proxies.finetune", 2, finetune_podnet),
         NEXT_MEMORY,
     ),

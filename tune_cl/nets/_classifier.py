@@ -48,18 +48,18 @@ class Classifier(nn.Module):
 
     def features(self, images: Tensor, stage: int) -> Tensor:
         """Activation after a stage: (B, C_l, H_l, W_l), or (B, D) for stage 6; stage 0 is the image itself."""
-        return self.go_on(images, 0, stage)
+        return self.forward_from(images, 0, stage)
 
-    def go_on(self, activation: Tensor, start: int, stage: int) -> Tensor:
-        """Go on from the activation after one stage to that after another.
+    def forward_from(self, activation: Tensor, start: int, end: int) -> Tensor:
+        """From the activation after stage `start` to that after stage `end`.
 
         Raises:
-            ValueError: the other one comes before it.
+            ValueError: `end` comes before `start`.
         """
-        if stage < start:
-            raise ValueError(f"stage {stage} cannot be reached from stage {start}, which comes after it")
+        if end < start:
+            raise ValueError(f"stage {end} cannot be reached from stage {start}, which comes after it")
         x = activation
-        for transform in self.stages[start:stage]:
+        for transform in self.stages[start:end]:
             x = transform(x)
         return x
 
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
 
     def logits_from(self, activation: Tensor, stage: int) -> Tensor:
         """Go on from the activation after a stage to the raw logits (B, n_classes)."""
-        logits: Tensor = self.head(self.go_on(activation, stage, POOLED))
+        logits: Tensor = self.head(self.forward_from(activation, stage, POOLED))
         return logits
 
     def forward(self, images: Tensor) -> Tensor:

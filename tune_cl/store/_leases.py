@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tune_cl.store._process import is_gone, this_process
+from tune_cl.store._process import process_has_exited, this_process
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class FileLeases:
             age = time.time() - path.stat().st_mtime
         except FileNotFoundError:
             return False
-        return age > self.times.stale or is_gone(token) or self._is_of_my_cluster(token)
+        return age > self.times.stale or process_has_exited(token) or self._is_of_my_cluster(token)
 
     def _is_of_my_cluster(self, token: str) -> bool:
         try:

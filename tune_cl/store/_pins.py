@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from tune_cl.records import Record, SearchFolder, write_json
-from tune_cl.store._process import is_gone, this_process
+from tune_cl.store._process import process_has_exited, this_process
 
 
 class PinRecord(Record):
@@ -187,7 +187,7 @@ class Pins:
         if record.kind == "winner":
             return _search_stands(record)
         if _is_of_this_machine(record):
-            return not is_gone(record.holder)
+            return not process_has_exited(record.holder)
         return _age(path) <= self.times.stale
 
     def _is_forgotten(self, path: Path, record: PinRecord) -> bool:

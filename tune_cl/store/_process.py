@@ -24,7 +24,7 @@ def this_process() -> dict[str, Any]:
     return {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
-def is_gone(holder: str | dict[str, Any]) -> bool:
+def process_has_exited(holder: str | dict[str, Any]) -> bool:
     """Whether a holder was a process of this machine that is no more; what is unreadable or elsewhere tells nothing.
 
     Args:

@@ -19,7 +19,7 @@ _SYNC_SECONDS = 600
 
 
 @dataclass(frozen=True, order=True)
-class KeptRun:
+class OfflineSession:
     """One session of a run, in a folder of W&B's; sessions of one run are uploaded in order of time."""
 
     name: str  # offline-run-<date>_<time>-<run id>, and a number where that is not unique
@@ -49,19 +49,19 @@ class KeptRun:
         self._note.touch()
 
 
-def kept_runs(folder: Path) -> list[KeptRun]:
+def offline_sessions(folder: Path) -> list[OfflineSession]:
     """The offline sessions in every `wandb` folder below a folder, in order of time."""
-    return sorted(KeptRun(log.parent.name, log) for log in folder.rglob("wandb/offline-run-*/run-*.wandb"))
+    return sorted(OfflineSession(log.parent.name, log) for log in folder.rglob("wandb/offline-run-*/run-*.wandb"))
 
 
 def mark_uploaded(folder: Path, run_id: str) -> None:
     """Note that the server has all of a run, whatever W&B keeps of it below a folder."""
-    for run in kept_runs(folder):
+    for run in offline_sessions(folder):
         if run.run_id == run_id:
             run.mark_uploaded()
 
 
-def upload_kept(run: KeptRun, temporary: Path) -> None:
+def upload_session(run: OfflineSession, temporary: Path) -> None:
     """Upload one session.
 
     Args:
@@ -83,7 +83,7 @@ def upload_kept(run: KeptRun, temporary: Path) -> None:
     run.mark_uploaded()
 
 
-def _last_step_on_server(run: KeptRun) -> int:
+def _last_step_on_server(run: OfflineSession) -> int:
     """The last step that the server has of a run; -1 where it has none."""
     start = next((record.run for record in read_records(run.log) if record.WhichOneof("record_type") == "run"), None)
     if start is None:  # killed before W&B had written anything
@@ -97,9 +97,9 @@ def _last_step_on_server(run: KeptRun) -> int:
     return int(found[0].lastHistoryStep) if found else -1
 
 
-def _copy_after(run: KeptRun, step: int, temporary: Path) -> KeptRun:
+def _copy_after(run: OfflineSession, step: int, temporary: Path) -> OfflineSession:
     """A session without its rows up to a step; its files are the same."""
-    copy = KeptRun(run.name, temporary / run.name / run.log.name)
+    copy = OfflineSession(run.name, temporary / run.name / run.log.name)
     copy.folder.mkdir()
     (copy.folder / "files").symlink_to((run.folder / "files").resolve())
     write_records(copy.log, (record for record in read_records(run.log) if _step(record) > step))

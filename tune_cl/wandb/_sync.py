@@ -18,7 +18,7 @@ from tune_cl.records import (
 )
 from tune_cl.tracking._trackers import in_one_line
 from tune_cl.wandb._mode import credentials_found, entity_name, project_name
-from tune_cl.wandb._offline_sessions import KeptRun, kept_runs, mark_uploaded, upload_kept
+from tune_cl.wandb._offline_sessions import OfflineSession, mark_uploaded, offline_sessions, upload_session
 from tune_cl.wandb._run import SearchOfRuns, ShownRun, TrialRun, read_mark, up_to_date
 from tune_cl.wandb._sdk import abandon_service, check_place, quiet_wandb
 from tune_cl.wandb._sweep import make_sweep, read_sweep, sweep_at
@@ -52,7 +52,7 @@ class Upload:
 
     search: SearchOfRuns
     runs: tuple[Unsent, ...]  # of trials, then of evaluations: sent from the rows on disk
-    kept: tuple[KeptRun, ...]  # others that W&B keeps offline, a comparison: sent by W&B's own means
+    kept: tuple[OfflineSession, ...]  # others that W&B keeps offline, a comparison: sent by W&B's own means
     sweep: bool  # one was asked for and is to be made
 
     @property
@@ -80,7 +80,7 @@ def plan_upload(
         raise TuneCLError("no W&B credentials found; run `wandb login`, or set WANDB_API_KEY")
     search = _search(folder, project, entity)
     shown = [*_trials(search), *_evaluation_runs(folder, project, entity)]
-    kept = kept_runs(folder.path)
+    kept = offline_sessions(folder.path)
     if not kept and all(read_mark(run.folder) is None for run in shown):
         raise TuneCLError(f"{folder.path}: no W&B runs are kept there; the search ran with W&B off")
     ours = {run.shown.run_id for run in shown}
@@ -113,7 +113,7 @@ def _upload(plan: Upload, report: Callable[[str], None], temporary: Path) -> boo
         return False
     refused: set[str] = set()
     in_a_row = 0
-    items: list[Unsent | KeptRun] = [*(_in_sweep(run, sweep_id) for run in plan.runs), *plan.kept]
+    items: list[Unsent | OfflineSession] = [*(_in_sweep(run, sweep_id) for run in plan.runs), *plan.kept]
     for number, item in enumerate(items, start=1):
         if item.run_id in refused:  # a later session's rows would shut out those of the one that failed
             continue
@@ -130,10 +130,10 @@ def _upload(plan: Upload, report: Callable[[str], None], temporary: Path) -> boo
     return not refused
 
 
-def _send(item: Unsent | KeptRun, folder: SearchFolder, temporary: Path) -> str:
+def _send(item: Unsent | OfflineSession, folder: SearchFolder, temporary: Path) -> str:
     """Upload a run; returns what to say of it."""
-    if isinstance(item, KeptRun):
-        upload_kept(item, temporary)
+    if isinstance(item, OfflineSession):
+        upload_session(item, temporary)
         return "uploaded as it was kept"
     rows, unreadable = _send_rows(item, temporary / "wandb")
     mark_uploaded(folder.path, item.run_id)

@@ -93,8 +93,8 @@ def _check_without_memory(loss: str, sampler: str, finetune_epochs: int) -> None
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a host's loss is built from."""
+class RehearsalContext:
+    """What an exemplar method's loss is built from."""
 
     teacher: Classifier  # frozen, on the device
     prior: Tensor | None  # (C,) added to the logits in the classification loss, on the device
@@ -103,12 +103,12 @@ class Setting:
     n_new: int
 
 
-def train_host(
+def train_with_exemplars(
     config: MemoryTraining,
     data: PhaseData,
     state: State,
     context: PhaseContext,
-    loss_of: Callable[[Setting], LossOf],
+    loss_of: Callable[[RehearsalContext], LossOf],
     *,
     imprint: bool = False,
     freeze_old_head: bool = False,
@@ -116,7 +116,7 @@ def train_host(
     """Train the grown classifier on new images and exemplars, shuffled together.
 
     Args:
-        config: the host's; `config.loss` decides on prior and adjustment.
+        config: the method's; `config.loss` decides on prior and adjustment.
         data: the increment, with exemplars where there are any.
         state: the chain's; holds the classifier before this increment, which is the teacher.
         context: where and how.
@@ -135,7 +135,7 @@ def train_host(
     counts = torch.bincount(images.labels, minlength=data.n_old + data.n_new).float()
     prior = training_prior(loss, config, counts, data.n_old)
     shift = sigmoid_shift(counts) if loss == "balanced_bce" else None
-    setting = Setting(
+    setting = RehearsalContext(
         teacher.to(context.device).frozen(),
         None if prior is None else prior.to(context.device),
         None if shift is None else shift.to(context.device),
@@ -168,8 +168,8 @@ def train_host(
     return PhaseResult({CLASSIFIER: save_classifier(student)}, steps * config.batch_size, losses)
 
 
-def host_images(config: MemoryTraining, sizes: Sizes) -> int:
-    """Images that a host trains on in an increment."""
+def rehearsal_images(config: MemoryTraining, sizes: Sizes) -> int:
+    """Images that an exemplar method trains on in an increment."""
     return steps_over(config, sizes.images + sizes.memory) * config.batch_size
 
 

@@ -21,7 +21,7 @@ from unequal_classes import (
     train,
 )
 
-from tune_cl.methods import _hosts
+from tune_cl.methods import _rehearsal
 from tune_cl.methods._replay_classifier import prior_of
 from tune_cl.nets import Classifier, build_classifier
 
@@ -40,13 +40,13 @@ def log_share(counts: Sequence[float], tau: float = 1.0) -> np.ndarray:
 def priors(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Each prior that a host makes."""
     made = []
-    make = _hosts.training_prior
+    make = _rehearsal.training_prior
 
     def spy(*arguments: Any) -> Tensor | None:
         made.append(make(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(_hosts, "training_prior", spy)
+    monkeypatch.setattr(_rehearsal, "training_prior", spy)
     return made
 
 
