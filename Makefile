@@ -1,7 +1,8 @@
 # make search   a hyperparameter search on real images, from a clean clone
 # make test     lint, type check, tests (what CI runs)
 # make test-all the same with the tests that take minutes
-# make bench    the measurements in benchmarks/ (hours on two cores); make docs writes docs/parameters.md anew
+# make docs     the tables of parameters in docs/, and the site of the documentation in site/
+# make bench    the measurements in benchmarks/ (hours on two cores)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +39,7 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/_make_parameters.py
 	$(BIN)/python docs/_make_methods.py
+	$(BIN)/mkdocs build --quiet --strict
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,4 +53,4 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +138,27 @@ def test_parameters_page_is_what_the_generator_writes() -> None:
 @each_page
 def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     assert list(complaints(page, prose(page))) == []
+
+
+def test_each_page_is_in_the_navigation_of_the_site() -> None:
+    def files(entry: Any) -> Iterator[str]:
+        for inner in entry.values() if isinstance(entry, dict) else entry:
+            yield from [inner] if isinstance(inner, str) else files(inner)
+
+    named = list(files(yaml.load((ROOT / "mkdocs.yml").read_text(), yaml.BaseLoader)["nav"]))
+    assert len(set(named)) == len(named)
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert pages <= set(named), "name it in mkdocs.yml"
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reference = (tmp_path / "reference" / "tune_cl.search.html").read_text()
+    assert "What messages call the file." in reference, "the comment of a field"
+    assert (tmp_path / "repository" / "launch" / "clusters" / "slurm.sbatch").is_file(), "what a page links to"
 
 
 @each_page
