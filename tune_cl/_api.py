@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl._arguments import changes, names, one_of, text, yes_or_no
+from tune_cl._arguments import changes, folders, names, one_of, text, yes_or_no
 from tune_cl.errors import TuneCLError
 from tune_cl.records import (
     LOADER_WORKERS,
@@ -37,6 +37,7 @@ def configure(
     device: str = "cpu",
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
+    data_sets: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """The default configuration of a space for a stream and a budget, with changes.
 
@@ -53,6 +54,8 @@ def configure(
         device: 'cpu' or 'cuda'.
         backbone_weights: file of pretrained weights that the base task starts from.
         plugins: modules from outside the package whose methods are to be known.
+        data_sets: folders of your own images: name of the data set -> folder of images per class, YAML file of
+            settings, or the settings themselves, such as `{"glyphs": {"folder": "glyphs", "size": 32}}`.
 
     Raises:
         TuneCLError: something is unknown or out of bounds.
@@ -74,6 +77,7 @@ def configure(
         device=one_of(device, "device", ("cpu", "cuda")),
         backbone_weights=_file(backbone_weights, "backbone_weights"),
         plugins=names(plugins, "plugins"),
+        data_sets=folders(data_sets, "data_sets"),
     )
 
 
@@ -86,6 +90,7 @@ def run_chain(
     loader_workers: int | None = None,
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
+    data_sets: Mapping[str, Any] | None = None,
     fresh: bool = False,
     on_increment: Callable[[IncrementRow], None] | None = None,
 ) -> list[IncrementRow]:
@@ -99,6 +104,7 @@ def run_chain(
         loader_workers: processes that decode image files ahead, where images are not in memory; None: up to four.
         backbone_weights: file of pretrained weights, where the configuration names one (by its SHA-256).
         plugins: modules from outside the package whose methods are to be known.
+        data_sets: where the images of the configuration's data set lie now, if they have moved.
         fresh: train all stages anew, and replace those in the store.
         on_increment: called with each row as it comes.
 
@@ -115,7 +121,7 @@ def run_chain(
     from tune_cl.chain import Chain, check_run, read_named_backbone, read_run
     from tune_cl.methods import load_plugins
     from tune_cl.store import Pins, StageStore
-    from tune_cl.streams import open_stream
+    from tune_cl.streams import open_stream, with_own_data
 
     workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
     if on_increment is not None and not callable(on_increment):
@@ -124,7 +130,8 @@ def run_chain(
     config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
     folder = given_folder(stages, "stages")
     backbone = read_named_backbone(config, _file(backbone_weights, "backbone_weights"))
-    stream = open_stream(config.stream, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
+    record, _ = with_own_data(config.stream, folders(data_sets, "data_sets"))
+    stream = open_stream(record, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
     renew = yes_or_no(fresh, "fresh")
     store, rows = StageStore(folder), []
     chain = Chain(config, stream, store, loader_workers=workers, backbone=backbone, fresh=renew)
@@ -151,6 +158,7 @@ def trainable(
     loader_workers: int | None = None,
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
+    data_sets: Mapping[str, Any] | None = None,
     fresh: bool = False,
     cpus: int = 1,
     gpus: float = 0,
@@ -159,7 +167,8 @@ def trainable(
 
     A trial's configuration is `{path: value}`: what differs from the space's default. Stages are shared by all trials.
     `backbone_weights` is a file that the base task starts from; `plugins` are modules whose methods are to be known,
-    here and in the workers. With `fresh`, no stage is used that this Trainable's own trials have not trained.
+    here and in the workers; `data_sets` are folders of your own images, as for `configure`. With `fresh`, no stage is
+    used that this Trainable's own trials have not trained.
 
     Raises:
         TuneCLError: the space, the stream or its data are not in order.
@@ -195,6 +204,7 @@ def trainable(
         threads=THREADS.check(cpus, "cpus"),
         device="cuda" if gpus else "cpu",
         backbone_weights=backbone_weights,
+        data_sets=data_sets,
     )
     backbone = read_named_backbone(run, _file(backbone_weights, "backbone_weights"))
     data = open_stream(run.stream, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))

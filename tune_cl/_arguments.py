@@ -1,6 +1,7 @@
 """What a script gives to a function of tune_cl, checked as strictly as what is typed."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
@@ -48,6 +49,20 @@ def names(given: Any, what: str) -> Sequence[str]:
     """
     if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
         raise TuneCLError(f'{what} {given!r}: not a list of names; write ["first", "second"]')
+    return given
+
+
+def folders(given: Any, what: str) -> Mapping[str, Any]:
+    """Names of data sets, and the folder, file or settings of each; None for none.
+
+    Raises:
+        TuneCLError: it is no mapping, or not of such.
+    """
+    if given is None:
+        return {}
+    kinds = str | Path | Mapping
+    if not isinstance(given, Mapping) or not all(isinstance(k, str) and isinstance(v, kinds) for k, v in given.items()):
+        raise TuneCLError(f'{what} {given!r}: not a mapping of names to folders; write {{"glyphs": "path/of/glyphs"}}')
     return given
 
 

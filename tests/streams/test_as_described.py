@@ -78,18 +78,16 @@ def test_images_that_come_larger_than_networks_see_them_are_compared_as_stored(
         opened(data)
 
 
-def test_data_set_without_a_reader_is_refused_and_told_where_one_belongs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cifar10"], name="svhn"))
-    with pytest.raises(TuneCLError, match=r"^svhn: .*no reader of its training files; .*streams/_stream\.py"):
-        open_stream(StreamRecord(name="svhn-b5-t5"), tmp_path)
+def test_data_set_without_a_reader_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cifar10"], name="svhn", reader=None))
+    with pytest.raises(TuneCLError, match=r"^svhn: nothing reads its training images; give its Dataset a `reader`"):
+        open_stream(StreamRecord(name="svhn-b5-t5"))
 
 
 def test_data_set_that_is_not_fetched_says_where_it_is_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cub200", "imagenet", "imagenet100"):
         with pytest.raises(TuneCLError, match=rf"--download: {name} is not fetched; put .*, from .*, into {tmp_path}"):
-            download(name, tmp_path)
-    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cifar10"], name="svhn"))
+            download(DATASETS[name], tmp_path)
+    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cub200"], name="svhn", origin=""))
     with pytest.raises(TuneCLError, match=rf"--download: svhn is not fetched; put its files into {tmp_path}"):
-        download("svhn", tmp_path)
+        download(DATASETS["svhn"], tmp_path)

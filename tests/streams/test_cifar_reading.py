@@ -11,7 +11,7 @@ from torchvision import datasets
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
-from tune_cl.streams import CifarFile, CifarVersion, Stream, open_stream, read_cifar
+from tune_cl.streams import DATASETS, CifarFile, CifarVersion, Stream, open_stream, read_cifar
 from tune_cl.streams._cifar import cifar_training_version, read_cifar_training
 
 Writer = Callable[[Path, str, list[cifar.Batch]], Path]
@@ -86,7 +86,7 @@ def test_original_file_passes_its_checksum(tmp_path: Path) -> None:
     folder = cifar.write_python(tmp_path, "cifar100", small("cifar100"))
     md5 = hashlib.md5((folder / "train").read_bytes()).hexdigest()
     version = CifarVersion("cifar100", folder.name, (CifarFile("train", 400, md5),))
-    assert len(read_cifar((version,), tmp_path).labels) == 400
+    assert len(read_cifar(DATASETS["cifar100"], (version,), tmp_path).labels) == 400
 
 
 def test_checksums_are_those_that_torchvision_holds() -> None:
@@ -103,7 +103,7 @@ def test_full_size_binary_files_are_taken_without_a_flag(tmp_path: Path) -> None
     rows[:, 0] = np.arange(10_000) % 10
     for i in range(1, 6):
         (folder / f"data_batch_{i}.bin").write_bytes(rows.tobytes())
-    raw = read_cifar_training("cifar10", tmp_path)
+    raw = read_cifar_training(DATASETS["cifar10"], tmp_path)
     assert np.bincount(raw.labels).tolist() == [5000] * 10
     rows[0, 0] = 1
     (folder / "data_batch_3.bin").write_bytes(rows.tobytes())

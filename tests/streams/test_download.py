@@ -13,7 +13,7 @@ from torchvision import datasets
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
-from tune_cl.streams import download, open_stream
+from tune_cl.streams import DATASETS, download, open_stream
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def admit(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_downloaded_archive_can_be_streamed(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     admit(archive, monkeypatch)
     root = tmp_path / "new" / "data"
-    download("cifar100", root)
+    download(DATASETS["cifar100"], root)
     assert [path.name for path in root.iterdir()] == ["cifar-100-python"]
     stream = open_stream(StreamRecord(name="cifar100-b50-t5"), root, accept_modified_data=True)
     assert len(stream.raw_labels) == 400
@@ -51,7 +51,7 @@ def test_downloaded_archive_can_be_streamed(archive: Path, tmp_path: Path, monke
 def test_archive_with_another_checksum_leaves_nothing_behind(archive: Path, tmp_path: Path) -> None:
     root = tmp_path / "new" / "data"
     with pytest.raises(TuneCLError, match=r"--download: cifar100 could not be fetched into .*corrupted"):
-        download("cifar100", root)
+        download(DATASETS["cifar100"], root)
     assert not root.parent.exists()
 
 
@@ -62,12 +62,12 @@ def test_download_without_network_is_one_sentence_and_leaves_nothing_behind(
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(TuneCLError, match=r"--download: cifar10 could not be fetched .* by other means") as caught:
-        download("cifar10", tmp_path / "a" / "b")
+        download(DATASETS["cifar10"], tmp_path / "a" / "b")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "a").exists()
     (tmp_path / "mine").mkdir()
     with pytest.raises(TuneCLError):
-        download("cifar10", tmp_path / "mine")
+        download(DATASETS["cifar10"], tmp_path / "mine")
     assert list((tmp_path / "mine").iterdir()) == []  # what was there before stays
 
 
@@ -75,10 +75,10 @@ def test_download_does_not_overwrite_other_files(tmp_path: Path) -> None:
     folder = cifar.write_python(tmp_path, "cifar100", [cifar.random_batch(400, 100)])
     before = (folder / "train").read_bytes()
     with pytest.raises(TuneCLError, match=r"cifar-100-python is in the way .*move it away first"):
-        download("cifar100", tmp_path)
+        download(DATASETS["cifar100"], tmp_path)
     assert (folder / "train").read_bytes() == before
 
 
 def test_data_that_ship_with_the_package_are_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(TuneCLError, match="fashion ships with tune_cl"):
-        download("fashion", tmp_path)
+        download(DATASETS["fashion"], tmp_path)

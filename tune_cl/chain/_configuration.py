@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Settings, flatten, get_method, leaves
 from tune_cl.records import CONFIG_VERSION, RunConfig, describe_validation, read_content, record_of
-from tune_cl.streams import parse_name
+from tune_cl.streams import shape_of
 
 
 def settings_of(run: RunConfig, where: str = "") -> Settings:
@@ -49,7 +49,7 @@ def read_run(path: Path) -> RunConfig:
     run = record_of(content, path, RunConfig)
     try:
         get_method(run.method)
-        last = parse_name(run.stream.name).increments
+        last = shape_of(run.stream).increments
     except TuneCLError as error:
         raise TuneCLError(f"{path}: {error}") from None
     _check_horizon(run, last, f"{path}: ")
@@ -98,5 +98,5 @@ def check_run(run: RunConfig, where: str) -> RunConfig:
         raise TuneCLError(f"{where}{describe_validation(error, 'the configuration', RunConfig)}") from None
     settings_of(run, where)
     _check_whole(run, where)
-    _check_horizon(run, parse_name(run.stream.name).increments, where)
+    _check_horizon(run, shape_of(run.stream).increments, where)
     return run

@@ -1,11 +1,13 @@
 """What the options of a search ask for, checked as far as that goes without a look at data or machines."""
 
 import argparse
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_cl.cli._data import own_folders
 from tune_cl.cli._parser import seconds, stream_record
 from tune_cl.cli._sizes import size
 from tune_cl.engine import fitting_scale, with_backbone
@@ -25,7 +27,7 @@ from tune_cl.search import (
     protocol_horizon,
     resolve,
 )
-from tune_cl.streams import parse_name
+from tune_cl.streams import dataset_of, shape_of, unmeasured, with_own_data
 
 # What the command line may say in place of the space file.
 _OPTIONS = (
@@ -75,7 +77,12 @@ def check_numbers(args: argparse.Namespace) -> None:
 
 
 def what_is_asked(
-    args: argparse.Namespace, backbone: Backbone | None, *, backbone_elsewhere: bool = False, cluster: bool = False
+    args: argparse.Namespace,
+    backbone: Backbone | None,
+    *,
+    backbone_elsewhere: bool = False,
+    cluster: bool = False,
+    submitted: bool = False,
 ) -> Asked:
     """Read and check the options of a search, and its space file.
 
@@ -84,6 +91,7 @@ def what_is_asked(
         backbone: the pretrained weights that they name.
         backbone_elsewhere: those weights are on another machine, where what depends on them will be checked.
         cluster: trials run on machines that are not looked at here: they are taken to have GPUs.
+        submitted: a folder of images that is not here may lie on those machines, where it will be checked.
 
     Raises:
         TuneCLError: something is wrong.
@@ -99,7 +107,8 @@ def what_is_asked(
     if args.storage is not None:
         check_url(args.storage)
     overrides = dict(parse_override(text) for text in args.overrides)
-    data_set = parse_name(option["stream"]).dataset
+    record, about_data = _stream(args, option["stream"], file, cluster, submitted)
+    data_set = shape_of(record).dataset
     scale = fitting_scale(file, data_set, gpu=cluster) if args.scale is None else args.scale
 
     def resolved(changes: Mapping[str, Any]) -> SearchSpace:
@@ -118,10 +127,9 @@ def what_is_asked(
     by_means = method.nearest_mean(method.config.model_validate(unflatten(space.default)))
     check_objective(option["objective"], method.name, by_means, asked)
     check_base_configurations(space, option["base_configurations"])
-    record = stream_record(option["stream"], args)
-    horizon = protocol_horizon(option["protocol"], parse_name(option["stream"]).increments)
-    another = scale if scale != data_set.scale else None
-    why_scale = ""
+    horizon = protocol_horizon(option["protocol"], shape_of(record).increments)
+    another = scale if scale != data_set.scale else args.scale if record.folder is not None else None
+    why_scale = about_data
     if another and args.scale is None:
         why_scale = (
             f"Networks and lengths of scale {scale}: no GPU here (--scale {data_set.scale} takes those for one)."
@@ -134,3 +142,15 @@ def what_is_asked(
     if folder.path.absolute() == stages.absolute():
         raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
     return Asked(file, method, option, space, scale, why_scale, record, horizon, folder, stages)
+
+
+def _stream(
+    args: argparse.Namespace, name: str, file: SpaceFile, cluster: bool, submitted: bool
+) -> tuple[StreamRecord, str]:
+    """The stream's record, and what a person is told of a folder of their own."""
+    record, folders = stream_record(name, args), own_folders(args)
+    place = folders.get(dataset_of(name))
+    if submitted and place is not None and not os.path.exists(place):
+        scale = args.scale or next(iter(file.scales))
+        return record.model_copy(update={"folder": unmeasured(name, place, scale)}), ""
+    return with_own_data(record, folders, scale=args.scale, gpu=cluster, only_look=args.dry_run)

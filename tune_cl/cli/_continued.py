@@ -55,5 +55,7 @@ def _new_id() -> str:
 def _difference(key: str, old: Any, new: Any) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         path = next(p for p in sorted({*old, *new}) if old.get(p) != new.get(p))
+        if isinstance(old.get(path), dict) and isinstance(new.get(path), dict):
+            return _difference(f"{key}: {path}", old[path], new[path])
         return f"{key}: {path} was {old.get(path, 'not there')}, is {new.get(path, 'not there')}"
     return f"{key} was {old}, is {new}"

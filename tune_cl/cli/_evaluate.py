@@ -33,6 +33,7 @@ from tune_cl.evaluation import (
     EvaluationView,
     Order,
     TestExaminer,
+    check_test_images,
     class_orders,
     plan_evaluation,
     readings_of,
@@ -52,7 +53,7 @@ from tune_cl.records import (
     search_id,
 )
 from tune_cl.store import CHECKPOINT_SECONDS
-from tune_cl.streams import Stream, class_order, default_workers, parse_name
+from tune_cl.streams import Stream, class_order, default_workers, shape_of
 from tune_cl.text import duration_text
 from tune_cl.wandb import WandbEvaluation
 
@@ -122,6 +123,7 @@ def _prepared(
     stream = open_named(record.stream, args, only_look=args.dry_run)
     if stream.fingerprint != record.data_fingerprint:
         raise TuneCLError(f"{folder.path} is a search on other images: {other_data(record, stream.fingerprint)}")
+    check_test_images(stream.shape.dataset)
     weights = weights_file(args)
     backbone = read_named_backbone(plan.runs[0].config, weights) if weights else None
     stages = folder.evaluation.stages if args.stages is None else stages_folder(args)
@@ -136,7 +138,7 @@ def _orders(args: argparse.Namespace, record: SearchRecord) -> tuple[Order, ...]
         if order not in _PUBLISHED_ORDERS:
             near = near_matches(order, _PUBLISHED_ORDERS)
             raise TuneCLError(f"--class-order {order}: not one of {', '.join(_PUBLISHED_ORDERS)}{near}")
-        class_order(order, parse_name(record.stream.name).dataset.n_classes, seed=0)  # not every data set has each
+        class_order(order, shape_of(record.stream).dataset.n_classes, seed=0)  # not every data set has each
         named.append(order)
     n = args.orders if args.orders is not None else 0 if named else 3
     return (*named, *class_orders(n, record))

@@ -303,6 +303,15 @@ def _seeds(parser: argparse.ArgumentParser) -> None:
 
 def _data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data-set",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        dest="data_sets",
+        help="know a folder of your own images by a name: DIR/train/CLASS/* and DIR/test/CLASS/*, or DIR/CLASS/*; or a "
+        "YAML file of settings in place of DIR; repeatable",
+    )
     data.add_argument("--data-root", metavar="DIR", help="folder of data sets that are not embedded")
     data.add_argument("--download", action="store_true", help="fetch the data set (CIFAR) into --data-root first")
     data.add_argument(

@@ -12,7 +12,7 @@ from typing import Any
 from tune_cl.chain import extent
 from tune_cl.cli._asked import check_numbers, what_is_asked
 from tune_cl.cli._continued import continued
-from tune_cl.cli._data import open_named
+from tune_cl.cli._data import listed_folders, open_named
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._parser import command_line, search_parser, seconds
 from tune_cl.cli._places import results_folder, stages_folder, weights_file
@@ -88,7 +88,7 @@ def search(argv: Sequence[str]) -> int:
     args = search_parser().parse_args(argv)
     plugins = load_named(args)
     if args.list:
-        show_catalogue()
+        show_catalogue(listed_folders(args))
         return 0
     if args.space is None:
         raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")

@@ -14,15 +14,15 @@ from tune_cl.engine import run_config
 from tune_cl.methods import Phase, Settings, get_method, method_names, stage_bytes
 from tune_cl.search import load_space, shipped_spaces
 from tune_cl.store import Inventory, Pins
-from tune_cl.streams import DATASETS
+from tune_cl.streams import DATASETS, OwnData, brought_by
 from tune_cl.text import duration_text
 
 if TYPE_CHECKING:
     from tune_cl.cli._search import Plan
 
 
-def show_catalogue() -> None:
-    """Print what can be named: spaces, methods, data sets."""
+def show_catalogue(own: Sequence[OwnData] = ()) -> None:
+    """Print what can be named: spaces, methods, data sets, those of folders of one's own among them."""
     console = Console(highlight=False)
     spaces = _table("spaces (--space)", "space", "method", "scales", "budgets")
     for name in shipped_spaces():
@@ -36,8 +36,10 @@ def show_catalogue() -> None:
         "data sets (--stream DATASET-b<base classes>-t<increments>)", "data set", "classes", "scale", "source"
     )
     for dataset in DATASETS.values():
-        source = "embedded" if dataset.source == "embedded" else "--data-root"
+        source = brought_by(dataset.name) or ("embedded" if dataset.source == "embedded" else "--data-root")
         data.add_row(dataset.name, str(dataset.n_classes), dataset.scale, source)
+    for found in own:
+        data.add_row(found.name, str(found.folder.n_classes), found.folder.scale, escape(found.folder.folder))
     for table in (spaces, methods, data):
         console.print(table)
         console.print()
@@ -66,9 +68,11 @@ def show_plan(plan: "Plan") -> None:
     disk = "about " + _size(bases * sum(base) + record.trials * (sum(sizes) - sum(base)))
     if not all(sizes):
         disk = "an unknown amount"  # a plugin's networks
+    own = record.stream.folder
     facts = {
         "search": f"{record.name}: {record.method} on {record.stream.name}, budget {record.budget}",
-        "scale": f"{record.scale}. {plan.why_scale}".removesuffix(". "),
+        "scale": f"{record.scale}. {plan.why_scale}".removesuffix(". ") if own is None else record.scale,
+        **({"data set": plan.why_scale} if own is not None else {}),
         "judged by": f"{record.objective} ({record.direction}), increment {record.horizon}, protocol {record.protocol}",
         "trials": f"{record.trials}, {plan.resources.concurrency} at a time, each with {plan.resources.cpus} CPU"
         + (f" and {plan.resources.gpus:g} GPU" if plan.resources.gpus else ""),

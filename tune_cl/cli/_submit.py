@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from tune_cl.cli import _job
 from tune_cl.cli._asked import Asked, check_numbers, what_is_asked
+from tune_cl.cli._data import listed_folders, own_folders
 from tune_cl.cli._named_plugins import load_named
 from tune_cl.cli._parser import SECRET, without_secrets
 from tune_cl.cli._provenance import git_commit
@@ -40,7 +41,7 @@ def submit(argv: Sequence[str]) -> int:
     args = submit_parser().parse_args(argv)
     brought = _load_plugins(args)
     if args.list:
-        show_catalogue()
+        show_catalogue(listed_folders(args))
         return 0
     if args.space is None:
         raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
@@ -75,7 +76,7 @@ def _checked(args: argparse.Namespace) -> Asked:
     weights = given_text(args.backbone_weights, "--backbone-weights") if args.backbone_weights is not None else None
     elsewhere = weights is not None and not os.path.isfile(weights)
     backbone = read_backbone(weights) if weights is not None and not elsewhere else None
-    return what_is_asked(args, backbone, backbone_elsewhere=elsewhere, cluster=True)
+    return what_is_asked(args, backbone, backbone_elsewhere=elsewhere, cluster=True, submitted=True)
 
 
 def _check_paths(args: argparse.Namespace) -> None:
@@ -84,6 +85,9 @@ def _check_paths(args: argparse.Namespace) -> None:
         path = getattr(args, option)
         if path is not None and not given_text(path, f"--{option.replace('_', '-')}").is_absolute():
             raise TuneCLError(f"--{option.replace('_', '-')} {path}: relative, but {shared}")
+    for name, path in own_folders(args).items():
+        if not given_text(path, "--data-set").is_absolute():
+            raise TuneCLError(f"--data-set {name}={path}: relative, but {shared}")
 
 
 def _check_storage(url: str | None) -> None:

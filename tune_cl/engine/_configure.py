@@ -13,7 +13,7 @@ from tune_cl.methods import flatten, get_method, leaves, load_plugins, unflatten
 from tune_cl.nets import read_backbone
 from tune_cl.records import RunConfig, StreamRecord, describe_validation
 from tune_cl.search import SpaceFile, check_value, find_leaf, load_space, resolve
-from tune_cl.streams import Dataset, parse_name
+from tune_cl.streams import Dataset, Source, shape_of, with_own_data
 
 
 def configure(
@@ -29,6 +29,7 @@ def configure(
     device: str = "cpu",
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
+    data_sets: Mapping[str, Source] | None = None,
 ) -> RunConfig:
     """The default configuration of a space for a stream and a budget, with changes.
 
@@ -45,6 +46,7 @@ def configure(
         backbone_weights: file of torchvision's ResNet-18 that the base task starts from; the configuration holds the
             SHA-256 of its contents.
         plugins: modules from outside the package whose methods are to be known.
+        data_sets: folders of your own images, by the names of their data sets; see `own_data`.
 
     Raises:
         TuneCLError: something is unknown or out of bounds.
@@ -55,8 +57,9 @@ def configure(
     record = (
         stream if isinstance(stream, StreamRecord) else StreamRecord(name=file.stream if stream is None else stream)
     )
+    record, _ = with_own_data(record, data_sets or {}, scale=scale, gpu=device == "cuda")
     budget = file.budget if budget is None else budget
-    data_set = parse_name(record.name).dataset
+    data_set = shape_of(record).dataset
     resolved = resolve(
         file,
         config=method.config,
@@ -70,7 +73,7 @@ def configure(
         "method": method.name,
         "stream": record,
         "budget": budget,
-        "horizon": parse_name(record.name).increments,
+        "horizon": shape_of(record).increments,
         "train_seed": train_seed,
         "threads": threads,
         "device": device,

@@ -15,7 +15,7 @@ from tune_cl.records import (
     TrialSummary,
 )
 from tune_cl.search import Study, TrialView
-from tune_cl.streams import parse_name
+from tune_cl.streams import shape_of
 
 
 def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summary:
@@ -86,6 +86,6 @@ def _doubts(
 
 
 def _achieved(record: SearchRecord, rows: Sequence[IncrementRow]) -> Achieved:
-    base_classes = parse_name(record.stream.name).base
+    base_classes = shape_of(record.stream).base
     metrics = [row.metrics for row in rows]
     return achieved(metrics, rows[0].accuracy_row, rows[-1].images_scored, record.objective, base_classes)

@@ -4,7 +4,7 @@ The only room that may import `tune_cl.heldout`.
 """
 
 from tune_cl.evaluation._conductor import EvaluationConductor
-from tune_cl.evaluation._examination import TestExaminer
+from tune_cl.evaluation._examination import TestExaminer, check_test_images
 from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun, Order, class_orders, plan_evaluation
 from tune_cl.evaluation._readings import Readings, readings_of
 from tune_cl.evaluation._report import LOST, report
@@ -20,6 +20,7 @@ __all__ = [
     "Order",
     "Readings",
     "TestExaminer",
+    "check_test_images",
     "class_orders",
     "plan_evaluation",
     "readings_of",

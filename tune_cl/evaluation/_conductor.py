@@ -26,7 +26,7 @@ from tune_cl.records import (
     write_yaml,
 )
 from tune_cl.search import Decision
-from tune_cl.streams import parse_name
+from tune_cl.streams import dataset_of, shape_of
 from tune_cl.tracking import PhaseProgress
 
 _HEADING = "Part of an evaluation: trained on training and validation images together, by launch/evaluate.py"
@@ -72,7 +72,7 @@ class EvaluationConductor:
         self.in_flight = InFlight()
         self._plan, self._watcher, self._show = plan, watcher, show
         self._folder = plan.folder.evaluation
-        self._horizon = parse_name(plan.record.stream.name).increments
+        self._horizon = shape_of(plan.record.stream).increments
         self._left = [i for i, run in enumerate(plan.runs) if not self.is_done(run)]
         self._reported: dict[int, int] = {}
         self._lock = threading.RLock()
@@ -183,7 +183,7 @@ class EvaluationConductor:
             trial=run.trial,
             role=self._plan.roles[run.trial],
             time=datetime.now(UTC).isoformat(timespec="seconds"),
-            dataset=parse_name(run.config.stream.name).dataset.name,
+            dataset=dataset_of(run.config.stream.name),
             **measured,
         )
         append_line(self._folder.readings, reading)

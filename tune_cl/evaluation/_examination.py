@@ -8,11 +8,11 @@ import torch
 
 from tune_cl.chain import ReadOut, Scores, computing_threads, correct_per_image, device_of, scores, settings_of
 from tune_cl.errors import TuneCLError
-from tune_cl.heldout import TestSet, open_test_set
+from tune_cl.heldout import TestSet, check_folder, open_test_set
 from tune_cl.methods import get_method
 from tune_cl.nets import Component
 from tune_cl.records import IncrementRow, Record, RunConfig
-from tune_cl.streams import FileImages, ImageSource, LabelledImages, Pixels, Stream, class_order
+from tune_cl.streams import Dataset, FileImages, ImageSource, LabelledImages, Pixels, Stream, class_order
 
 
 class Examined(Record):
@@ -60,7 +60,7 @@ class TestExaminer:
         with computing_threads(run.threads):
             by_means = get_method(run.method).nearest_mean(settings_of(run))
             read_outs = [ReadOut.of(state, by_means, device) for state in states]
-            test = open_test_set(stream.dataset, self.data_root, self.accept_modified_data)
+            test = open_test_set(stream.shape.dataset, self.data_root, self.accept_modified_data)
             measured = self._scores(read_outs, by_increment(test, stream), Pixels(stream.preprocessing, device))
         examined = Examined(
             rows=[_with_scores(row, scored) for row, scored in zip(rows, measured, strict=True)],
@@ -77,6 +77,16 @@ class TestExaminer:
         for t in range(len(read_outs)):
             measured.append(scores([by_part[i][t - i] for i in range(t + 1)], measured, "test/"))
         return measured
+
+
+def check_test_images(dataset: Dataset) -> None:
+    """Find out before hours of training whether the test images of a folder are in order; nothing is scored on them.
+
+    Raises:
+        TuneCLError: they are missing, are of other classes than the training images, or one of them is trained on.
+    """
+    if dataset.folder is not None:
+        check_folder(dataset)
 
 
 def by_increment(test: TestSet, stream: Stream) -> list[ImageSource]:
@@ -103,7 +113,7 @@ def _check_classes(test: TestSet, stream: Stream) -> None:
         if tested != trained:
             raise TuneCLError(
                 f"{stream.dataset}: training and test images are not of the same classes: label {label} is {trained} "
-                f"in the former and {tested} in the latter; put both halves of one data set into --data-root"
+                f"in the former and {tested} in the latter; both halves must be of one data set"
             )
 
 

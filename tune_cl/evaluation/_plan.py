@@ -21,7 +21,7 @@ from tune_cl.records import (
     parse_run,
     read_record,
 )
-from tune_cl.streams import class_order, parse_name
+from tune_cl.streams import class_order, shape_of
 
 _FIRST_SEED = 1001  # held-out seeds count from here: nobody starts a search with them by accident
 
@@ -141,7 +141,7 @@ def plan_evaluation(
                 changes = {
                     "stream": stream,
                     "train_seed": seed,
-                    "horizon": parse_name(stream.name).increments,
+                    "horizon": shape_of(stream).increments,
                     "threads": threads,
                     "device": device,
                 }
@@ -258,7 +258,7 @@ def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
     Raises:
         TuneCLError: the data set has not so many class orders.
     """
-    n_classes = parse_name(record.stream.name).dataset.n_classes
+    n_classes = shape_of(record.stream).dataset.n_classes
     known = {class_order(record.stream.class_order, n_classes, record.stream.order_seed)}
     found: list[int] = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + 100 * n):
@@ -279,12 +279,13 @@ def _held_out_seeds(n: int, of_the_search: int) -> list[int]:
 
 
 def _stream(record: SearchRecord, order: Order) -> StreamRecord:
+    name, folder = record.stream.name, record.stream.folder
     if isinstance(order, int):
-        return StreamRecord(name=record.stream.name, class_order="seed", order_seed=order)
-    return StreamRecord(name=record.stream.name, class_order=order)
+        return StreamRecord(name=name, class_order="seed", order_seed=order, folder=folder)
+    return StreamRecord(name=name, class_order=order, folder=folder)
 
 
 def _are_held_out(record: SearchRecord, streams: Mapping[str, StreamRecord]) -> bool:
-    n_classes = parse_name(record.stream.name).dataset.n_classes
+    n_classes = shape_of(record.stream).dataset.n_classes
     searched = class_order(record.stream.class_order, n_classes, record.stream.order_seed)
     return all(class_order(s.class_order, n_classes, s.order_seed) != searched for s in streams.values())

@@ -5,7 +5,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from tune_cl.evaluation._plan import EvaluationRun
 from tune_cl.records import IncrementRow
-from tune_cl.streams import parse_name
+from tune_cl.streams import shape_of
 from tune_cl.tracking import PhaseProgress
 
 
@@ -27,7 +27,7 @@ class EvaluationView:
 
     def started(self, run: EvaluationRun) -> None:
         """Show a run."""
-        increments = parse_name(run.config.stream.name).increments + 1
+        increments = shape_of(run.config.stream).increments + 1
         self._tasks[run.name] = self._bars.add_task(run.name, total=increments)
         if not self._console.is_terminal:
             self._console.print(f"{run.name}: start")

@@ -1,48 +1,27 @@
-"""Reading test files: those that ship with the package, and those of other data sets from `--data-root`."""
+"""The test images of a data set, whoever reads them."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError
+from tune_cl.heldout._folder import read_folder_test
+from tune_cl.heldout._shipped import SHIPPED
 from tune_cl.streams import (
-    DATASETS,
-    CifarFile,
-    CifarVersion,
+    Dataset,
     FileImages,
-    ImageNetHalf,
     ImageSource,
     LabelledImages,
     RawFiles,
-    RawImages,
+    Reader,
+    brought_by,
     check_as_described,
-    dataset_names,
-    read_archive,
-    read_cifar,
-    read_cub,
-    read_imagenet,
 )
 
-_CIFAR_TEST: dict[str, tuple[CifarVersion, CifarVersion]] = {
-    "cifar10": (
-        CifarVersion(
-            "cifar10",
-            "cifar-10-batches-py",
-            (CifarFile("test_batch", 10_000, "40351d587109b95175f43aff81a1287e"),),
-        ),
-        CifarVersion("cifar10", "cifar-10-batches-bin", (CifarFile("test_batch.bin", 10_000),)),
-    ),
-    "cifar100": (
-        CifarVersion("cifar100", "cifar-100-python", (CifarFile("test", 10_000, "f0ef6b0ae62326f3e7ffdfab6717acfc"),)),
-        CifarVersion("cifar100", "cifar-100-binary", (CifarFile("test.bin", 10_000),)),
-    ),
-}
-
-
-_CUB_TEST = 5_794
-_IMAGENET_TEST = ImageNetHalf("val", 50_000, 50, 50)
+_FROM_PLUGINS = "TEST_READER"  # what a module that brings a data set calls the reader of its test images
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,21 +43,21 @@ class TestSet:
     fingerprint: str
 
 
-def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_data: bool = False) -> TestSet:
+def open_test_set(dataset: Dataset, data_root: Path | None = None, accept_modified_data: bool = False) -> TestSet:
     """Open the test images of any data set. Only `tune_cl.evaluation` may call this.
 
     Args:
-        dataset: one of `tune_cl.streams.dataset_names()`.
-        data_root: folder that holds the data sets' folders; not needed for data that ship with the package. CUB-200's
-            test images are those with a 0 in `train_test_split.txt`, ImageNet's lie in `imagenet/val/<wnid>`.
+        dataset: its description. The test images of `cub200` are those with a 0 in `train_test_split.txt`, those of
+            `imagenet` lie in `imagenet/val/<wnid>`; those of a folder of your own in `test/<class>`.
+        data_root: folder that holds the data sets' folders; not needed for data that ship with the package.
         accept_modified_data: admit files that differ from the published ones.
 
     Raises:
-        TuneCLError: unknown data set; files missing, damaged, or not the published ones; images or labels that are not
-            as the data set's description says.
+        TuneCLError: nothing reads its test images; files missing, damaged, or not the published ones; images or labels
+            that are not as the data set's description says.
     """
-    raw = _read(dataset, data_root, accept_modified_data)
-    check_as_described(raw, DATASETS[dataset])
+    raw = _reader(dataset)(dataset, data_root, accept_modified_data)
+    check_as_described(raw, dataset)
     labels = torch.from_numpy(raw.labels)
     if isinstance(raw, RawFiles):
         return TestSet(FileImages(raw.images, labels), raw.class_names, raw.fingerprint())
@@ -86,18 +65,17 @@ def open_test_set(dataset: str, data_root: Path | None = None, accept_modified_d
     return TestSet(images, raw.class_names, raw.fingerprint())
 
 
-def _read(dataset: str, data_root: Path | None, accept_modified_data: bool) -> RawImages | RawFiles:
-    if dataset not in DATASETS:
-        known = ", ".join(dataset_names())
-        raise TuneCLError(f"unknown data set {dataset!r}{near_matches(dataset, DATASETS)} (data sets: {known})")
-    if DATASETS[dataset].source == "embedded":
-        return read_archive(Path(__file__).parent / "data" / f"{dataset}_test.npz")
-    if dataset == "cub200":
-        return read_cub(data_root, half="0", published=_CUB_TEST, accept_modified_data=accept_modified_data)
-    if dataset in ("imagenet", "imagenet100"):
-        return read_imagenet(dataset, _IMAGENET_TEST, data_root, accept_modified_data)
-    if dataset in _CIFAR_TEST:
-        return read_cifar(_CIFAR_TEST[dataset], data_root, accept_modified_data)
+def _reader(dataset: Dataset) -> Reader:
+    if dataset.folder is not None:
+        return read_folder_test
+    if dataset.name in SHIPPED:
+        return SHIPPED[dataset.name]
+    module = brought_by(dataset.name)
+    reader: Reader | None = getattr(sys.modules.get(module or ""), _FROM_PLUGINS, None)
+    if reader is not None and callable(reader):
+        return reader
+    place = f"define {_FROM_PLUGINS} in {module}" if module else "add one to tune_cl/heldout/_shipped.py"
     raise TuneCLError(
-        f"{dataset}: there is no reader of its test files; have `_read` in tune_cl/heldout/_test_sets.py call one"
+        f"{dataset.name}: nothing reads its test images; {place}, a function of the same form as the `reader` of its "
+        "Dataset"
     )

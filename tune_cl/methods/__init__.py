@@ -45,6 +45,7 @@ from tune_cl.methods._source import method_source, with_sources
 from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unflatten
 from tune_cl.records import flatten
 from tune_cl.store import Stateful
+from tune_cl.streams import register_dataset
 
 _METHODS: dict[str, Method] = {
     module.METHOD.name: module.METHOD
@@ -111,7 +112,7 @@ def load_plugins(modules: Iterable[str]) -> tuple[Plugin, ...]:
     """
     loaded = []
     for name in modules:
-        plugin, methods = import_plugin(name)
+        plugin, methods, datasets = import_plugin(name)
         before = _loaded_here(name)
         if before is not None and before.source != plugin.source:
             raise TuneCLError(
@@ -121,6 +122,11 @@ def load_plugins(modules: Iterable[str]) -> tuple[Plugin, ...]:
         for method in methods:
             try:
                 register(method)
+            except TuneCLError as error:
+                raise TuneCLError(f"--plugin {name}: {error}") from None
+        for dataset in datasets:
+            try:
+                register_dataset(dataset, name)
             except TuneCLError as error:
                 raise TuneCLError(f"--plugin {name}: {error}") from None
         _LOADED[name] = (sys.modules[name], plugin)

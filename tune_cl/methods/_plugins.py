@@ -1,4 +1,4 @@
-"""Methods from outside the package: a module is imported, and what it calls METHOD (or METHODS) is looked at."""
+"""What comes from outside the package: a module is imported, and what it calls METHOD or DATASET is looked at."""
 
 import importlib
 import keyword
@@ -9,12 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods._phase import Method, Phase
 from tune_cl.methods._source import module_source
 from tune_cl.methods._tree import Settings
+from tune_cl.streams import Dataset
+
+T = TypeVar("T")
 
 # What names of a row, or of W&B's columns of it, begin with; those of phases stand beside them.
 TAKEN = ("val", "test", "paid", "losses", "stages", "warnings", "R", "config")
@@ -29,17 +32,17 @@ class Plugin:
     source: str  # sha256 of its source and of what it imports from its own folder
 
 
-def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...]]:
+def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...], tuple[Dataset, ...]]:
     """Import a module.
 
     Args:
         name: dotted, as in an import statement.
 
     Returns:
-        How another process finds it, and its methods.
+        How another process finds it, its methods, and its data sets.
 
     Raises:
-        TuneCLError: it cannot be imported, has no methods, or no source.
+        TuneCLError: it cannot be imported, brings nothing, or has no source.
     """
     source = f"--plugin {name}"
     if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
@@ -55,9 +58,14 @@ def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...]]:
         raise TuneCLError(f"{source}: no module {error.name!r}{hint}") from None
     except (Exception, SystemExit) as error:
         raise TuneCLError(f"{source}: cannot be imported: {_last_line(error)}") from None
-    methods = _methods(module, source)
+    place = f"{source} ({getattr(module, '__file__', None) or 'built in'})"
+    methods = _members(module, place, "METHOD", Method, "tune_cl.methods.Method")
+    datasets = _members(module, place, "DATASET", Dataset, "tune_cl.streams.Dataset")
+    if not methods and not datasets:
+        hint = near_matches("METHOD", vars(module)) or "; a plugin defines METHOD = Method(...)"
+        raise TuneCLError(f"{place}: has no METHOD and no DATASET{hint}")
     try:
-        return Plugin(name, _folder(module, name), module_source(module)), methods
+        return Plugin(name, _folder(module, name), module_source(module)), methods, datasets
     except TuneCLError as error:
         raise TuneCLError(f"{source}: {error}") from None
 
@@ -152,23 +160,20 @@ def _check_kind(method: Method, phase: Any, known: Iterable[Method]) -> None:
         )
 
 
-def _methods(module: ModuleType, source: str) -> tuple[Method, ...]:
+def _members(module: ModuleType, place: str, name: str, kind: type[T], kind_name: str) -> tuple[T, ...]:
+    """What a module calls `name`, and what it lists under the plural of that; each once."""
     found = vars(module)
-    place = f"{source} ({getattr(module, '__file__', None) or 'built in'})"
-    if "METHOD" not in found and "METHODS" not in found:
-        hint = near_matches("METHOD", found) or "; a plugin defines METHOD = Method(...)"
-        raise TuneCLError(f"{place}: has no METHOD{hint}")
-    several = found.get("METHODS", ())
+    several = found.get(f"{name}S", ())
     if not isinstance(several, list | tuple):
-        raise TuneCLError(f"{place}: METHODS is a {type(several).__name__}; write a list of methods")
-    methods = [*several, *([found["METHOD"]] if "METHOD" in found else [])]
-    for method in methods:
-        if not isinstance(method, Method):
-            name = "METHOD" if method is found.get("METHOD") else "METHODS"
-            raise TuneCLError(f"{place}: {name} holds a {type(method).__name__}, not a tune_cl.methods.Method")
-    if not methods:
-        raise TuneCLError(f"{place}: METHODS is empty")
-    return tuple(method for i, method in enumerate(methods) if not any(method is m for m in methods[:i]))
+        raise TuneCLError(f"{place}: {name}S is a {type(several).__name__}; write a list of {name.lower()}s")
+    if f"{name}S" in found and not several:
+        raise TuneCLError(f"{place}: {name}S is empty")
+    members = [*several, *([found[name]] if name in found else [])]
+    for member in members:
+        if not isinstance(member, kind):
+            where = name if member is found.get(name) else f"{name}S"
+            raise TuneCLError(f"{place}: {where} holds a {type(member).__name__}, not a {kind_name}")
+    return tuple(member for i, member in enumerate(members) if not any(member is m for m in members[:i]))
 
 
 def _folder(module: ModuleType, name: str) -> str | None:

@@ -20,6 +20,7 @@ from tune_cl.records._files import (
     read_content,
     read_lines,
     read_record,
+    read_text,
     record_of,
     write_atomically,
     write_json,
@@ -37,6 +38,7 @@ from tune_cl.records._given import (
     nothing_left,
 )
 from tune_cl.records._held import held, make_folder
+from tune_cl.records._image_folder import Crop, ImageFolder
 from tune_cl.records._models import (
     CONFIG_VERSION,
     SCHEMA_VERSION,
@@ -45,7 +47,6 @@ from tune_cl.records._models import (
     Failure,
     IncrementRow,
     NeverTrainedAgain,
-    Record,
     RunConfig,
     SearchRecord,
     SearchSeeds,
@@ -57,6 +58,7 @@ from tune_cl.records._models import (
     TrialSummary,
 )
 from tune_cl.records._paths import flatten
+from tune_cl.records._record import Record
 from tune_cl.records._stream_form import StreamForm, stream_form
 from tune_cl.records._yaml import parse_yaml
 
@@ -75,11 +77,13 @@ __all__ = [
     "BestSummary",
     "Bounds",
     "Caution",
+    "Crop",
     "EvaluatedConfiguration",
     "EvaluationFolder",
     "EvaluationPlace",
     "EvaluationSummary",
     "Failure",
+    "ImageFolder",
     "IncrementRow",
     "NeverTrainedAgain",
     "Reading",
@@ -117,6 +121,7 @@ __all__ = [
     "read_content",
     "read_lines",
     "read_record",
+    "read_text",
     "record_of",
     "search_folder",
     "search_id",

@@ -4,7 +4,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tune_cl.records._models import SCHEMA_VERSION, Caution, Record
+from tune_cl.records._models import SCHEMA_VERSION, Caution
+from tune_cl.records._record import Record
 
 
 class Reading(Record):

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.records._models import Record, RunConfig
+from tune_cl.records._models import RunConfig
+from tune_cl.records._record import Record
 from tune_cl.records._yaml import parse_yaml
 
 R = TypeVar("R", bound=Record)

@@ -2,9 +2,11 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tune_cl.records._bounds import BaseConfigurations, Horizon, Seed, Threads, Trials
+from tune_cl.records._image_folder import ImageFolder
+from tune_cl.records._record import Record
 
 SCHEMA_VERSION = 1
 CONFIG_VERSION = 2  # of a `RunConfig`
@@ -17,20 +19,10 @@ CautionKind = Literal["below frozen", "new classes", "old classes", "base at cha
 _INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained", "replay_student_seconds")
 
 
-class Record(BaseModel):
-    """Base of everything that is written: unknown keys are refused, instances are immutable.
-
-    Attributes:
-        later: fields that came after files had been written without them, which are read with their default.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    later: ClassVar[frozenset[str]] = frozenset()
-
-
 class StreamRecord(Record):
     """Which stream, in which class order, with which validation split."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"folder"})
     name: str = Field(description="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
     class_order: Literal["seed", "numpy-1993", "podnet"] | tuple[int, ...] = Field(
         "seed",
@@ -39,6 +31,12 @@ class StreamRecord(Record):
     )
     order_seed: Seed = 0
     split_seed: Seed = 0
+    folder: ImageFolder | None = Field(None, description="of a data set that is a folder of images; else left out")
+
+    @model_serializer(mode="wrap")
+    def _without_no_folder(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return written if self.folder is not None else {k: v for k, v in written.items() if k != "folder"}
 
 
 class RunConfig(Record):
@@ -163,17 +161,22 @@ class SearchRecord(Record):
     fresh: bool = Field(False, description="use no stage that this search has not trained itself")
     # Below: for the reader; a difference here is no change of the search.
     trials: Trials
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field({})
     git_commit: str | None = None
     plugins: list[str] = Field([], description="modules from outside the package that were imported")
-    command: list[str] = []
+    command: list[str] = Field([])
     created: str = ""
     study: str | None = Field(None, description="an id that the study has, too: the two belong together")
 
     def definition(self) -> dict[str, Any]:
         """The part that must not change under one name."""
         for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "created", "study"}
-        return self.model_dump(mode="json", exclude=for_the_reader)
+        definition = self.model_dump(mode="json", exclude=for_the_reader)
+        if self.stream.folder is not None:
+            folder = definition["stream"]["folder"]
+            for name in ("folder", "n_classes", "n_training", "mean", "std"):  # the place, and what the images have
+                del folder[name]
+        return definition
 
 
 class TrialSummary(Record):

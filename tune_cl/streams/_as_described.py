@@ -15,8 +15,8 @@ def check_as_described(raw: RawImages | RawFiles, dataset: Dataset) -> None:
     """
     if isinstance(raw, RawImages):
         found = (raw.images.dtype, raw.images.shape[1:])
-    else:  # decoded as RGB squares
-        found = (np.dtype(np.uint8), (3, raw.images.size, raw.images.size))
+    else:
+        found = (np.dtype(np.uint8), (raw.images.channels, raw.images.size, raw.images.size))
     described = (np.dtype(np.uint8), dataset.stored_shape)
     if found != described:
         raise _differs(dataset, f"images of {_text(*found)}", f"images of {_text(*described)}")
@@ -35,6 +35,6 @@ def _text(dtype: np.dtype, shape: tuple[int, ...]) -> str:
 
 def _differs(dataset: Dataset, found: str, described: str) -> TuneCLError:
     return TuneCLError(
-        f"{dataset.name}: its files hold {found}, but tune_cl/streams/_datasets.py describes {described}; mend "
+        f"{dataset.name}: its files hold {found}, but its description (`Dataset`) describes {described}; correct "
         "whichever is wrong"
     )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_cl.errors import TuneCLError, shown
-from tune_cl.streams._datasets import DATASETS
+from tune_cl.streams._datasets import Dataset
 from tune_cl.streams._images import RawImages
 from tune_cl.streams._unpickler import load_plain_pickle
 
@@ -80,21 +80,22 @@ def cifar_training_version(dataset: str) -> CifarVersion:
     return _TRAINING[dataset][0]
 
 
-def read_cifar_training(dataset: str, data_root: Path | None, accept_modified_data: bool = False) -> RawImages:
-    """Read the training files of 'cifar10' or 'cifar100' and no other file.
+def read_cifar_training(dataset: Dataset, data_root: Path | None, accept_modified_data: bool = False) -> RawImages:
+    """Read the training files of CIFAR-10 or CIFAR-100 and no other file.
 
     Raises:
         TuneCLError: as for `read_cifar`.
     """
-    return read_cifar(_TRAINING[dataset], data_root, accept_modified_data)
+    return read_cifar(dataset, _TRAINING[dataset.name], data_root, accept_modified_data)
 
 
 def read_cifar(
-    versions: tuple[CifarVersion, ...], data_root: Path | None, accept_modified_data: bool = False
+    dataset: Dataset, versions: tuple[CifarVersion, ...], data_root: Path | None, accept_modified_data: bool = False
 ) -> RawImages:
     """Read the first of the given versions whose folder lies under `data_root`.
 
     Args:
+        dataset: whose class names the labels have.
         versions: alternatives, in order of preference.
         data_root: folder that holds the original folder, such as `cifar-100-python`.
         accept_modified_data: admit files with another checksum, another number of images or unequal classes.
@@ -107,10 +108,13 @@ def read_cifar(
     """
     version = _find_version(versions, data_root)
     assert data_root is not None  # _find_version has checked it
-    parts = [_read_file(data_root / version.folder / f.name, f, version, accept_modified_data) for f in version.files]
+    class_names = dataset.class_names or ()
+    parts = []
+    for file in version.files:
+        path = data_root / version.folder / file.name
+        parts.append(_read_file(path, file, version, accept_modified_data))
+        _check_labels(path, parts[-1][1], len(class_names))
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    class_names = DATASETS[version.dataset].class_names
-    assert class_names is not None
     if not accept_modified_data:
         _check_equal_classes(labels, len(class_names), data_root / version.folder)
     return RawImages(images.reshape(-1, 3, 32, 32), labels, class_names)
@@ -141,7 +145,6 @@ def _read_file(path: Path, file: CifarFile, version: CifarVersion, accept_modifi
             f"{path}: holds {len(labels)} images where the published file holds {file.images}; put the original there, "
             f"fetch it with --download, or use this one with --accept-modified-data"
         )
-    _check_labels(path, labels, len(DATASETS[version.dataset].class_names or ()))
     return images, labels
 
 

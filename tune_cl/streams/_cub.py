@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_cl.errors import TuneCLError, shown
-from tune_cl.streams._datasets import DATASETS
+from tune_cl.streams._datasets import Dataset
 from tune_cl.streams._files import ImageFiles, data_folder, image_size
 from tune_cl.streams._images import RawFiles
 
@@ -34,19 +34,22 @@ class _List:
         return f"{self.path}, line {self.lines[identifier]}"
 
 
-def read_cub_training(data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
+def read_cub_training(dataset: Dataset, data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
     """Read the lists of CUB-200-2011; of the images, look at those that `train_test_split.txt` says to train on.
 
     Raises:
         TuneCLError: as for `read_cub`.
     """
-    return read_cub(data_root, half="1", published=5_994, accept_modified_data=accept_modified_data)
+    return read_cub(dataset, data_root, half="1", published=5_994, accept_modified_data=accept_modified_data)
 
 
-def read_cub(data_root: Path | None, half: str, published: int, accept_modified_data: bool = False) -> RawFiles:
+def read_cub(
+    dataset: Dataset, data_root: Path | None, half: str, published: int, accept_modified_data: bool = False
+) -> RawFiles:
     """Read one half of CUB-200-2011, in the order of `images.txt`; no image of the other half is looked at.
 
     Args:
+        dataset: how large its images are stored.
         data_root: folder that holds `CUB_200_2011`.
         half: what `train_test_split.txt` says of its images: '1' training, '0' test.
         published: images of that half in the published lists.
@@ -59,7 +62,7 @@ def read_cub(data_root: Path | None, half: str, published: int, accept_modified_
         TuneCLError: no data root or folder; a list or an image is missing; a list is malformed, not the original, or
             contradicts itself or another one.
     """
-    folder = data_folder("cub200", data_root, _FOLDER, hint=DATASETS["cub200"].origin)
+    folder = data_folder(dataset.name, data_root, _FOLDER, hint=dataset.origin)
     paths = _read_list(folder / "images.txt")
     classes = _read_list(folder / "classes.txt")
     halves = _read_list(folder / "train_test_split.txt", of=paths)
@@ -77,7 +80,7 @@ def read_cub(data_root: Path | None, half: str, published: int, accept_modified_
         images=ImageFiles(
             str(images.absolute()),
             np.array([paths.texts[i].encode() for i in chosen], dtype=np.bytes_),
-            DATASETS["cub200"].stored_size,
+            dataset.stored_size,
         ),
         labels=np.array([int(labels.texts[i]) - 1 for i in chosen], dtype=np.int64),
         class_names=tuple(classes.texts.values()),

@@ -1,7 +1,5 @@
 """Image files decoded once into one array, which later commands map into memory."""
 
-import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -9,42 +7,42 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_cl.streams._cache import keep
 from tune_cl.streams._feed import usable_cpus
 from tune_cl.streams._files import ImageFiles
 
-CACHE_FOLDER = ".tune_cl-cache"
 _VERSION = 2  # of how an image is decoded (`decode_square`); 2: 16-bit grey is scaled, and no longer cut off
 _CHUNK = 64  # images that a thread decodes in one go
 
 
-def decode_all(files: ImageFiles, name: str, data_root: Path) -> NDArray[np.uint8]:
+def decode_all(files: ImageFiles, name: str, cache: Path) -> NDArray[np.uint8]:
     """Decode all files, or map what an earlier call decoded.
 
-    The array is kept in `<data_root>/.tune_cl-cache`, written beside its place and moved there when it is whole; where
-    nothing can be written it is made in memory each time.
+    The array is kept in the cache folder; where nothing can be written it is made in memory each time.
 
     Args:
         files: the files.
         name: names their contents, such as the beginning of their fingerprint.
-        data_root: where the data sets lie.
+        cache: folder to keep it in.
 
     Returns:
-        uint8 (N, 3, S, S); may be read-only.
+        uint8 (N, C, S, S); may be read-only.
 
     Raises:
         TuneCLError: a file is missing or damaged.
     """
-    path = data_root / CACHE_FOLDER / f"{name}-{files.size}-v{_VERSION}.npy"
-    shape = (len(files), 3, files.size, files.size)
+    name = f"{name}-{files.size}" if files.channels == 3 else f"{name}-{files.size}-grey"
+    path = cache / f"{name}-v{_VERSION}.npy"
+    shape = (len(files), files.channels, files.size, files.size)
     kept = _mapped(path, shape)
     if kept is not None:
         return kept
     images = np.empty(shape, dtype=np.uint8)
     _fill(images, files)
     with suppress(OSError):  # a data root that is read-only or full
-        _keep(path, images)
+        keep(path, lambda file: np.save(file, images, allow_pickle=False))
         for version in range(1, _VERSION):
-            path.with_name(f"{name}-{files.size}-v{version}.npy").unlink(missing_ok=True)
+            path.with_name(f"{name}-v{version}.npy").unlink(missing_ok=True)
     kept = _mapped(path, shape)
     return images if kept is None else kept
 
@@ -74,17 +72,3 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         return None
     # As a plain array, which pickles out of band.
     return np.asarray(mapped) if mapped.shape == shape and mapped.dtype == np.uint8 else None
-
-
-def _keep(path: Path, images: NDArray[np.uint8]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".decoding-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.save(file, images, allow_pickle=False)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -21,28 +21,56 @@ from tune_cl.errors import TuneCLError, readable
 # Not all that Pillow knows: for EPS it would run Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 _EIGHT_BITS = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "La", "RGBa", "RGBX", "CMYK", "YCbCr")
+_GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _KINDS = {"I": "32-bit integers", "F": "floating-point numbers", "LAB": "CIELAB colours"}
 _SILENT = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _LONGEST = 64  # a longer image, in units of its short side, is cut to about that before it is scaled
 
 
-def decode_square(path: Path, size: int) -> NDArray[np.uint8]:
-    """Decode one image as RGB, resize its short side (bilinear, antialiased), cut out the central square.
+def decode_square(path: Path, size: int, channels: int = 3) -> NDArray[np.uint8]:
+    """Decode one image as RGB or grey, resize its short side (bilinear, antialiased), cut out the central square.
 
     Returns:
-        uint8 (size, size, 3).
+        uint8 (size, size, channels).
 
     Raises:
         TuneCLError: the file is missing, no whole image, or of a kind whose pixels cannot be brought to 8 bits.
     """
     image = _without_far_ends(_rgb(path))
+    if channels == 1:
+        image = image.convert("L")
     width, height = image.size
     short = min(width, height)
     image = image.resize(
         (max(size, size * width // short), max(size, size * height // short)), Image.Resampling.BILINEAR
     )
     left, top = round((image.width - size) / 2), round((image.height - size) / 2)
-    return np.asarray(image.crop((left, top, left + size, top + size)))
+    return np.asarray(image.crop((left, top, left + size, top + size))).reshape(size, size, channels)
+
+
+def look_at(path: Path) -> tuple[int, bool]:
+    """The short side of an image in pixels, and whether its file can hold colours; no pixel is decoded.
+
+    Raises:
+        TuneCLError: the file is missing, or does not begin like an image that is decoded.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as opened:
+            return min(opened.size), opened.mode not in _GREY
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _undecodable(path, error) from None
+
+
+def has_colours(path: Path) -> bool:
+    """Whether any pixel of an image is other than grey.
+
+    Raises:
+        TuneCLError: as for `decode_square`.
+    """
+    pixels = np.asarray(_without_far_ends(_rgb(path)))
+    return bool((pixels != pixels[..., :1]).any())
 
 
 def silence_warnings() -> None:
@@ -66,18 +94,22 @@ def _rgb(path: Path) -> Image.Image:
             if opened.mode.startswith("I;16") and opened.format == "PNG":
                 return _from_16_bits(opened)
             kind, mode = opened.format, opened.mode
-    except FileNotFoundError:
-        raise _refused(path, "no such file; put the original there again") from None
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in Pillow, with any exception
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise _refused(path, f"cannot be decoded as an image ({reason}); put the original there again") from None
+        raise _undecodable(path, error) from None
     raise _refused(
         path,
         f"a {kind} file of {_KINDS.get(mode, f'pixels of the kind {mode}')}, whose black and white are unknown; save "
         "it with 8 bits per channel (a grey PNG may have 16)",
     )
+
+
+def _undecodable(path: Path, error: Exception) -> TuneCLError:
+    if isinstance(error, FileNotFoundError):
+        return _refused(path, "no such file; put the original there again")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return _refused(path, f"cannot be decoded as an image ({reason}); put the original there again")
 
 
 def _refused(path: Path, why: str) -> TuneCLError:

@@ -1,4 +1,4 @@
-"""Fetching the CIFAR archives. The addresses and checksums are torchvision's; its readers are not used."""
+"""Fetching data sets: the CIFAR archives. The addresses and checksums are torchvision's; its readers are not used."""
 
 import contextlib
 import http.client
@@ -10,33 +10,46 @@ from pathlib import Path
 
 from tune_cl.errors import TuneCLError
 from tune_cl.streams._cifar import cifar_training_version, read_cifar_training
-from tune_cl.streams._datasets import DATASETS
-
-_ARCHIVES = ("cifar10", "cifar100")
+from tune_cl.streams._datasets import Dataset
 
 
-def download(dataset: str, data_root: Path) -> None:
-    """Fetch the python version of 'cifar10' or 'cifar100' into `data_root`, unless its original is there already.
+def download(dataset: Dataset, data_root: Path) -> None:
+    """Fetch a data set's files into `data_root`, for `--download`.
+
+    Raises:
+        TuneCLError: it ships with the package, nothing fetches it, or it cannot be fetched.
+    """
+    if dataset.source == "embedded":
+        raise TuneCLError(
+            f"--download: {dataset.name} ships with tune_cl, so that nothing is fetched; leave the flag out"
+        )
+    if dataset.source == "folder":
+        raise TuneCLError(f"--download: {dataset.name} is a folder of your own; leave the flag out")
+    if dataset.fetch is None:
+        files = f"{dataset.origin}," if dataset.origin else "its files"
+        raise TuneCLError(
+            f"--download: {dataset.name} is not fetched; put {files} into {data_root} and leave the flag out"
+        )
+    dataset.fetch(dataset, data_root)
+
+
+def fetch_cifar(dataset: Dataset, data_root: Path) -> None:
+    """Fetch the python version of CIFAR-10 or CIFAR-100 into `data_root`, unless its original is there already.
 
     The archive is fetched and extracted in a temporary folder beside its destination and moved there when it is whole,
     so that an interrupted or failed download leaves nothing behind. It holds the test file too; streams do not open it.
 
     Raises:
-        TuneCLError: the data set ships with the package, or is none of CIFAR's; the archive cannot be fetched or is
-            not the published one; the destination cannot be written or holds other files.
+        TuneCLError: the archive cannot be fetched or is not the published one; the destination cannot be written or
+            holds other files.
     """
-    if DATASETS[dataset].source == "embedded":
-        raise TuneCLError(f"--download: {dataset} ships with tune_cl, so there is nothing to fetch; leave the flag out")
-    if dataset not in _ARCHIVES:
-        files = f"{DATASETS[dataset].origin}," if DATASETS[dataset].origin else "its files"
-        raise TuneCLError(f"--download: {dataset} is not fetched; put {files} into {data_root} and leave the flag out")
-    destination = data_root / cifar_training_version(dataset).folder
+    destination = data_root / cifar_training_version(dataset.name).folder
     if os.path.exists(destination):
         _check_present(dataset, data_root, destination)
         return
     created = _missing_folders(data_root)
     try:
-        _fetch(dataset, data_root, destination)
+        _fetch(dataset.name, data_root, destination)
     except BaseException:
         for folder in created:  # innermost first; one that somebody else has used meanwhile stays
             with contextlib.suppress(OSError):
@@ -44,7 +57,7 @@ def download(dataset: str, data_root: Path) -> None:
         raise
 
 
-def _check_present(dataset: str, data_root: Path, destination: Path) -> None:
+def _check_present(dataset: Dataset, data_root: Path, destination: Path) -> None:
     try:
         read_cifar_training(dataset, data_root)
     except TuneCLError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_cl.errors import TuneCLError
+from tune_cl.streams._datasets import Dataset
 from tune_cl.streams._images import RawImages
 
 
@@ -29,10 +30,12 @@ def read_archive(path: Path) -> RawImages:
     return RawImages(images[:, None], labels.astype(np.int64, copy=False), class_names)
 
 
-def read_embedded_training(dataset: str) -> RawImages:
-    """Read the training images of an embedded data set.
+def read_embedded_training(
+    dataset: Dataset, data_root: Path | None = None, accept_modified_data: bool = False
+) -> RawImages:
+    """Read the training images of an embedded data set; where other data lie is no matter.
 
     Raises:
         TuneCLError: as for `read_archive`.
     """
-    return read_archive(Path(__file__).parent / "data" / f"{dataset}_train.npz")
+    return read_archive(Path(__file__).parent / "data" / f"{dataset.name}_train.npz")

@@ -23,11 +23,13 @@ class ImageFiles:
         folder: absolute path of the folder that all lie under.
         paths: bytes (N,), relative to the folder, as the file system writes them.
         size: side of the square that an image is decoded to, in pixels.
+        channels: 3 for RGB, 1 for grey.
     """
 
     folder: str
     paths: NDArray[np.bytes_]
     size: int
+    channels: int = 3
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -37,15 +39,15 @@ class ImageFiles:
         return Path(self.folder, os.fsdecode(self.paths[place]))
 
     def decode(self, places: Sequence[int]) -> NDArray[np.uint8]:
-        """Decode the files at some places: uint8 (len(places), size, size, 3).
+        """Decode the files at some places: uint8 (len(places), size, size, channels).
 
         Raises:
             TuneCLError: a file is missing, damaged, or of a kind that is not decoded.
         """
         silence_warnings()
-        decoded = np.empty((len(places), self.size, self.size, 3), dtype=np.uint8)
+        decoded = np.empty((len(places), self.size, self.size, self.channels), dtype=np.uint8)
         for row, place in zip(decoded, places, strict=True):
-            row[:] = decode_square(self.path(place), self.size)
+            row[:] = decode_square(self.path(place), self.size, self.channels)
         return decoded
 
     def subset(self, places: NDArray[np.int64]) -> "ImageFiles":
@@ -59,7 +61,7 @@ class ImageFiles:
         Raises:
             ValueError: they lie under different folders, or are decoded to different sizes.
         """
-        if len({(part.folder, part.size) for part in parts}) != 1:
+        if len({(part.folder, part.size, part.channels) for part in parts}) != 1:
             raise ValueError("files of different folders or sizes cannot be joined")
         return replace(parts[0], paths=np.concatenate([part.paths for part in parts]))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_cl.errors import TuneCLError, readable
-from tune_cl.streams._datasets import DATASETS
+from tune_cl.streams._datasets import Dataset
 from tune_cl.streams._files import ImageFiles, data_folder, image_size
 from tune_cl.streams._images import RawFiles
 from tune_cl.streams._orders import class_order
@@ -43,7 +43,7 @@ class ImageNetHalf:
 _TRAINING = ImageNetHalf("train", 1_281_167, 732, 1300)
 
 
-def read_imagenet_training(dataset: str, data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
+def read_imagenet_training(dataset: Dataset, data_root: Path | None, accept_modified_data: bool = False) -> RawFiles:
     """List the training images of 'imagenet' or 'imagenet100'; nothing beside the folder `train` is looked at.
 
     Raises:
@@ -53,7 +53,7 @@ def read_imagenet_training(dataset: str, data_root: Path | None, accept_modified
 
 
 def read_imagenet(
-    dataset: str, half: ImageNetHalf, data_root: Path | None, accept_modified_data: bool = False
+    dataset: Dataset, half: ImageNetHalf, data_root: Path | None, accept_modified_data: bool = False
 ) -> RawFiles:
     """List one half of 'imagenet' or 'imagenet100', class by class in the order of the wnids, then by file name.
 
@@ -73,14 +73,14 @@ def read_imagenet(
         TuneCLError: no data root or folder, not the right number of classes or images; something is named like an
             image and is empty, a folder, or a link to nothing.
     """
-    folders = [f"{name}/{half.folder}" for name in dict.fromkeys([dataset, "imagenet"])]
+    folders = [f"{name}/{half.folder}" for name in dict.fromkeys([dataset.name, "imagenet"])]
     hint = f"{folders[0]}/<wnid>/*.JPEG, from image-net.org"
-    folder = data_folder(dataset, data_root, *folders, hint=hint)
+    folder = data_folder(dataset.name, data_root, *folders, hint=hint)
     wnids = _classes(folder, dataset)
     with ThreadPoolExecutor(_READERS) as readers:
         listed = list(readers.map(lambda wnid: _list_class(folder, wnid), wnids))
     if not accept_modified_data:
-        _check_counts(folder, dataset, half, dict(zip(wnids, map(len, listed), strict=True)))
+        _check_counts(folder, dataset.name, half, dict(zip(wnids, map(len, listed), strict=True)))
     for wnid, files in zip(wnids, listed, strict=True):
         if not files:
             raise TuneCLError(f"{folder / wnid}: holds no image, whose name would end in .JPEG, in capitals")
@@ -89,7 +89,7 @@ def read_imagenet(
         images=ImageFiles(
             str(folder.absolute()),
             np.array([name for files in listed for name, _ in files], dtype=np.bytes_),
-            DATASETS[dataset].stored_size,
+            dataset.stored_size,
         ),
         labels=np.repeat(np.arange(len(wnids), dtype=np.int64), counts),
         class_names=tuple(wnids),
@@ -102,7 +102,7 @@ def imagenet_subset() -> tuple[int, ...]:
     return tuple(sorted(class_order("numpy-1993", 1000, seed=0)[:100]))
 
 
-def _classes(folder: Path, dataset: str) -> list[str]:
+def _classes(folder: Path, dataset: Dataset) -> list[str]:
     try:
         wnids = sorted(entry.name for entry in os.scandir(folder) if _WNID.fullmatch(entry.name) and entry.is_dir())
     except OSError as error:
@@ -111,10 +111,10 @@ def _classes(folder: Path, dataset: str) -> list[str]:
     expected = 100 if folder.parent.name == "imagenet100" else 1000
     if len(wnids) != expected:
         raise TuneCLError(
-            f"{folder}: holds {len(wnids)} class folders (n and eight digits) where {dataset} needs {expected}, since "
-            f"a class's label is its place among them"
+            f"{folder}: holds {len(wnids)} class folders (n and eight digits) where {dataset.name} needs {expected}, "
+            "since a class's label is its place among them"
         )
-    return wnids if expected == DATASETS[dataset].n_classes else [wnids[place] for place in imagenet_subset()]
+    return wnids if expected == dataset.n_classes else [wnids[place] for place in imagenet_subset()]
 
 
 def _check_each_once(folder: Path, wnids: list[str]) -> None:

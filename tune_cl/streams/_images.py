@@ -83,7 +83,7 @@ class FileImages:
         return len(self.labels)
 
     def gather(self, index: Tensor) -> Tensor:
-        """Decode the images at the places of `index` (B,): uint8 (B, 3, S, S) on the CPU, channels last in memory.
+        """Decode the images at the places of `index` (B,): uint8 (B, C, S, S) on the CPU, channels last in memory.
 
         Raises:
             TuneCLError: a file is missing or damaged.
@@ -143,17 +143,21 @@ class RawFiles:
         labels: int64 (N,), the data set's own labels.
         class_names: by label.
         sizes: int64 (N,), of each file in bytes.
+        contents: uint8 (N, 32), SHA-256 of each file; None where nobody has read them.
     """
 
     images: ImageFiles
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     sizes: NDArray[np.int64]
+    contents: NDArray[np.uint8] | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 over the sorted list of (relative path, size in bytes, label), in hex. Pixels are not read."""
+        """SHA-256 over the sorted list of (relative path, size, label), in hex; and the contents if they were read."""
         rows = zip(self.images.paths.tolist(), self.sizes.tolist(), self.labels.tolist(), strict=True)
         digest = hashlib.sha256(b"path size label\n")
+        if self.contents is not None:
+            digest.update(np.ascontiguousarray(self.contents[np.argsort(self.images.paths, kind="stable")]).data)
         for path, size, label in sorted(rows):
             digest.update(b"%s\0%d\0%d\n" % (path, size, label))
         return digest.hexdigest()

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from tune_cl.errors import TuneCLError, near_matches, shown
-from tune_cl.records import stream_form
-from tune_cl.streams._datasets import DATASETS, Dataset, dataset_names
+from tune_cl.records import StreamRecord, stream_form
+from tune_cl.streams._datasets import Dataset
+from tune_cl.streams._folder import folder_dataset
+from tune_cl.streams._registry import DATASETS, dataset_names, find_dataset
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,45 @@ class StreamShape:
 
 
 def parse_name(name: str) -> StreamShape:
-    """Read a stream's name.
+    """Read the name of a stream whose data set is known by its name: shipped, or from a plug-in.
 
     Raises:
         TuneCLError: the name is malformed, its data set unknown, or its split impossible.
     """
+    dataset = find_dataset(dataset_of(name), f"stream {shown(name)}: ")
+    return _shape(name, dataset)
+
+
+def shape_of(record: StreamRecord) -> StreamShape:
+    """Read the name of a stream on whatever data set its record describes.
+
+    Raises:
+        TuneCLError: the name is malformed, its data set unknown, or its split impossible.
+    """
+    if record.folder is None:
+        return parse_name(record.name)
+    return _shape(record.name, folder_dataset(dataset_of(record.name), record.folder))
+
+
+def dataset_of(name: str) -> str:
+    """The data set that a stream's name begins with, known or not.
+
+    Raises:
+        TuneCLError: the name is malformed.
+    """
     form = stream_form(name)
-    known = ", ".join(dataset_names())
     if form is None:
         raise TuneCLError(
-            f"stream {shown(name)}: a stream is written DATASET-b<base classes>-t<increments>, "
-            f"for example fashion-b4-t3 or quickdraw-b50-t5{_about_the_start(name)} (data sets: {known})"
+            f"stream {shown(name)}: a stream is written DATASET-b<base classes>-t<increments>, for example "
+            f"fashion-b4-t3 or quickdraw-b50-t5{_about_the_start(name)} (data sets: {', '.join(dataset_names())})"
         )
-    if form.dataset not in DATASETS:
-        near = near_matches(form.dataset, DATASETS)
-        raise TuneCLError(f"stream {shown(name)}: unknown data set {shown(form.dataset)}{near} (data sets: {known})")
-    shape = StreamShape(name, DATASETS[form.dataset], form.base, form.increments)
+    return form.dataset
+
+
+def _shape(name: str, dataset: Dataset) -> StreamShape:
+    form = stream_form(name)
+    assert form is not None  # `dataset_of` has looked
+    shape = StreamShape(name, dataset, form.base, form.increments)
     _check_split(shape)
     return shape
 

@@ -12,15 +12,12 @@ from torch import Tensor
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
 from tune_cl.streams._as_described import check_as_described
-from tune_cl.streams._cifar import read_cifar_training
-from tune_cl.streams._cub import read_cub_training
-from tune_cl.streams._datasets import Dataset, Preprocessing, Scale
+from tune_cl.streams._cache import CACHE_FOLDER, cache_folder
+from tune_cl.streams._datasets import Dataset, Preprocessing
 from tune_cl.streams._decoded import decode_all
-from tune_cl.streams._embedded import read_embedded_training
 from tune_cl.streams._files import ImageFiles
-from tune_cl.streams._imagenet import read_imagenet_training
 from tune_cl.streams._images import FileImages, ImageSource, LabelledImages, RawFiles, RawImages
-from tune_cl.streams._names import StreamShape, parse_name
+from tune_cl.streams._names import StreamShape, shape_of
 from tune_cl.streams._orders import class_order
 from tune_cl.streams._split import split_class
 
@@ -64,7 +61,7 @@ class Stream:
         return self.shape.dataset.name
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> str:
         """Which network sizes fit."""
         return self.shape.dataset.scale
 
@@ -197,9 +194,9 @@ def open_stream(
         TuneCLError: impossible name or class order; data files missing, damaged, or not the published ones; images or
             labels that are not as the data set's description says.
     """
-    shape = parse_name(record.name)
+    shape = shape_of(record)
     order = class_order(record.class_order, shape.dataset.n_classes, record.order_seed)
-    if record.class_order == "podnet" and shape.dataset.name != "cifar100":
+    if record.class_order == "podnet" and "podnet" not in shape.dataset.class_orders:
         raise TuneCLError(f"class_order 'podnet': orders the labels of cifar100, not those of {shape.dataset.name}")
     raw = _read_training(shape.dataset, data_root, accept_modified_data)
     check_as_described(raw, shape.dataset)
@@ -217,18 +214,9 @@ def open_stream(
 
 
 def _read_training(dataset: Dataset, data_root: Path | None, accept_modified_data: bool) -> RawImages | RawFiles:
-    if dataset.source == "embedded":
-        return read_embedded_training(dataset.name)
-    if dataset.name == "cub200":
-        return read_cub_training(data_root, accept_modified_data)
-    if dataset.name in ("imagenet", "imagenet100"):
-        return read_imagenet_training(dataset.name, data_root, accept_modified_data)
-    if dataset.name in ("cifar10", "cifar100"):
-        return read_cifar_training(dataset.name, data_root, accept_modified_data)
-    raise TuneCLError(
-        f"{dataset.name}: there is no reader of its training files; have `_read_training` in "
-        "tune_cl/streams/_stream.py call one"
-    )
+    if dataset.reader is None:
+        raise TuneCLError(f"{dataset.name}: nothing reads its training images; give its Dataset a `reader`")
+    return dataset.reader(dataset, data_root, accept_modified_data)
 
 
 def _images(
@@ -236,8 +224,11 @@ def _images(
 ) -> NDArray[np.uint8] | ImageFiles:
     if isinstance(raw, RawImages) or not dataset.resident:
         return raw.images
-    assert data_root is not None  # where the files were found
-    return decode_all(raw.images, f"{dataset.name}-{fingerprint[:16]}", data_root)
+    if data_root is None or dataset.folder is not None:
+        cache = cache_folder(Path(dataset.folder.folder if dataset.folder else raw.images.folder))
+    else:
+        cache = data_root / CACHE_FOLDER
+    return decode_all(raw.images, f"{dataset.name}-{fingerprint[:16]}", cache)
 
 
 def _check_every_class(raw: RawImages | RawFiles, dataset: Dataset) -> None:
