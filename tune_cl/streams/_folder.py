@@ -25,6 +25,7 @@ from tune_cl.streams._images import RawFiles
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
 _ENDINGS = tuple(map(str.encode, SUFFIXES))
+_HALVES = {"train", "test", "val", "valid", "validation"}
 Half = Literal["train", "test"]
 Layout = Literal["two", "one"]
 
@@ -95,15 +96,17 @@ def half_of(dataset: Dataset, half: Half) -> FolderHalf:
 def layout_of(folder: Path) -> Layout:
     """'two' where a folder has halves, 'one' where it has classes.
 
-    A folder `train` with folders in it is a half; with images in it, it is a class that is called so.
+    A folder `train` with images in it, beside other classes, is a class that is called so.
 
     Raises:
         TuneCLError: there is no such folder.
     """
-    return "two" if os.path.isdir(folder / "train") and _folders(folder / "train") else "one"
+    found = _folders(folder)
+    halved = "train" in found and (set(found) <= _HALVES or _folders(folder / "train"))
+    return "two" if halved else "one"
 
 
-def read_folder(which: FolderHalf, remember: bool = True) -> RawFiles:
+def read_folder(which: FolderHalf, remember: bool = False) -> RawFiles:
     """List one half's images by class and file name, and hash them.
 
     In a folder that is divided, the other half's files are hashed as well, to be told from this one's; no image is
@@ -111,7 +114,7 @@ def read_folder(which: FolderHalf, remember: bool = True) -> RawFiles:
 
     Args:
         which: the half.
-        remember: keep hashes for later commands.
+        remember: keep hashes for later commands, also where nothing is kept of this folder yet.
 
     Raises:
         TuneCLError: a folder is missing or cannot be read; there are fewer than two classes, or one has too few images;
@@ -122,7 +125,8 @@ def read_folder(which: FolderHalf, remember: bool = True) -> RawFiles:
     listed = [list(_images(root, name)) for name in class_names]
     paths = [path for of_class in listed for path, _ in of_class]
     remembered = f"contents-{which.half}.npz" if which.layout == "two" else "contents.npz"
-    contents = content_hashes(root, paths, cache_folder(which.folder) / remembered if remember else None)
+    cache = cache_folder(which.folder)
+    contents = content_hashes(root, paths, cache / remembered if remember or cache.exists() else None)
     labels = np.repeat(np.arange(len(class_names)), [len(of_class) for of_class in listed])
     chosen = np.ones(len(paths), dtype=bool)
     if which.test_share is not None and which.layout == "one":
