@@ -60,7 +60,7 @@ def folders(given: Any, what: str) -> Mapping[str, Any]:
     """
     if given is None:
         return {}
-    kinds = str | Path | Mapping
+    kinds = (str, Path, Mapping)
     if not isinstance(given, Mapping) or not all(isinstance(k, str) and isinstance(v, kinds) for k, v in given.items()):
         raise TuneCLError(f'{what} {given!r}: not a mapping of names to folders; write {{"glyphs": "path/of/glyphs"}}')
     return given

@@ -36,7 +36,9 @@ class StreamRecord(Record):
     @model_serializer(mode="wrap")
     def _without_no_folder(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
-        return written if self.folder is not None else {k: v for k, v in written.items() if k != "folder"}
+        if isinstance(written, dict) and written.get("folder") is None:  # `model_copy` may have put another thing here
+            written.pop("folder", None)
+        return written
 
 
 class RunConfig(Record):
