@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from job_cluster import SUBMIT, cluster_with_jobs, job_of, submit
+from PIL import Image
 from plugin_files import SPACE as SMOOTH_SPACE
 from ray_nodes import TwoNodes
 from search_cli import CHEAP, end_group, search, start, states_of, wait_until
@@ -124,9 +125,20 @@ def test_a_node_that_does_not_see_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     if subprocess.run([sys.executable, own, tmp_path / "shared", "-c", ""], capture_output=True).returncode:
         pytest.skip("needs to mount a file system in a namespace of its own, which is not permitted here")
+    for name in "ABE":
+        (tmp_path / "shared" / "glyphs" / "train" / name).mkdir(parents=True)
+        for i in range(4):
+            image = Image.new("L", (20, 20), 60 * i)
+            image.save(tmp_path / "shared" / "glyphs" / "train" / name / f"{i}.png")
+    (tmp_path / "glyphs.yaml").write_text("folder: shared/glyphs\nin_memory: false\n")
     with cluster_with_jobs(second_by=[own, tmp_path / "shared"]) as cluster:
         done = submit(cluster, "--space=finetune", *CHEAP, f"--results={tmp_path / 'shared'}", "--name=s")
+        given = (f"--results={tmp_path / 'results'}", f"--data-set={tmp_path / 'glyphs.yaml'}", "--stream=glyphs-b2-t1")
+        of_images = submit(cluster, "--space=finetune", *CHEAP, *given, "--name=s")
     assert done.returncode == 2, done.stdout + done.stderr
     pattern = r"--results \S+/shared/s: node \S+ \(\w{8}\) has another view \(no such folder is there\); all nodes must"
     assert re.search(pattern, done.stdout)
+    assert of_images.returncode == 2, of_images.stdout + of_images.stderr
+    pattern = r"--data-set \S+/shared/glyphs: node \S+ \(\w{8}\) sees no such folder; mount it at the same path"
+    assert re.search(pattern, of_images.stdout)
     assert not list((tmp_path / "shared").rglob(".probe-*")) and not (tmp_path / "shared" / "s").exists()

@@ -18,6 +18,7 @@ from tune_cl.cli._places import data_folder, results_folder, stages_folder, weig
 from tune_cl.engine import (
     Ending,
     Resources,
+    check_seen,
     check_shared,
     check_writable,
     cluster,
@@ -159,6 +160,9 @@ def _run(
         make_folder(evaluation.stages, "--stages")
         check_writable(evaluation.stages, "--stages")
         check_shared({"--stages": evaluation.stages})
+        images = evaluation.stream.shape.dataset.folder
+        if images is not None:  # each run reads the test images on its own node
+            check_seen(Path(images.folder), "--data-set")
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
         with held(plan.folder.evaluation), EvaluationView(console) as view:

@@ -69,8 +69,8 @@ def search_parser() -> Parser:
     what.add_argument(
         "--scale",
         metavar="NAME",
-        help="network sizes and lengths that the space names (default: the data set's; small32 for cifar10 and "
-        "cifar100 where there is no GPU)",
+        help="network sizes and lengths that the space names (default: what fits the data set and the machine, "
+        "see --list; small32 for small colour images where there is no GPU)",
     )
     _whole(what, "--trials", TRIALS, help="trials that the search shall have in all")
     what.add_argument(

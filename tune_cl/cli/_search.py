@@ -25,6 +25,7 @@ from tune_cl.engine import (
     Ending,
     Resources,
     StageBudget,
+    check_seen,
     check_shared,
     check_writable,
     cluster,
@@ -143,6 +144,9 @@ def _run(
     with _places(plan):
         try:
             check_shared({"--results": folder.path, "--stages": plan.stages})
+            images = record.stream.folder
+            if images is not None and not images.in_memory:
+                check_seen(Path(images.folder), "--data-set")
             study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record), folder)
         except TuneCLError:
             if new:

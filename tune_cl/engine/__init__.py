@@ -10,7 +10,7 @@ from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure, ran_out_of_memory
 from tune_cl.engine._job_package import pack
 from tune_cl.engine._run import check_writable, run_search
-from tune_cl.engine._storage_probe import check_shared
+from tune_cl.engine._storage_probe import check_seen, check_shared
 from tune_cl.engine._submission import DEFAULT_SERVER, Job, JobServer
 from tune_cl.engine._trainable import ChainTrainable, Examiner, result_of
 from tune_cl.engine._winner import load_weights, save_weights, save_winner
@@ -30,6 +30,7 @@ __all__ = [
     "StageBudget",
     "StudyScheduler",
     "StudySearcher",
+    "check_seen",
     "check_shared",
     "check_writable",
     "cluster",

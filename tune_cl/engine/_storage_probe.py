@@ -1,5 +1,6 @@
 """Whether all nodes of a cluster see the same folders: a file goes there and one comes back."""
 
+import os
 import socket
 import time
 import uuid
@@ -44,6 +45,35 @@ def check_shared(folders: Mapping[str, Path]) -> None:
         for path in paths.values():
             for left in path.glob(f"{mark}*"):
                 left.unlink(missing_ok=True)
+
+
+def check_seen(folder: Path, option: str) -> None:
+    """Have every node look for a folder that is only read.
+
+    Does nothing where this process is connected to no cluster, or to one of a single node.
+
+    Args:
+        folder: it is there on this machine.
+        option: what names it.
+
+    Raises:
+        TuneCLError: a node does not see it, or cannot load this package.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]] if ray.is_initialized() else []
+    if len(nodes) < 2:
+        return
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        task = ray.remote(_unseen).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        if _answer(_name(node), task.remote(str(folder.absolute()))):
+            raise TuneCLError(
+                f"{option} {folder}: node {_name(node)} sees no such folder; mount it at the same path on every node"
+            )
+
+
+def _unseen(folder: str) -> dict[str, str]:
+    """On a node: the folder, if it is not there."""
+    return {} if os.path.isdir(folder) else {folder: "no such folder"}
 
 
 def _ask(node: str, paths: Mapping[str, Path], mark: str) -> "ray.ObjectRef[dict[str, str]]":
