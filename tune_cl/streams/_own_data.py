@@ -100,8 +100,8 @@ def own_data(
     if half.layout == "two" and settings.test_share is not None:
         raise TuneCLError(f"{where}: test_share: {folder} has train/ and test/ already; leave the setting out")
     raw = read_folder(half, remember=not only_look)
-    short_side = _short_side(raw)
-    channels = settings.channels or (3 if _in_colour(raw) else 1)
+    short_side, in_colour = _look(raw)
+    channels = settings.channels or (3 if in_colour else 1)
     if channels == 2:
         raise TuneCLError(f"{where}: channels: 2 is neither 1, for grey, nor 3, for colour")
     chosen = scale or _fitting(short_side, len(raw.labels), channels, gpu)
@@ -228,15 +228,14 @@ def _fitting(short_side: int, n_images: int, channels: int, gpu: bool) -> str:
     return "imagenet" if n_images >= _MANY else "cub"
 
 
-def _short_side(raw: RawFiles) -> int:
-    """The median of the short sides of the images, or of some of them."""
-    return int(np.median([look_at(raw.images.path(place))[0] for place in _some(len(raw.labels), _LOOKED_AT)]))
-
-
-def _in_colour(raw: RawFiles) -> bool:
+def _look(raw: RawFiles) -> tuple[int, bool]:
+    """The median of the images' short sides, and whether any image has colours; of large data, of some of them."""
     silence_warnings()
-    places = [place for place in _some(len(raw.labels), _LOOKED_AT) if look_at(raw.images.path(place))[1]]
-    return any(has_colours(raw.images.path(places[i])) for i in _some(len(places), _IN_COLOUR))
+    places = _some(len(raw.labels), _LOOKED_AT)
+    looked = [look_at(raw.images.path(place)) for place in places]
+    doubtful = [place for place, (_, may_have_colours) in zip(places, looked, strict=True) if may_have_colours]
+    in_colour = any(has_colours(raw.images.path(doubtful[i])) for i in _some(len(doubtful), _IN_COLOUR))
+    return int(np.median([side for side, _ in looked])), in_colour
 
 
 def _some(n: int, most: int) -> list[int]:
