@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tune_cl.cli._compare_parser import compare_parser
+from tune_cl.cli._submit_parser import jobs_parser, submit_parser, verbs
+from tune_cl.cli._sync_parser import sync_parser
 
 import tune_cl.methods as methods_room
 from tune_cl import configure
 from tune_cl.chain import Chain
-from tune_cl.cli._compare_parser import compare_parser
 from tune_cl.cli._parser import Parser, evaluate_parser, search_parser, stages_parser, train_parser
-from tune_cl.cli._submit_parser import jobs_parser, submit_parser, verbs
-from tune_cl.cli._sync_parser import sync_parser
 from tune_cl.methods import get_method, leaves, load_plugins, method_names
 from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, StreamRecord, Summary
 from tune_cl.store import StageRecord, StageStore

@@ -9,8 +9,6 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "tune_cl").rglob("*.py"))
 # file -> what is used there, and the dependency whose next minor release may change it.
 USED = {
-    "tune_cl/cli/_parser.py": {"argparse": {"_actions"}},
-    "tune_cl/cli/_submit_parser.py": {"argparse": {"_actions"}},
     "tune_cl/engine/_submission.py": {"ray": {"_do_request"}},
     "tune_cl/search/_storage.py": {"optuna": {"optuna.storages._rdb.models"}},
     "tune_cl/wandb/_sweep.py": {"wandb": {"_service_api"}},
@@ -64,6 +62,6 @@ def test_what_is_private_elsewhere_is_used_where_it_is_listed_and_nowhere_else()
 def test_each_dependency_whose_private_parts_are_used_has_an_upper_bound() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    for package in {name for by_package in USED.values() for name in by_package} - {"argparse"}:  # of Python itself
+    for package in {name for by_package in USED.values() for name in by_package}:
         bounds = [line for line in lines if re.match(rf"{package}(\[\w+\])?[<>=]", line)]
         assert bounds and all("<" in line for line in bounds), f"{package}: {bounds}"

@@ -8,9 +8,10 @@ import torch
 from search_cli import here
 
 import tune_cl
-from tune_cl.cli._parser import search_parser
-from tune_cl.cli._search import _plan
-from tune_cl.engine import fitting_scale, local_resources
+from tune_cl.api.search import planned
+from tune_cl.cli._parser import made, search_parser
+from tune_cl.engine import fitting_scale
+from tune_cl.options import SearchOptions
 from tune_cl.records import SearchFolder, write_json
 from tune_cl.search import load_space
 from tune_cl.streams import DATASETS
@@ -33,8 +34,8 @@ def options(tmp_path: Path) -> list[str]:
     named = {"--space": "finetune", "--stream": "cifar10-b4-t3", "--data-root": tmp_path / "data", "--name": "s"}
     options = [f"{option}={value}" for option, value in named.items()]
     options += [f"--results={tmp_path / 'results'}", "--accept-modified-data", "--dry-run"]
-    plan = _plan(search_parser().parse_args(options), options, (), local_resources(), "this machine")
-    write_json(SearchFolder(tmp_path / "results" / "s").search, plan.record)
+    with planned(made(SearchOptions, search_parser().parse_args(options)), options, ()) as plan:
+        write_json(SearchFolder(tmp_path / "results" / "s").search, plan.record)
     return options
 
 

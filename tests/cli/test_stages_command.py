@@ -14,9 +14,9 @@ from small_stages import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config
 
 from tune_cl.cli._parser import stages_parser
-from tune_cl.cli._sizes import size
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
+from tune_cl.options import size
 from tune_cl.records import SearchFolder, write_atomically
 from tune_cl.store import Pins
 

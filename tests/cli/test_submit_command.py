@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tune_cl.cli._parser import search_parser
+from tune_cl.cli._parser import made, search_parser, submit_parser
 from tune_cl.cli._submit import _entrypoint, _load_plugins, _space, _written
-from tune_cl.cli._submit_parser import search_arguments, submit_parser
 from tune_cl.cli.main import main
 from tune_cl.engine import Job
+from tune_cl.options import SearchOptions, written
 from tune_cl.search import load_space
 
 RESULTS = "--results=/shared/results"
@@ -93,33 +93,35 @@ def test_submit_takes_every_option_of_search() -> None:
     """Each option of `search`, with a value of its own, is what the job's `search` reads."""
     given = []
     for action in search_parser()._actions:
-        if action.dest in ("help", "address"):
+        if action.dest in ("help", "address", "list", "dry_run"):
             continue
-        value = "it's a $value" if action.type is None else "7"  # a type bounds a number
+        value = "it's a $value" if action.type is None else "1"  # a type bounds a number
         option = action.option_strings[-1]
         given += [option] if action.nargs == 0 else [f"{option}={value}"]
         given += [f"{option}=another"] if isinstance(action.default, list) else []
-    args = submit_parser().parse_args([*given, "--no-wait", "--address=http://head:8265"])
-    assert vars(search_parser().parse_args(search_arguments(args))) == vars(search_parser().parse_args(given))
+    submitted = made(SearchOptions, submit_parser().parse_args([*given, "--no-wait", "--address=http://head:8265"]))
+    assert made(SearchOptions, search_parser().parse_args(written(submitted))) == replace(
+        made(SearchOptions, search_parser().parse_args(given)), address="http://head:8265"
+    )
 
 
 def test_a_users_space_travels_and_a_shipped_one_does_not(tmp_path: Path) -> None:
     mine = tmp_path / "my space.yaml"
     mine.write_text("method: finetune\n")
-    args = submit_parser().parse_args(["--space", str(mine), RESULTS, "--python=/opt/my python"])
-    assert _space(args) == {"spaces/my space.yaml": mine}
-    assert _entrypoint(args) == (
+    options = SearchOptions(str(mine), results="/shared/results")
+    assert _space(options) == {"spaces/my space.yaml": mine}
+    assert _entrypoint(options, "/opt/my python") == (
         "exec '/opt/my python' job.py search '--space=spaces/my space.yaml' --results=/shared/results --address=auto"
     )
-    assert _written(_space(args), tmp_path)["spaces/my space.yaml"].read_text() == "method: finetune\n"
+    assert _written(_space(options), tmp_path)["spaces/my space.yaml"].read_text() == "method: finetune\n"
     mine.write_text("extends: other.yaml\ntrials: 3\n")
     (tmp_path / "other.yaml").write_text("extends: lwf.yaml\nparameters: {increment.classifier.batch_size: 16}\n")
-    alone = load_space(str(_written(_space(args), tmp_path)["spaces/my space.yaml"]))
+    alone = load_space(str(_written(_space(options), tmp_path)["spaces/my space.yaml"]))
     assert alone.parameters["increment.classifier.batch_size"] == 16, "what it extends travels within it"
     assert alone == replace(load_space(str(mine)), source=alone.source)
-    args = submit_parser().parse_args(["--space=genifer.yaml", RESULTS])
-    assert _space(args) == {}
-    assert "--space=genifer.yaml" in _entrypoint(args)
+    options = SearchOptions("genifer.yaml", results="/shared/results")
+    assert _space(options) == {}
+    assert "--space=genifer.yaml" in _entrypoint(options, "python")
 
 
 def test_a_plugin_travels_with_what_it_imports_from_the_current_folder(
@@ -133,8 +135,12 @@ def test_a_plugin_travels_with_what_it_imports_from_the_current_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr("tune_cl.cli._submit.load_named", _import_own)
-    args = submit_parser().parse_args(["--plugin=own.method"])
-    assert set(_load_plugins(args)) == {"own/__init__.py", "own/helper.py", "own/method.py"}
+    options = SearchOptions("finetune", plugins=["own.method"])
+    assert set(_load_plugins(options)) == {
+        "own/__init__.py",
+        "own/helper.py",
+        "own/method.py",
+    }
 
 
 def _import_own(args: object) -> tuple[str, ...]:

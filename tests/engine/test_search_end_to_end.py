@@ -22,7 +22,7 @@ from search_cli import (
 )
 
 import tune_cl
-from tune_cl.cli._parser import command_line
+from tune_cl.api.provenance import command_line
 from tune_cl.cli.main import main
 from tune_cl.outcome import never_trained_again
 from tune_cl.records import (

@@ -11,7 +11,7 @@ import torch
 from evaluations import EVALUATION
 from scipy import stats
 
-from tune_cl.cli._evaluate import _warnings
+from tune_cl.api.evaluate import warnings
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
 from tune_cl.evaluation import EvaluationConductor, class_orders, plan_evaluation
@@ -232,13 +232,13 @@ def test_runs_on_both_kinds_of_device_are_told(searched: Path, tmp_path: Path) -
     plan = plan_evaluation(
         folder, record_of(searched), orders=(1001,), seeds=2, with_default=False, threads=1, device="cpu"
     )
-    assert plan.devices() == {"cpu"} and not list(_warnings(plan))
+    assert plan.devices() == {"cpu"} and not list(warnings(plan))
     elsewhere = folder.evaluation.run(plan.runs[0].name)
     write_run(elsewhere.config, plan.runs[0].config.model_copy(update={"device": "cuda"}))
     assert plan.devices() == {"cpu"}, "it has no results yet and will be trained here"
     for row in folder.trial(0).rows():
         elsewhere.add_row(row)
-    assert plan.devices() == {"cpu", "cuda"} and any("others on a GPU" in w for w in _warnings(plan))
+    assert plan.devices() == {"cpu", "cuda"} and any("others on a GPU" in w for w in warnings(plan))
 
 
 def test_a_search_that_still_runs_is_not_evaluated(

@@ -50,4 +50,4 @@ def test_podnet_learns_at_its_published_settings_and_its_scale_stays_positive(tm
     assert base.metrics["val/accuracy"] > 5 / 50, "five times chance"
     assert base.losses["classifier/nca"] > 0
     assert increment.metrics["val/accuracy"] > 3 / 60
-    assert tune_cl.load(tmp_path / "results" / "podnet").head.scale > 0
+    assert tune_cl.load(tmp_path / "results" / "podnet").classifier.head.scale > 0

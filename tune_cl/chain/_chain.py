@@ -34,7 +34,8 @@ from tune_cl.methods import (
     within_class_spread,
 )
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
-from tune_cl.records import LOADER_WORKERS, IncrementRow, RunConfig, StageUse
+from tune_cl.options import LOADER_WORKERS
+from tune_cl.records import IncrementRow, RunConfig, StageUse
 from tune_cl.store import stage_key
 from tune_cl.store._leases import Lease
 from tune_cl.store._stages import Stage, StageRecord, StageStore

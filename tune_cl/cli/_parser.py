@@ -1,35 +1,39 @@
-"""The command line's options, in groups that a person can read."""
+"""The parser of every command, made from the records of `tune_cl.options`. Imports nothing heavy."""
 
 import argparse
-import os
 import re
-import shlex
-import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
 
-from tune_cl.commands import SUBMITTED
-from tune_cl.errors import TuneCLError, near_matches, shortened
-from tune_cl.records import (
-    BASE_CONFIGURATIONS,
-    CONCURRENCY,
-    LOADER_WORKERS,
-    ORDERS,
-    SEED,
-    SEEDS,
-    THREADS,
-    TRIALS,
-    Bounds,
-    StreamRecord,
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.options import (
+    CompareOptions,
+    Declared,
+    EvaluationOptions,
+    JobOptions,
+    Options,
+    SearchOptions,
+    StagesOptions,
+    SyncOptions,
+    TrainOptions,
+    declared,
 )
 
-_NAMED_ORDERS = ["seed", "numpy-1993", "podnet"]
-_LONGEST = 100_000 * 3600.0  # seconds
-_LABELS = re.compile(r"-?[0-9]{1,9}(?:,-?[0-9]{1,9})*")
-_SECRET_NAMES = "pass|pwd|secret|token|key"
-SECRET = re.compile(_SECRET_NAMES, re.IGNORECASE)  # in the name of a URL's query
-_PASSWORD = re.compile(r"(://[^/:]*:).*@", re.DOTALL)  # up to the last @: a user and a password may hold others
-_IN_QUERY = re.compile(rf"([?&][^=&]*(?:{_SECRET_NAMES})[^=&]*=)[^&]*", re.IGNORECASE)
+Record = TypeVar("Record", bound=Options)
+_GROUPS = (  # in the order of the help
+    "what to search",
+    "what to evaluate",
+    "how to search",
+    "seeds and class order",
+    "data",
+    "from outside tune_cl",
+    "where to run",
+    "where to write",
+    "Weights & Biases",
+    "what to make of it",
+    "the job",
+    "prune",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,350 +45,234 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **settings,  # type: ignore[arg-type]
         )
+        self._headings: dict[str, Any] = {"": self}
+        self.known: list[argparse.Action] = []  # all options but --help
 
     def error(self, message: str) -> NoReturn:
         """Raise the complaint as the one error that a person reads."""
         match = re.match(r"unrecognized arguments: (\S+)", message)
         if match:
             word = match[1].split("=")[0]
-            known = [option for action in self._actions for option in action.option_strings]
+            known = ["--help", *(option for action in self.known for option in action.option_strings)]
             raise TuneCLError(f"unknown option {word}{near_matches(word, known)}; see --help")
         raise TuneCLError(f"{message.removeprefix('argument ')}; see --help")
+
+    def take(self, record: type[Options], leave_out: Sequence[str] = ()) -> "Parser":
+        """Add the options of a record, each under its heading."""
+        known = [item for item in declared(record) if item.name not in leave_out]
+        for item in sorted(known, key=lambda item: _GROUPS.index(item.option.group) if item.option.group else -1):
+            self.known.append(self._add(item))
+        return self
+
+    def switch(self, heading: str, flag: str, help: str) -> "Parser":
+        """Add a switch of the command line alone."""
+        self.known.append(self._heading(heading).add_argument(flag, action="store_true", help=help))
+        return self
+
+    def _heading(self, title: str) -> Any:
+        if title not in self._headings:
+            self._headings[title] = self.add_argument_group(title)
+        return self._headings[title]
+
+    def _add(self, item: Declared) -> argparse.Action:
+        kind = item.option.kind
+        group: argparse.ArgumentParser = self._heading(item.option.group)  # or a group of it
+        settings: dict[str, Any] = {"help": item.option.help.replace("%", "%%")}
+        if not kind.metavar:
+            return group.add_argument(item.flag, action="store_true", dest=item.name, **settings)
+        settings["metavar"] = kind.metavar
+        if kind.bounded:
+            settings["type"] = _reader(kind.read, item.flag)
+        if not item.flag.startswith("-"):
+            settings |= {"nargs": "+"} if kind.many else {}
+            return group.add_argument(item.name, **settings)
+        default: Any = item.default if isinstance(item.default, str | int) else None
+        settings |= {"action": "append", "default": []} if kind.many else {"default": default}
+        return group.add_argument(item.flag, dest=item.name, **settings)
+
+
+def _reader(read: Callable[[str, str], Any], flag: str) -> Callable[[str], Any]:
+    return lambda word: read(word, flag)
+
+
+def made(record: type[Record], args: argparse.Namespace) -> Record:
+    """The record out of what its parser has read."""
+    values = {item.name: getattr(args, item.name) for item in declared(record) if hasattr(args, item.name)}
+    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+_LOOK = "look before you run"
 
 
 def search_parser() -> Parser:
     """Options of `search`."""
-    parser = Parser(
-        prog="tune-cl search",
-        description="Search the hyperparameters of a class-incremental learner. The same command again continues the\n"
-        "same search; more --trials extend it. Test data are never read.",
-        epilog="Example: python launch/search.py --space genifer.yaml --trials 16 "
-        "--set 'increment.classifier.weight_ce={log: [0.05, 0.9]}'",
+    return (
+        Parser(
+            prog="tune-cl search",
+            description="Search the hyperparameters of a class-incremental learner. The same command again resumes\n"
+            "the same search; more --trials extend it. Test data are never read.",
+            epilog="Example: python launch/search.py --space genifer.yaml --trials 16 "
+            "--set 'increment.classifier.weight_ce={log: [0.05, 0.9]}'",
+        )
+        .take(SearchOptions)
+        .switch(_LOOK, "--list", "list spaces, methods and data sets, and end")
+        .switch(_LOOK, "--dry-run", "show the resolved space, trials, stages, disk estimate and trial 0, and end")
     )
-    what = parser.add_argument_group("what to search")
-    what.add_argument("--space", metavar="FILE", help="space file: a path, or a name from --list")
-    what.add_argument("--stream", metavar="NAME", help="DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3")
-    what.add_argument("--budget", metavar="NAME", help="quick or full: the epochs and steps that the space names")
-    what.add_argument("--preset", metavar="NAME", help="a set of values that the space names, such as published")
-    what.add_argument(
-        "--scale",
-        metavar="NAME",
-        help="network sizes and lengths that the space names (default: what fits the data set and the machine, "
-        "see --list; small32 for small colour images where there is no GPU)",
+
+
+def submit_parser() -> Parser:
+    """Options of `submit`: every option of `search`, where --address is the job server, and a few about the job."""
+    return (
+        Parser(
+            prog="tune-cl submit",
+            description="Run a search as a job on a Ray cluster: the code travels, the log comes back, and the job's\n"
+            "exit code is that of this command. The same command again resumes the same search. A submitted job runs\n"
+            "on by itself: submit list | status JOB | logs JOB [--follow] | stop JOB,  each with --address URL.",
+            epilog="Example: python launch/submit.py --space genifer.yaml --results /shared/results "
+            "--address http://head:8265",
+        )
+        .take(SearchOptions, leave_out=["address"])
+        .take(JobOptions)
+        .switch(_LOOK, "--list", "list spaces, methods and data sets, and end")
+        .switch(_LOOK, "--dry-run", "have the job show what it would do, and end")
     )
-    _whole(what, "--trials", TRIALS, help="trials that the search shall have in all")
-    what.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        dest="overrides",
-        help="fix a parameter, or give it a range: 'PATH={log: [1e-4, 1e-2]}'; repeatable",
-    )
-    how = parser.add_argument_group("how to search")
-    how.add_argument("--sampler", metavar="NAME", help="tpe or random")
-    how.add_argument("--scheduler", metavar="NAME", help="halving (successive halving on increments) or none")
-    _whole(
-        how,
-        "--base-configurations",
-        BASE_CONFIGURATIONS,
-        metavar="K",
-        help="distinct bases to train where the space searches the base (default: no limit)",
-    )
-    how.add_argument("--objective", metavar="METRIC", help="metric at the last increment, e.g. val/accuracy")
-    how.add_argument("--protocol", metavar="NAME", help="whose validation data may decide: stream, or first_<k>")
-    how.add_argument(
-        "--time-budget", metavar="TIME", help="end after this time, e.g. 90s, 45m, 2h; the same command goes on"
-    )
-    _seeds(parser)
-    _data(parser)
-    _outside(parser)
-    _where(parser)
-    how.add_argument(
-        "--retry-failed",
-        action="store_true",
-        help="begin trials that have failed anew, e.g. when a damaged file was mended; their trained stages are reused",
-    )
-    out = parser.add_argument_group("where to write")
-    out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
-    out.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
-    _fresh(out, "use no stage that this search has not trained itself; its trials share theirs, also when it goes on")
-    out.add_argument(
-        "--stage-budget",
-        metavar="SIZE",
-        help="size that the stages may reach, e.g. 50GiB; what is worth least is evicted (default: no limit)",
-    )
-    _checkpoints(out)
-    out.add_argument(
-        "--name", metavar="NAME", help="the search's folder (default: <method>-<stream>-<budget>[-<scale>][-<preset>])"
-    )
-    out.add_argument(
-        "--storage", metavar="URL", help="database of the study, e.g. sqlite:///s.db (default: a journal in the folder)"
-    )
-    wandb_options(parser).add_argument(
-        "--wandb-sweep", action="store_true", help="show the search as a W&B sweep too, its trials attached"
-    )
-    look = parser.add_argument_group("look before you run")
-    look.add_argument("--list", action="store_true", help="list spaces, methods and data sets, and end")
-    look.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="show the resolved space, trials, stages, disk estimate and trial 0, and end",
-    )
-    return parser
+
+
+def jobs_parser(verb: str) -> Parser:
+    """Options of `submit status`, `logs`, `stop` and `list`.
+
+    Raises:
+        TuneCLError: the verb is none of them.
+    """
+    if verb not in _VERBS:
+        raise TuneCLError(
+            f"submit {verb}: not one of {', '.join(_VERBS)}{near_matches(verb, _VERBS)}; see submit --help"
+        )
+    parser = Parser(prog=f"tune-cl submit {verb}", description=_VERBS[verb])
+    if verb != "list":
+        parser.add_argument("job", metavar="JOB", help="a job's id, as `submit` and `submit list` print it")
+    if verb == "logs":
+        parser.switch("", "--follow", "wait until the job ends; its exit code is ours")
+    return parser.take(JobOptions, leave_out=["no_wait", "python"])
+
+
+def verbs() -> tuple[str, ...]:
+    """What `submit` does with jobs that are there."""
+    return tuple(_VERBS)
 
 
 def train_parser() -> Parser:
     """Options of `train`."""
-    parser = Parser(
+    return Parser(
         prog="tune-cl train",
-        description="Run one configuration along its stream, without a search: best.yaml or a trial's config.yaml.\n"
-        "Stages that are in the store already are not trained again.",
-        epilog="Example: python launch/train.py --config results/genifer-fashion-b4-t3-quick/best.yaml --train-seed 1",
-    )
-    parser.add_argument("--config", required=True, metavar="FILE", help="best.yaml, or config.yaml of a trial")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        dest="overrides",
-        help="change a parameter; repeatable",
-    )
-    _whole(parser, "--train-seed", SEED, help="another seed of everything inside the chain")
-    parser.add_argument("--output", metavar="DIR", help="write rows and weights here")
-    parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
-    parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
-    _fresh(parser, "train every stage anew, whatever is stored, and put it in the place of what is")
-    _checkpoints(parser)
-    _data(parser)
-    _outside(parser)
-    return parser
+        description="Run one configuration along its stream, without a search: best.yaml, a trial's config.yaml, or\n"
+        "the default of a space. Stages that are in the store already are not trained again.",
+        epilog="Example: python launch/train.py --config results/genifer-fashion-b4-t3-quick/best.yaml --train-seed 1\n"
+        "         python launch/train.py --space lwf.yaml --stream quickdraw-b10-t4",
+    ).take(TrainOptions)
 
 
 def evaluate_parser() -> Parser:
     """Options of `evaluate`."""
+    return (
+        Parser(
+            prog="tune-cl evaluate",
+            description="Retrain the configuration that a search has chosen, on class orders and seeds that the\n"
+            "search has not seen, on training and validation images together; then read the test data, once per run.\n"
+            "Nothing of the search is reused. The same command resumes.",
+            epilog="Example: python launch/evaluate.py results/genifer-fashion-b4-t3-quick --with-default",
+        )
+        .take(EvaluationOptions)
+        .switch(_LOOK, "--dry-run", "show the runs and what they would cost, and end")
+    )
+
+
+def compare_parser() -> Parser:
+    """Options of `compare`."""
     parser = Parser(
-        prog="tune-cl evaluate",
-        description="Retrain the configuration that a search has chosen, on class orders and seeds that the search\n"
-        "has not seen, on training and validation images together; then read the test data, once per run.\n"
-        "Nothing of the search is reused. The same command goes on where it was.",
-        epilog="Example: python launch/evaluate.py results/genifer-fashion-b4-t3-quick --with-default",
-    )
-    what = parser.add_argument_group("what to evaluate")
-    what.add_argument("search", metavar="SEARCH", help="folder of a search, or its name below --results")
-    _whole(what, "--orders", ORDERS, help="held-out class orders (default: 3)")
-    what.add_argument(
-        "--class-order",
-        action="append",
-        default=[],
-        metavar="ORDER",
-        dest="named_orders",
-        help="a published class order in place of held-out ones: numpy-1993, podnet (cifar100); repeatable",
-    )
-    _whole(what, "--seeds", SEEDS, default=3, help="training seeds for each class order (default: 3)")
-    what.add_argument("--with-default", action="store_true", help="evaluate the method's default, trial 0, beside it")
-    what.add_argument(
-        "--time-budget", metavar="TIME", help="end after this time, e.g. 90s, 45m, 2h; the same command goes on"
-    )
-    _data(parser)
-    _outside(parser)
-    _where(parser)
-    out = parser.add_argument_group("where to write")
-    out.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
-    out.add_argument(
-        "--stages", metavar="DIR", help="folder of the stages trained here (default: <search>/evaluation/stages)"
-    )
-    _checkpoints(out)
-    wandb_options(parser)
-    look = parser.add_argument_group("look before you run")
-    look.add_argument("--dry-run", action="store_true", help="show the runs and what they would cost, and end")
-    return parser
+        prog="tune-cl compare",
+        description="Compare searches on one stream by one objective: best configurations, accuracy per increment,\n"
+        "cost, best value over budget, evaluations, and whether a difference is more than noise. Trains nothing.",
+        epilog="Example: python launch/compare.py genifer-fashion-b4-t3-quick lwf-fashion-b4-t3-quick "
+        "--html compare.html",
+    ).take(CompareOptions)
+    return parser.switch("what to make of it", "--json", "print JSON for a program, in place of tables")
+
+
+def sync_parser() -> Parser:
+    """Options of `sync`."""
+    parser = Parser(
+        prog="tune-cl sync",
+        description="Upload to W&B what its server has not got of a search: runs that were kept offline, rows that it\n"
+        "did not take in time, the sweep of --wandb-sweep. Repeating it, or interrupting it, does no harm.",
+        epilog="Example: python launch/sync.py results/genifer-fashion-b4-t3-quick",
+    ).take(SyncOptions)
+    return parser.switch("", "--dry-run", "list what would be uploaded, and end")
 
 
 def stages_parser() -> Parser:
     """Options of `stages`."""
     parser = Parser(
         prog="tune-cl stages",
-        description="Look after the store of trained stages: list what is there, look for damage, make room.\n"
+        description="Maintain the store of trained stages: list what is there, look for damage, make room.\n"
         "What a running search, or the winner of a search, needs is never removed.",
         epilog="Example: python launch/stages.py prune --budget 50GiB --dry-run",
-    )
-    parser.add_argument("verb", metavar="VERB", help="list, verify (reads every byte) or prune")
-    parser.add_argument("--results", default="results", metavar="DIR", help="folder of searches (default: %(default)s)")
-    parser.add_argument("--stages", metavar="DIR", help="folder of trained stages (default: <results>/stages)")
-    look = parser.add_argument_group("list")
-    look.add_argument("--json", action="store_true", help="print JSON for a program, in place of a table")
-    room = parser.add_argument_group("prune")
-    room.add_argument("--budget", metavar="SIZE", help="evict what is worth least until the store has this size: 50GiB")
-    room.add_argument(
-        "--leftovers",
-        action="store_true",
-        help="remove what killed processes left behind, damaged stages, and checkpoints that nobody needs",
-    )
-    room.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
-    return parser
+    ).take(StagesOptions)
+    parser.switch("list", "--json", "print JSON for a program, in place of a table")
+    return parser.switch("prune", "--dry-run", "say what would be removed, and remove nothing")
 
 
-def _whole(group: Any, option: str, bounds: Bounds, metavar: str = "N", **settings: Any) -> None:
-    """Add an option that takes a whole number within bounds."""
-    group.add_argument(option, type=lambda text: bounds.read(text, option), metavar=metavar, **settings)
-
-
-def _gpus(text: str) -> float:
-    """Read a number of GPUs: a fraction of one, or so many.
+def check(command: str, args: argparse.Namespace) -> None:
+    """Check what is read, as far as that goes without a look at anything else.
 
     Raises:
-        TuneCLError: it is neither.
+        TuneCLError: an option is missing, or belongs to something else.
     """
-    try:
-        gpus = float(text) if re.fullmatch("[0-9.eE+-]{1,20}", text) else -1.0
-    except ValueError:
-        gpus = -1.0
-    if not (0 <= gpus <= 1 or (1 < gpus < 1024 and gpus.is_integer())):
-        what = "a fraction from 0 to 1, or a whole number up to 1023"
-        raise TuneCLError(f"--gpus-per-trial {shortened(text)}: must be {what}")
-    return gpus
+    if command in ("search", "submit") and args.space is None:
+        raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
+    if command == "train":
+        _check_train(args)
+    if command == "stages":
+        _check_stages(args)
 
 
-def _where(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_argument_group("where to run")
-    _whole(where, "--concurrency", CONCURRENCY, help="trials at a time (default: as many as fit)")
-    _whole(where, "--cpus-per-trial", THREADS, help="CPU threads of a trial (default: 1)")
-    where.add_argument(
-        "--gpus-per-trial",
-        type=_gpus,
-        metavar="G",
-        help="GPUs of a trial, a fraction shares one (default: 1 where there are any)",
-    )
-    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, or auto (default: start Ray here)")
-
-
-def wandb_options(parser: argparse.ArgumentParser) -> Any:
-    """Add the options of Weights & Biases; returns their group, for more."""
-    wandb = parser.add_argument_group("Weights & Biases")
-    wandb.add_argument("--wandb-project", metavar="NAME", help="project (default: WANDB_PROJECT, else tune_cl)")
-    wandb.add_argument(
-        "--wandb-entity", metavar="NAME", help="user or team (default: WANDB_ENTITY, else the account's)"
-    )
-    wandb.add_argument(
-        "--wandb-mode",
-        metavar="MODE",
-        help="online, offline or disabled (default: WANDB_MODE, else online with credentials, else offline)",
-    )
-    return wandb
-
-
-def _fresh(parser: Any, what: str) -> None:
-    parser.add_argument("--fresh", action="store_true", help=what)
-
-
-def _checkpoints(parser: Any) -> None:
-    parser.add_argument(
-        "--checkpoint-every",
-        metavar="TIME",
-        help="time between two checkpoints inside a phase, from which a killed one goes on, e.g. 30s (default: 5m)",
-    )
-
-
-def _seeds(parser: argparse.ArgumentParser) -> None:
-    seeds = parser.add_argument_group("seeds and class order")
-    _whole(seeds, "--search-seed", SEED, default=0, help="proposals (default: 0)")
-    _whole(seeds, "--order-seed", SEED, default=0, help="class order (default: 0)")
-    _whole(seeds, "--split-seed", SEED, default=0, help="validation split (default: 0)")
-    _whole(seeds, "--train-seed", SEED, default=0, help="everything inside a chain (default: 0)")
-    seeds.add_argument(
-        "--class-order",
-        default="seed",
-        metavar="ORDER",
-        help="seed, numpy-1993, podnet (cifar100), or the labels in order of arrival: 3,1,2,… (default: seed)",
-    )
-
-
-def _data(parser: argparse.ArgumentParser) -> None:
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data-set",
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        dest="data_sets",
-        help="know a folder of your own images by a name: DIR/train/CLASS/* and DIR/test/CLASS/*, or DIR/CLASS/*; or a "
-        "YAML file of settings in place of DIR; repeatable",
-    )
-    data.add_argument("--data-root", metavar="DIR", help="folder of data sets that are not embedded")
-    data.add_argument("--download", action="store_true", help="fetch the data set (CIFAR) into --data-root first")
-    data.add_argument(
-        "--accept-modified-data",
-        action="store_true",
-        help="take files whose checksum or number differs from the original's; the difference enters every key",
-    )
-    _whole(
-        data,
-        "--loader-workers",
-        LOADER_WORKERS,
-        help="processes of a trial that decode image files ahead (default: up to 4; not used for images in memory)",
-    )
-
-
-def _outside(parser: argparse.ArgumentParser) -> None:
-    outside = parser.add_argument_group("from outside tune_cl")
-    outside.add_argument(
-        "--backbone-weights",
-        metavar="FILE",
-        help="state dict of torchvision's ResNet-18 that the base task starts from (network resnet18); a configuration "
-        "names it by its SHA-256, base.classifier.pretrained",
-    )
-    outside.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        dest="plugins",
-        help="import a module of your own, from the current folder or as installed, and know its METHOD (or METHODS); "
-        "repeatable",
-    )
-
-
-def stream_record(name: str, args: argparse.Namespace) -> StreamRecord:
-    """The stream with its class order and seeds, as the options name them.
-
-    Raises:
-        TuneCLError: --class-order is neither a known name nor a list of labels.
-    """
-    order: object = args.class_order
-    if order not in _NAMED_ORDERS:
-        if not _LABELS.fullmatch(str(order).replace(" ", "")):
+def _check_train(args: argparse.Namespace) -> None:
+    if (args.config is None) == (args.space is None):
+        given = "both are given" if args.config is not None else "neither is given"
+        raise TuneCLError(f"--config FILE or --space FILE names what is trained, but {given}; write one of them")
+    for name in _OF_SPACE:
+        if args.config is not None and getattr(args, name) is not None:
             raise TuneCLError(
-                f"--class-order {shortened(str(order))}: write {', '.join(_NAMED_ORDERS)}, or labels such as 3,1,2,0"
-                f"{near_matches(str(order), _NAMED_ORDERS)}"
+                f"--{name} {getattr(args, name)}: goes with --space; the file of --config says it already"
             )
-        order = tuple(int(label) for label in str(order).split(","))
-    return StreamRecord(name=name, class_order=order, order_seed=args.order_seed, split_seed=args.split_seed)
 
 
-def seconds(text: str | None, option: str = "--time-budget") -> float | None:
-    """Read a time such as 90s, 45m or 2h (a bare number is seconds).
-
-    Raises:
-        TuneCLError: it is none, or not above 0.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([smh]?)", text.strip())
-    found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if not 0 < found <= _LONGEST:
-        raise TuneCLError(f"{option} {shortened(text)}: write a time above 0 such as 90s, 45m or 2h, at most 100000h")
-    return found
+def _check_stages(args: argparse.Namespace) -> None:
+    if args.verb not in _STAGES_VERBS:
+        known = f"{', '.join(_STAGES_VERBS[:-1])} or {_STAGES_VERBS[-1]}"
+        raise TuneCLError(f"unknown verb {args.verb!r}{near_matches(args.verb, _STAGES_VERBS) or f'; write {known}'}")
+    for name, verb in _ONLY_FOR.items():
+        if getattr(args, name) and args.verb != verb:
+            raise TuneCLError(f"--{name.replace('_', '-')} is an option of {verb}, not of {args.verb}")
+    if args.verb == "prune" and args.budget is None and not args.leftovers:
+        raise TuneCLError("prune: say what shall go, with --budget SIZE, --leftovers, or both")
 
 
-def command_line(argv: Sequence[str]) -> list[str]:
-    """The command as it was typed, but for the passwords of a URL; in a job, the command that submitted it."""
-    if SUBMITTED in os.environ:
-        return shlex.split(os.environ[SUBMITTED])
-    return [sys.argv[0], *without_secrets(argv)]
-
-
-def without_secrets(argv: Sequence[str]) -> list[str]:
-    """Options as they were typed, but for the passwords of a URL: its user's, and those in its query."""
-    return [_IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", word)) for word in argv]
+_OF_SPACE = ("stream", "budget", "preset", "scale")
+_STAGES_VERBS = ("list", "verify", "prune")
+_ONLY_FOR = {"json": "list", "budget": "prune", "leftovers": "prune", "dry_run": "prune"}
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "search": search_parser,
+    "submit": submit_parser,
+    "train": train_parser,
+    "evaluate": evaluate_parser,
+    "compare": compare_parser,
+    "sync": sync_parser,
+    "stages": stages_parser,
+}
+_VERBS = {
+    "status": "Print the state of a job.",
+    "logs": "Print what a job has printed.",
+    "stop": "End a job in an orderly way: what is in training is saved, and the same search can be submitted again.",
+    "list": "List the jobs of tune_cl that the cluster remembers.",
+}

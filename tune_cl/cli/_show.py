@@ -1,56 +1,28 @@
-"""What `--list` and `--dry-run` print."""
+"""What `--dry-run` prints."""
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tune_cl.api.search import Plan
 from tune_cl.chain import forecast
+from tune_cl.cli._catalogue import table_of
 from tune_cl.engine import run_config
-from tune_cl.methods import Phase, Settings, get_method, method_names, stage_bytes
-from tune_cl.search import load_space, shipped_spaces
+from tune_cl.methods import Phase, Settings, get_method, stage_bytes
 from tune_cl.store import Inventory, Pins
-from tune_cl.streams import DATASETS, OwnData, brought_by
 from tune_cl.text import duration_text
 
-if TYPE_CHECKING:
-    from tune_cl.cli._search import Plan
 
-
-def show_catalogue(own: Sequence[OwnData] = ()) -> None:
-    """Print what can be named: spaces, methods, data sets, those of folders of one's own among them."""
-    console = Console(highlight=False)
-    spaces = _table("spaces (--space)", "space", "method", "scales", "budgets")
-    for name in shipped_spaces():
-        space = load_space(name)
-        budgets = sorted({budget for scale in space.scales.values() for budget in scale.budgets})
-        spaces.add_row(name, space.method, ", ".join(space.scales), ", ".join(budgets))
-    methods = _table("methods", "method", "what it does")
-    for name in method_names():
-        methods.add_row(name, get_method(name).summary)
-    data = _table(
-        "data sets (--stream DATASET-b<base classes>-t<increments>)", "data set", "classes", "scale", "source"
-    )
-    for dataset in DATASETS.values():
-        source = brought_by(dataset.name) or ("embedded" if dataset.source == "embedded" else "--data-root")
-        data.add_row(dataset.name, str(dataset.n_classes), dataset.scale, source)
-    for found in own:
-        data.add_row(found.name, str(found.folder.n_classes), found.folder.scale, escape(found.folder.folder))
-    for table in (spaces, methods, data):
-        console.print(table)
-        console.print()
-
-
-def show_plan(plan: "Plan") -> None:
+def show_plan(plan: Plan) -> None:
     """Print what a search would do: space, trials, stages, disk, trial 0."""
     console = Console(highlight=False, soft_wrap=True)
     record, method = plan.record, get_method(plan.record.method)
     searched = [row for row in plan.space.describe() if row.searched]
-    table = _table(
+    table = table_of(
         f"searched: {len(searched)} of {len(plan.space.default)} parameters", "path", "range", "default", "what"
     )
     for row in searched:
@@ -95,7 +67,7 @@ def show_plan(plan: "Plan") -> None:
     console.print("Nothing was written.")
 
 
-def _sharing(plan: "Plan", bases: int) -> str:
+def _sharing(plan: Plan, bases: int) -> str:
     """What sharing the base task can save, from stored or estimated costs."""
     record = plan.record
     holdings = Inventory(plan.stages, Pins(plan.stages)).scan()
@@ -117,7 +89,7 @@ def _sharing(plan: "Plan", bases: int) -> str:
     return text
 
 
-def _bytes(plan: "Plan", config: Settings, phase: Phase, class_sizes: Sequence[int]) -> int:
+def _bytes(plan: Plan, config: Settings, phase: Phase, class_sizes: Sequence[int]) -> int:
     """Bytes of a stage, given the training images of each class seen.
 
     0 where the method says nothing of its networks in the way that the package's do.
@@ -136,10 +108,3 @@ def _size(n_bytes: float) -> str:
             return f"{n_bytes:.3g} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.3g} TB"
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for i, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=i == 0)
-    return table

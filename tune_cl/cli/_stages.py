@@ -14,48 +14,31 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from tune_cl.cli._parser import stages_parser
-from tune_cl.cli._places import results_folder
-from tune_cl.cli._sizes import size
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.api.places import results_folder
+from tune_cl.cli._parser import made
+from tune_cl.errors import TuneCLError
+from tune_cl.options import StagesOptions, size
 from tune_cl.records import given_folder
 from tune_cl.store import Entry, Evicted, Holdings, Pruned, Upkeep, verify, winners_in
 from tune_cl.text import bytes_text
 
-_VERBS = ("list", "verify", "prune")
-_ONLY_FOR = {"json": "list", "budget": "prune", "leftovers": "prune", "dry_run": "prune"}
 
-
-def stages(argv: Sequence[str]) -> int:
+def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """Run `tune-cl stages`; returns the exit code."""
-    args = stages_parser().parse_args(argv)
-    _check(args)
-    budget = size(args.budget, "--budget") if args.budget is not None else None
-    results = results_folder(args)
-    folder = results / "stages" if args.stages is None else given_folder(args.stages, "--stages")
+    options = made(StagesOptions, args)
+    results = results_folder(options)
+    folder = results / "stages" if options.stages is None else given_folder(options.stages, "--stages")
     if not folder.is_dir():
         raise TuneCLError(f"{folder}: no such folder of stages; name one with --stages DIR, or --results DIR")
     console = Console(highlight=False, soft_wrap=True)
     try:
-        if args.verb == "list":
+        if options.verb == "list":
             return _list(folder, console, as_json=args.json)
-        if args.verb == "verify":
+        if options.verb == "verify":
             return _verify(folder, console)
-        return _prune(folder, console, budget, args)
+        return _prune(folder, console, options, args.dry_run)
     except OSError as error:
         raise TuneCLError(f"{error.filename or folder}: cannot be read ({error.strerror})") from None
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Refuse a verb that there is not, and options that belong to another."""
-    if args.verb not in _VERBS:
-        known = f"{', '.join(_VERBS[:-1])} or {_VERBS[-1]}"
-        raise TuneCLError(f"unknown verb {args.verb!r}{near_matches(args.verb, _VERBS) or f'; write {known}'}")
-    for name, verb in _ONLY_FOR.items():
-        if getattr(args, name) and args.verb != verb:
-            raise TuneCLError(f"--{name.replace('_', '-')} is an option of {verb}, not of {args.verb}")
-    if args.verb == "prune" and args.budget is None and not args.leftovers:
-        raise TuneCLError("prune: say what shall go, with --budget SIZE, --leftovers, or both")
 
 
 def _list(folder: Path, console: Console, *, as_json: bool) -> int:
@@ -182,18 +165,18 @@ def _verify(folder: Path, console: Console) -> int:
     return 1
 
 
-def _prune(folder: Path, console: Console, budget: int | None, args: argparse.Namespace) -> int:
-    upkeep, code = Upkeep(folder), 0
-    winners = winners_in(results_folder(args)) if budget is not None else set()
-    if args.leftovers:
-        _tell(upkeep.clear(dry_run=args.dry_run), console, args.dry_run)
+def _prune(folder: Path, console: Console, options: StagesOptions, dry_run: bool) -> int:
+    upkeep, code, budget = Upkeep(folder), 0, options.budget
+    if options.leftovers:
+        _tell(upkeep.clear(dry_run=dry_run), console, dry_run)
     if budget is not None:
-        pruned = upkeep.enforce(budget, winners, dry_run=args.dry_run)
-        _tell(pruned, console, args.dry_run)
+        winners = winners_in(results_folder(options))
+        pruned = upkeep.enforce(size(budget, "--budget"), winners, dry_run=dry_run)
+        _tell(pruned, console, dry_run)
         if pruned.complaint:
             print(f"tune-cl: {folder}: {pruned.complaint}", file=sys.stderr)
             code = 1
-    if args.dry_run:
+    if dry_run:
         console.print("Nothing was removed.")
     return code
 

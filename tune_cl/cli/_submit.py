@@ -14,19 +14,18 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from tune_cl.api.asked import Asked, what_is_asked
+from tune_cl.api.data import own_folders
+from tune_cl.api.plugins import load_named
+from tune_cl.api.provenance import SECRET, git_commit, without_secrets
 from tune_cl.cli import _job
-from tune_cl.cli._asked import Asked, check_numbers, what_is_asked
-from tune_cl.cli._data import listed_folders, own_folders
-from tune_cl.cli._named_plugins import load_named
-from tune_cl.cli._parser import SECRET, without_secrets
-from tune_cl.cli._provenance import git_commit
-from tune_cl.cli._show import show_catalogue
-from tune_cl.cli._submit_jobs import SEARCH, about_jobs, followed, server_address, what_now
-from tune_cl.cli._submit_parser import search_arguments, submit_parser
+from tune_cl.cli._parser import made
+from tune_cl.cli._submit_jobs import SEARCH, followed, server_address, what_now
 from tune_cl.commands import SUBMITTED
 from tune_cl.engine import JobServer, pack
 from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
+from tune_cl.options import JobOptions, SearchOptions, written
 from tune_cl.records import given_text
 from tune_cl.search import space_in_one
 
@@ -34,19 +33,12 @@ _PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for My
 _SPACES = "spaces"  # where a user's space file lies in the job's folder
 
 
-def submit(argv: Sequence[str]) -> int:
+def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """Run `tune-cl submit`; returns the exit code."""
-    if argv and not argv[0].startswith("-"):
-        return about_jobs(argv[0], argv[1:])
-    args = submit_parser().parse_args(argv)
-    brought = _load_plugins(args)
-    if args.list:
-        show_catalogue(listed_folders(args))
-        return 0
-    if args.space is None:
-        raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
-    asked = _checked(args)
-    server = JobServer(server_address(args))
+    options, about = made(SearchOptions, args), made(JobOptions, args)
+    brought = _load_plugins(options)
+    asked = _checked(options)
+    server = JobServer(server_address(about))
     metadata = {"tune_cl.version": version("tune_cl"), "tune_cl.commit": git_commit() or "none"}
     if not args.dry_run:
         _check_idle(server, asked)
@@ -54,39 +46,40 @@ def submit(argv: Sequence[str]) -> int:
     job = f"{asked.name}-{secrets.token_hex(3)}"
     with tempfile.TemporaryDirectory(prefix="tune_cl-job-") as scratch:
         package = Path(scratch, "job.zip")
-        pack(package, {**brought, "job.py": Path(_job.__file__), **_written(_space(args), Path(scratch))})
+        pack(package, {**brought, "job.py": Path(_job.__file__), **_written(_space(options), Path(scratch))})
         command = shlex.join([sys.argv[0], *without_secrets(argv)])
-        server.submit(package, _entrypoint(args), job, metadata, {SUBMITTED: command})
+        entrypoint = _entrypoint(options, about.python, ["--dry-run"] if args.dry_run else [])
+        server.submit(package, entrypoint, job, metadata, {SUBMITTED: command})
     print(f"Job {job} is submitted to {server.address}.", flush=True)
-    if args.no_wait:
+    if about.no_wait:
         print(what_now(server, job))
         return 0
     return followed(server, job)
 
 
-def _checked(args: argparse.Namespace) -> Asked:
+def _checked(options: SearchOptions) -> Asked:
     """Find what is wrong with a search before it travels: all but data and machines.
 
     Raises:
         TuneCLError: something is wrong, or would not be found on the cluster.
     """
-    check_numbers(args)
-    _check_paths(args)
-    _check_storage(args.storage)
-    weights = given_text(args.backbone_weights, "--backbone-weights") if args.backbone_weights is not None else None
+    _check_paths(options)
+    _check_storage(options.storage)
+    named = options.backbone_weights
+    weights = given_text(named, "--backbone-weights") if named is not None else None
     elsewhere = weights is not None and not os.path.isfile(weights)
     backbone = read_backbone(weights) if weights is not None and not elsewhere else None
-    return what_is_asked(args, backbone, backbone_elsewhere=elsewhere, cluster=True, submitted=True)
+    return what_is_asked(options, backbone, backbone_elsewhere=elsewhere, cluster=True, submitted=True)
 
 
-def _check_paths(args: argparse.Namespace) -> None:
+def _check_paths(options: SearchOptions) -> None:
     shared = "a job's folder is temporary; name an absolute path that every node of the cluster sees"
     for option in ("results", "stages", "data_root", "backbone_weights"):
-        path = getattr(args, option)
+        path = getattr(options, option)
         if path is not None and not given_text(path, f"--{option.replace('_', '-')}").is_absolute():
             raise TuneCLError(f"--{option.replace('_', '-')} {path}: relative, but {shared}")
-    for name, path in own_folders(args).items():
-        if not given_text(path, "--data-set").is_absolute():
+    for name, path in own_folders(options.data_sets).items():
+        if isinstance(path, str) and not given_text(path, "--data-set").is_absolute():
             raise TuneCLError(f"--data-set {name}={path}: relative, but {shared}")
 
 
@@ -121,16 +114,16 @@ def _check_idle(server: JobServer, asked: Asked) -> None:
             )
 
 
-def _entrypoint(args: argparse.Namespace) -> str:
+def _entrypoint(options: SearchOptions, python: str, switches: Sequence[str] = ()) -> str:
     """The job's command line; `exec`, so that the signal of a stop reaches the search and no shell before it."""
-    space = [f"--space={name}" for name in _space(args)] or [f"--space={args.space}"]
-    others = [word for word in search_arguments(args) if not word.startswith("--space=")]
-    return f"exec {shlex.join([args.python, 'job.py', 'search', *space, *others, '--address=auto'])}"
+    space = [f"--space={name}" for name in _space(options)] or [f"--space={options.space}"]
+    others = [*written(options, leave_out=["space", "address"]), *switches]
+    return f"exec {shlex.join([python, 'job.py', 'search', *space, *others, '--address=auto'])}"
 
 
-def _space(args: argparse.Namespace) -> Mapping[str, Path]:
+def _space(options: SearchOptions) -> Mapping[str, Path]:
     """The user's own space file, if it is one: path in the job's folder -> file."""
-    file = given_text(args.space, "--space")
+    file = given_text(options.space, "--space")
     return {f"{_SPACES}/{file.name}": file} if file.is_file() else {}
 
 
@@ -142,13 +135,13 @@ def _written(spaces: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     return written
 
 
-def _load_plugins(args: argparse.Namespace) -> dict[str, Path]:
+def _load_plugins(options: SearchOptions) -> dict[str, Path]:
     """Import the plugins; returns the files of the current folder that they were imported from, which travel.
 
     What is installed does not: the cluster's nodes have it, or say so.
     """
     before = set(sys.modules)
-    if not load_named(args):
+    if not load_named(options.plugins):
         return {}
     here, library = Path.cwd(), Path(sysconfig.get_path("stdlib"))
     files = (getattr(module, "__file__", None) for name, module in sys.modules.items() if name not in before)

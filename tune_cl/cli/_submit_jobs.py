@@ -10,22 +10,19 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
-from tune_cl.cli._submit_parser import jobs_parser, verbs
+from tune_cl.cli._parser import made
 from tune_cl.commands import program
 from tune_cl.engine import DEFAULT_SERVER, Job, JobServer
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError
+from tune_cl.options import JobOptions
 
 SEARCH = "tune_cl.search"  # key of a job's metadata: the folder of its search
 _UNBROKEN = 10_000  # columns
 
 
-def about_jobs(verb: str, argv: Sequence[str]) -> int:
+def about_jobs(verb: str, args: argparse.Namespace) -> int:
     """Run what comes after `submit` where that is no option; returns the exit code."""
-    if verb not in verbs():
-        known = ", ".join(verbs())
-        raise TuneCLError(f"submit {verb}: not one of {known}{near_matches(verb, verbs())}; see submit --help")
-    args = jobs_parser(verb).parse_args(argv)
-    server = JobServer(server_address(args))
+    server = JobServer(server_address(made(JobOptions, args)))
     if verb == "list":
         _show_jobs([job for job in server.jobs() if SEARCH in job.metadata])
     elif verb == "status":
@@ -73,10 +70,10 @@ def what_now(server: JobServer, job: str) -> str:
     return f"Follow it: {command} logs {job} --follow {where}\nStop it:   {command} stop {job} {where}"
 
 
-def server_address(args: argparse.Namespace) -> str:
+def server_address(options: JobOptions) -> str:
     """The job server that the options name, else the environment, else the one of this machine."""
     named = os.environ.get("RAY_ADDRESS", "")
-    return args.address or (named if named.startswith(("http://", "https://")) else DEFAULT_SERVER)
+    return options.address or (named if named.startswith(("http://", "https://")) else DEFAULT_SERVER)
 
 
 def _show_job(job: Job) -> None:

@@ -1,25 +1,29 @@
 """`tune-cl sync`."""
 
+import argparse
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from tune_cl.cli._named_search import named_search
-from tune_cl.cli._places import results_folder
-from tune_cl.cli._sync_parser import sync_parser
+from tune_cl.api.named_search import named_search
+from tune_cl.api.places import results_folder
+from tune_cl.cli._parser import made
 from tune_cl.errors import TuneCLError
+from tune_cl.options import SyncOptions
 from tune_cl.records import held, lies_there
 from tune_cl.wandb import Upload, plan_upload, upload
 
 
-def sync(argv: Sequence[str]) -> int:
+def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """Run `tune-cl sync`; returns the exit code: 1 where the server did not take everything."""
-    args = sync_parser().parse_args(argv)
-    folder = named_search(args.search, results_folder(args))
+    options = made(SyncOptions, args)
+    folder = named_search(options.search, results_folder(options))
     if not lies_there(folder.search):
-        raise TuneCLError(f"{args.search}: no search lies there (no search.json); name a folder below {args.results}")
+        raise TuneCLError(
+            f"{options.search}: no search lies there (no search.json); name a folder below {options.results}"
+        )
     evaluated = folder.evaluation.path.is_dir()
     with held(folder), held(folder.evaluation) if evaluated else nullcontext():  # what runs now sends its rows itself
-        plan = plan_upload(folder, args.wandb_project, args.wandb_entity, only_look=args.dry_run)
+        plan = plan_upload(folder, options.wandb_project, options.wandb_entity, only_look=args.dry_run)
         if plan.empty:
             print(f"{folder.path}: W&B has everything already")
             return 0

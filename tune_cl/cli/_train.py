@@ -4,20 +4,31 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tune_cl.api.asked import changes_of
+from tune_cl.api.data import open_named, own_folders
+from tune_cl.api.places import outside_searches, stages_folder, weights_file
+from tune_cl.api.plugins import load_named
 from tune_cl.chain import Chain, read_named_backbone, read_run, settings_of
 from tune_cl.chain import Progress as PhaseProgress
-from tune_cl.cli._data import open_named
-from tune_cl.cli._named_plugins import load_named
-from tune_cl.cli._parser import seconds, train_parser
-from tune_cl.cli._places import outside_searches, stages_folder, weights_file
+from tune_cl.cli._parser import made
 from tune_cl.commands import data_options
-from tune_cl.engine import DISK_SECONDS, describe_failure, override, ran_out_of_memory, save_weights, write_grid
+from tune_cl.engine import (
+    DISK_SECONDS,
+    configure,
+    describe_failure,
+    override,
+    ran_out_of_memory,
+    save_weights,
+    write_grid,
+)
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
+from tune_cl.options import TrainOptions
 from tune_cl.records import (
     IncrementRow,
     RunConfig,
@@ -29,28 +40,28 @@ from tune_cl.records import (
     nothing_left,
     write_run,
 )
-from tune_cl.search import parse_override, with_options
+from tune_cl.search import with_options
 from tune_cl.store import CHECKPOINT_SECONDS, Pins, StageStore
 from tune_cl.text import replay_text
 
 WEIGHTS = "classifier.pt"  # in --output
 
 
-def train(argv: Sequence[str]) -> int:
+def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """Run `tune-cl train`; returns the exit code."""
-    args = train_parser().parse_args(argv)
-    load_named(args)
-    run = _configuration(args)
-    backbone = read_named_backbone(run, weights_file(args))
-    stream = open_named(run.stream, args)
-    checkpoint_every = seconds(args.checkpoint_every, "--checkpoint-every") or CHECKPOINT_SECONDS
-    stages = stages_folder(args)
-    output = _output(args, stages)
+    options = made(TrainOptions, args)
+    load_named(options.plugins)
+    run = _configuration(options)
+    backbone = read_named_backbone(run, weights_file(options))
+    stream = open_named(run.stream, options)
+    checkpoint_every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
+    stages = stages_folder(options)
+    output = _output(options, stages)
     console = Console(highlight=False, soft_wrap=True)
     bar = _bar(console)
     store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
-    shown = _shown_in(bar)
-    chain = Chain(run, stream, store, shown, loader_workers=args.loader_workers, backbone=backbone, fresh=args.fresh)
+    shown, workers = _shown_in(bar), options.loader_workers
+    chain = Chain(run, stream, store, shown, loader_workers=workers, backbone=backbone, fresh=options.fresh)
     with nothing_left(stages, *([output.path] if output else [])):
         make_folder(stages, "--stages")
         if output:
@@ -72,29 +83,41 @@ def train(argv: Sequence[str]) -> int:
     return 0
 
 
-def _configuration(args: argparse.Namespace) -> RunConfig:
-    """The configuration in the file that is named, with the changes that the options make.
+def _configuration(options: TrainOptions) -> RunConfig:
+    """The configuration in the file that is named, or the default of the space, with the changes of the options.
 
     Raises:
         TuneCLError: the file, or what the options make of it, is not in order.
     """
-    path = given_file(args.config, "--config")
-    overrides = dict(parse_override(text) for text in args.overrides)
-    run = override(read_run(path), overrides, where="--set ")
-    if overrides:
-        settings_of(run, f"{with_options(path, overrides)}: ")
-    return run if args.train_seed is None else run.model_copy(update={"train_seed": args.train_seed})
+    overrides = changes_of(options.overrides)
+    if options.config is not None:
+        path = given_file(options.config, "--config")
+        run = override(read_run(path), overrides, where="--set ")
+        if overrides:
+            settings_of(run, f"{with_options(path, overrides)}: ")
+        return run if options.train_seed is None else run.model_copy(update={"train_seed": options.train_seed})
+    return configure(
+        str(options.space),
+        stream=options.stream,
+        budget=options.budget,
+        preset=options.preset,
+        scale=options.scale,
+        overrides=overrides,
+        train_seed=options.train_seed or 0,
+        backbone_weights=weights_file(options),
+        data_sets=own_folders(options.data_sets),
+    )
 
 
-def _output(args: argparse.Namespace, stages: Path) -> TrialFolder | None:
+def _output(options: TrainOptions, stages: Path) -> TrialFolder | None:
     """Where rows and weights go, if they are to be written.
 
     Raises:
         TuneCLError: it can be no folder, or what lies there would be mixed with what is written.
     """
-    if args.output is None:
+    if options.output is None:
         return None
-    path = outside_searches(given_folder(args.output, "--output"), "--output")
+    path = outside_searches(given_folder(options.output, "--output"), "--output")
     if path.absolute().is_relative_to(stages.absolute()):
         raise TuneCLError(f"--output {path}: lies in the folder of stages, {stages}; name another")
     return TrialFolder(path)

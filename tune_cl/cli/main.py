@@ -7,17 +7,17 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from tune_cl import __version__
+import tune_cl
 from tune_cl.cli._output import finish_output, nobody_reads, say, settle_output
+from tune_cl.cli._parser import PARSERS, check, jobs_parser
 from tune_cl.errors import TuneCLError, near_matches
 
 # What a disk may say at any time, which is no fault of ours.
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 # What is wrong with a place, found late: below a folder that a person named.
 _PLACES = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
-
-_COMMANDS = ("search", "submit", "train", "stages", "evaluate", "compare", "sync")
 
 _USAGE = """usage: tune-cl COMMAND [options]
 
@@ -33,7 +33,8 @@ commands:
   stages    list, verify and prune the store of trained stages
 
 `tune-cl COMMAND --help` explains a command, `tune-cl --version` says which one this is. `python launch/search.py` is
-`tune-cl search`, and so on; `python -m tune_cl` is `tune-cl`.
+`tune-cl search`, and so on; `python -m tune_cl` is `tune-cl`. Completion in bash or zsh: put
+`eval "$(tune-cl --completion bash)"` into ~/.bashrc, or with zsh into ~/.zshrc (needs `pip install argcomplete`).
 """
 
 
@@ -56,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _said_of_place(error)
     except MemoryError:
-        say("tune-cl: this machine ran out of memory; free some, and the same command goes on")
+        say("tune-cl: this machine ran out of memory; free some and rerun the command to resume")
         return 1
     except KeyboardInterrupt:
-        say("tune-cl: interrupted; the same command goes on where it was")
+        say("tune-cl: interrupted; rerun the command to resume")
         return 130
 
 
@@ -67,52 +68,43 @@ def _said_of_place(error: OSError) -> int:
     """Say what is wrong with a disk, or with a place on it; returns the exit code. What else it may be is raised."""
     place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
     if error.errno in _STORAGE:
-        say(f"tune-cl: {error.strerror} ({place or 'a file of ours'}); mend that, and the same command goes on")
+        say(f"tune-cl: {error.strerror} ({place or 'a file of ours'}); fix this and rerun the command to resume")
         return 1
     if error.errno not in _PLACES or place is None:
         raise error
-    say(f"tune-cl: {place}: {error.strerror}; mend that, or name another place")
+    say(f"tune-cl: {place}: {error.strerror}; fix this, or name another place")
     return 2
 
 
 def _answer(argv: Sequence[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
+        from tune_cl.cli._completion import complete
+
+        complete()
+    if argv and argv[0].partition("=")[0] == "--completion":
+        from tune_cl.cli._completion import script
+
+        print(script(" ".join([*argv[0].split("=")[1:], *argv[1:]])))
+        return 0
     if not argv or argv[0] in ("-h", "--help"):
         print(_USAGE)
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
-        print(f"tune-cl {__version__}")
+        print(f"tune-cl {tune_cl.__version__}")
         return 0
-    if argv[0] not in _COMMANDS:
-        raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], _COMMANDS)}; see tune-cl --help")
+    if argv[0] not in PARSERS:
+        raise TuneCLError(f"unknown command {argv[0]!r}{near_matches(argv[0], PARSERS)}; see tune-cl --help")
     return _run(argv[0], argv[1:])
 
 
 def _run(command: str, argv: Sequence[str]) -> int:
-    # Imported here, so that a mistyped command is answered at once and not after seconds of imports.
-    if command == "search":
-        from tune_cl.cli._search import search
-
-        return search(argv)
-    if command == "submit":
-        from tune_cl.cli._submit import submit
-
-        return submit(argv)
-    if command == "evaluate":
-        from tune_cl.cli._evaluate import evaluate
-
-        return evaluate(argv)
-    if command == "compare":
-        from tune_cl.cli._compare import compare_searches
-
-        return compare_searches(argv)
-    if command == "stages":
-        from tune_cl.cli._stages import stages
-
-        return stages(argv)
-    if command == "sync":
-        from tune_cl.cli._sync import sync
-
-        return sync(argv)
-    from tune_cl.cli._train import train
-
-    return train(argv)
+    """Read the options, then import what the command needs, which takes seconds, and run it."""
+    if command == "submit" and argv and not argv[0].startswith("-"):
+        about = jobs_parser(argv[0]).parse_args(argv[1:])
+        return int(import_module("tune_cl.cli._submit_jobs").about_jobs(argv[0], about))
+    args = PARSERS[command]().parse_args(argv)
+    if getattr(args, "list", False):
+        import_module("tune_cl.cli._catalogue").show_catalogue(args.plugins, args.data_sets)
+        return 0
+    check(command, args)
+    return int(import_module(f"tune_cl.cli._{command}").run(args, argv))

@@ -3,7 +3,7 @@
 from tune_cl.engine._adapters import StudyScheduler, StudySearcher
 from tune_cl.engine._backbone import with_backbone
 from tune_cl.engine._budget import StageBudget
-from tune_cl.engine._cluster import Resources, cluster, local_resources, share_out
+from tune_cl.engine._cluster import Resources, cluster, joined, local_resources, share_out
 from tune_cl.engine._conductor import Conductor, run_config, write_grid
 from tune_cl.engine._configure import configure, fitting_scale, override
 from tune_cl.engine._driver import Driver, Ending, InFlight
@@ -37,6 +37,7 @@ __all__ = [
     "configure",
     "describe_failure",
     "fitting_scale",
+    "joined",
     "load_weights",
     "local_resources",
     "override",

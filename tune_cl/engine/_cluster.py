@@ -14,7 +14,7 @@ import ray
 import torch
 
 from tune_cl.errors import TuneCLError
-from tune_cl.records import PORTS
+from tune_cl.options import PORTS
 
 # Read by Ray at its start. Our folders are the record: Ray writes no logs of its own about trials, sends no usage
 # statistics, and leaves signals to us.
@@ -50,14 +50,34 @@ class Resources:
 def cluster(address: str | None) -> Iterator[list[dict[str, float]]]:
     """Start Ray here or connect to a cluster; yields the resources of each node.
 
+    Without an address, a Ray that this process is connected to already is used, and stays up.
+
     Ray started here has no dashboard. Its own ports listen on all interfaces whatever address it is given; they are
     guarded by the token that Ray makes for the user (`~/.ray/auth_token`), unless RAY_AUTH_MODE says otherwise.
 
     Raises:
-        TuneCLError: there is no cluster at the address.
+        TuneCLError: there is no cluster at the address, or this process is connected to another one.
     """
     with _environment():
-        yield from _connected(address)
+        nodes = joined()
+        if nodes is None:
+            yield from _connected(address)
+            return
+        if address is not None:
+            raise TuneCLError(
+                f"--address {address}: this process is connected to a Ray already; leave the address out to run there, "
+                "or call ray.shutdown() first"
+            )
+        yield nodes
+
+
+def joined() -> list[dict[str, float]] | None:
+    """The resources of each node of the Ray that this process is connected to; None without one."""
+    return _nodes() if ray.is_initialized() else None
+
+
+def _nodes() -> list[dict[str, float]]:
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
 def _connected(address: str | None) -> Iterator[list[dict[str, float]]]:
@@ -77,7 +97,7 @@ def _connected(address: str | None) -> Iterator[list[dict[str, float]]]:
         except (OSError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
             raise _not_joined(address, error) from None
     try:
-        yield [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+        yield _nodes()
     finally:
         ray.shutdown()
 

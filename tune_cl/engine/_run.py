@@ -23,6 +23,7 @@ from tune_cl.engine._trainable import ChainTrainable, Examiner
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
+from tune_cl.options import EvaluationOptions, SearchOptions
 from tune_cl.store import CHECKPOINT_SECONDS
 from tune_cl.streams import Stream
 from tune_cl.tracking import PhaseProgress
@@ -43,46 +44,46 @@ class _Stop:
 def run_search(
     conductor: Driver,
     stream: Stream,
+    options: SearchOptions | EvaluationOptions,
     *,
     stages: Path,
     resources: Resources,
     horizon: int,
     missing: int,
-    time_budget: float | None,
     payer: str,
-    checkpoint_every: float = CHECKPOINT_SECONDS,
-    loader_workers: int | None = None,
     backbone: Backbone | None = None,
     plugins: tuple[Plugin, ...] = (),
     fresh: bool = False,
     examiner: Examiner | None = None,
     on_examined: Callable[[int, str], None] | None = None,
+    at_once: bool = True,
 ) -> tuple[Ending, list[str]]:
     """Run the missing trials on the Ray cluster that this process is connected to.
 
     Args:
         conductor: the driver's side.
         stream: training data; put once into Ray's object store, where all trials of a node share it.
+        options: what was asked for: the time limit, checkpoints, loader workers.
         stages: folder of the stage store, the same on all nodes.
         resources: of one trial, and how many at a time.
         horizon: last increment.
         missing: trials to run: those left over and those not begun.
-        time_budget: seconds after which phases in flight are given up, None for no limit.
         payer: a name that this search alone has, also after it was interrupted.
-        checkpoint_every: seconds between two checkpoints inside a phase.
-        loader_workers: processes of each trial that decode image files ahead, see `Chain`.
         backbone: pretrained weights that configurations name; goes the same way as the stream.
         plugins: modules that the workers import, too.
         fresh: use no stage that `payer` has not trained itself.
         examiner: of an evaluation, see `ChainTrainable`.
         on_examined: called with a trial's number and what the examiner said of it.
+        at_once: a second Ctrl-C ends this process; else it raises KeyboardInterrupt.
 
     Returns:
         How it ended, and the phases in flight that were lost.
 
     Raises:
-        TuneCLError: the space proposes what the method refuses.
+        TuneCLError: the space proposes what the method refuses, or there is a time limit outside of the main thread.
     """
+    checkpoint_every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
+    limit: Any = options.time_budget
     # Workers start side by side; with fewer pending trials each would wait until the one before it is up.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
     coordinator = start_coordinator()
@@ -95,7 +96,7 @@ def run_search(
             report_failures=True,
             search=payer,
             checkpoint_every=checkpoint_every,
-            loader_workers=loader_workers,
+            loader_workers=options.loader_workers,
             backbone=backbone,
             plugins=plugins,
             fresh=fresh,
@@ -121,7 +122,7 @@ def run_search(
                 callbacks=[LossOfWorkers(conductor)],
             ),
         )
-        with _stoppable(time_budget, lambda: _save_phases(coordinator, conductor)) as stop:
+        with _stoppable(limit, lambda: _save_phases(coordinator, conductor), at_once) as stop:
             try:
                 tuner.fit()
             except Exception:
@@ -149,13 +150,23 @@ def check_writable(path: Path, option: str) -> None:
 
 
 @contextmanager
-def _stoppable(time_budget: float | None, before_end: Callable[[], None]) -> Iterator[_Stop]:
-    """Turn Ctrl-C, SIGTERM and the time budget into Ray's orderly end; a second Ctrl-C ends at once."""
+def _stoppable(time_budget: float | None, before_end: Callable[[], None], at_once: bool) -> Iterator[_Stop]:
+    """Turn Ctrl-C, SIGTERM and the time limit into Ray's orderly end; a second Ctrl-C ends at once.
+
+    Signals reach the main thread alone: in another one a search can be ended by nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        if time_budget is not None:
+            raise TuneCLError("--time-budget: works in the main thread alone, since it ends Ray by a signal")
+        yield _Stop()
+        return
     stop, asked, over = _Stop(), threading.Event(), threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if stop.ending == "interrupted":
-            os._exit(130)
+            if at_once:
+                os._exit(130)
+            raise KeyboardInterrupt
         stop.ending = "interrupted"
         asked.set()
 

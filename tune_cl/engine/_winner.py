@@ -43,6 +43,7 @@ def save_weights(path: Path, classifier: Classifier, stream: Stream) -> None:
         "class_names": list(stream.class_names[: classifier.shape.n_classes]),
         "mean": list(preprocessing.mean),
         "std": list(preprocessing.std),
+        "stored_size": preprocessing.stored_size,
         "stream": stream.name,
     }
     buffer = io.BytesIO()

@@ -1,17 +1,5 @@
 """What is on disk: typed records, their files and their folders."""
 
-from tune_cl.records._bounds import (
-    BASE_CONFIGURATIONS,
-    CONCURRENCY,
-    LOADER_WORKERS,
-    ORDERS,
-    PORTS,
-    SEED,
-    SEEDS,
-    THREADS,
-    TRIALS,
-    Bounds,
-)
 from tune_cl.records._evaluation import EvaluatedConfiguration, EvaluationSummary, Reading, Statistic
 from tune_cl.records._evaluation_place import EvaluationPlace, order_name, parse_run, place_of
 from tune_cl.records._files import (
@@ -63,19 +51,9 @@ from tune_cl.records._stream_form import StreamForm, stream_form
 from tune_cl.records._yaml import parse_yaml
 
 __all__ = [
-    "BASE_CONFIGURATIONS",
-    "CONCURRENCY",
     "CONFIG_VERSION",
-    "LOADER_WORKERS",
-    "ORDERS",
-    "PORTS",
     "SCHEMA_VERSION",
-    "SEED",
-    "SEEDS",
-    "THREADS",
-    "TRIALS",
     "BestSummary",
-    "Bounds",
     "Caution",
     "Crop",
     "EvaluatedConfiguration",

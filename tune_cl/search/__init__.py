@@ -1,4 +1,12 @@
-"""Space files, samplers, early stopping and the study that remembers: ask and tell, no Ray."""
+"""Space files, samplers, early stopping and the study that remembers: ask and tell, no Ray.
+
+The room has the name of the function `tune_cl.search`; called, it is that function.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from tune_cl.search._allowed import Unreachable, unreachable_values
 from tune_cl.search._definition import StudySettings
@@ -57,3 +65,12 @@ __all__ = [
     "unreachable_values",
     "with_options",
 ]
+
+
+class _Room(ModuleType):
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Run a search: `tune_cl.api.search.search`."""
+        return import_module("tune_cl.api.search").search(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Room

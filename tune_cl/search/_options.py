@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from tune_cl.errors import TuneCLError, near_matches, shown
-from tune_cl.records import BASE_CONFIGURATIONS, TRIALS
+from tune_cl.options import BASE_CONFIGURATIONS, TRIALS
 
 Direction = Literal["max", "min"]
 

@@ -7,7 +7,7 @@ from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import SearchFolder, given_path, given_text
 
 
-def named_search(name: str, results: Path) -> SearchFolder:
+def named_search(name: str | os.PathLike[str], results: Path) -> SearchFolder:
     """The folder of a search, by its path or by its name below the folder of searches.
 
     Raises:
@@ -22,6 +22,6 @@ def named_search(name: str, results: Path) -> SearchFolder:
             given_path(place.path, "SEARCH")  # why it cannot be looked at, if it cannot
         known = [p.name for p in results.iterdir() if os.path.exists(p / "search.json")] if results.is_dir() else []
         raise TuneCLError(
-            f"{name}: no such folder, and no search of that name in {results}{near_matches(Path(name).name, known)}"
+            f"{path}: no such folder, and no search of that name in {results}{near_matches(path.name, known)}"
         )
     return found[0]

@@ -1,51 +1,61 @@
 """Folders and files that options of several commands name."""
 
-import argparse
 from pathlib import Path
 
 from tune_cl.errors import TuneCLError
+from tune_cl.options import (
+    CompareOptions,
+    EvaluationOptions,
+    Runtime,
+    SearchOptions,
+    StagesOptions,
+    SyncOptions,
+    TrainOptions,
+)
 from tune_cl.records import SearchFolder, given_file, given_folder, lies_there
 
 
-def results_folder(args: argparse.Namespace) -> Path:
+def results_folder(
+    options: SearchOptions | EvaluationOptions | TrainOptions | CompareOptions | SyncOptions | StagesOptions,
+) -> Path:
     """The folder of searches.
 
     Raises:
         TuneCLError: it can be none.
     """
-    return given_folder(args.results, "--results")
+    return given_folder(options.results, "--results")
 
 
-def stages_folder(args: argparse.Namespace) -> Path:
+def stages_folder(options: SearchOptions | EvaluationOptions | TrainOptions) -> Path:
     """The folder of trained stages: the one that is named, else the one of the folder of searches.
 
     Raises:
         TuneCLError: it can be none, or is that of a search.
     """
-    if args.stages is None:
-        return results_folder(args) / "stages"
-    path = given_folder(args.stages, "--stages")
+    if options.stages is None:
+        return results_folder(options) / "stages"
+    path = given_folder(options.stages, "--stages")
     if _is_search(path, "--stages"):
         raise TuneCLError(f"--stages {path}: the folder of a search; name another")
     return path
 
 
-def weights_file(args: argparse.Namespace) -> Path | None:
+def weights_file(options: Runtime) -> Path | None:
     """The file of pretrained weights, where one is named.
 
     Raises:
         TuneCLError: there is no such file.
     """
-    return None if args.backbone_weights is None else given_file(args.backbone_weights, "--backbone-weights")
+    return None if options.backbone_weights is None else given_file(options.backbone_weights, "--backbone-weights")
 
 
-def data_folder(args: argparse.Namespace) -> Path | None:
+def data_folder(options: Runtime) -> Path | None:
     """The folder of data sets, where one is named.
 
     Raises:
         TuneCLError: it can be none.
     """
-    return None if args.data_root is None else given_folder(args.data_root, "--data-root")
+    return None if options.data_root is None else given_folder(options.data_root, "--data-root")
 
 
 def outside_searches(path: Path, option: str) -> Path:

@@ -2,9 +2,32 @@
 
 import os
 import platform
+import re
+import shlex
 import subprocess
+import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+
+from tune_cl.commands import SUBMITTED
+
+_SECRET_NAMES = "pass|pwd|secret|token|key"
+SECRET = re.compile(_SECRET_NAMES, re.IGNORECASE)  # in the name of a URL's query
+_PASSWORD = re.compile(r"(://[^/:]*:).*@", re.DOTALL)  # up to the last @: a user and a password may hold others
+_IN_QUERY = re.compile(rf"([?&][^=&]*(?:{_SECRET_NAMES})[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+def command_line(argv: Sequence[str]) -> list[str]:
+    """The command as it was typed, but for the passwords of a URL; in a job, the command that submitted it."""
+    if SUBMITTED in os.environ:
+        return shlex.split(os.environ[SUBMITTED])
+    return [sys.argv[0], *without_secrets(argv)]
+
+
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """Options as they were typed, but for the passwords of a URL: its user's, and those in its query."""
+    return [_IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", word)) for word in argv]
 
 
 def versions() -> dict[str, str]:

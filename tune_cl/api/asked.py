@@ -1,19 +1,18 @@
 """What the options of a search ask for, checked as far as that goes without a look at data or machines."""
 
-import argparse
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_cl.cli._data import own_folders
-from tune_cl.cli._parser import seconds, stream_record
-from tune_cl.cli._sizes import size
+from tune_cl.api.data import own_folders
 from tune_cl.engine import fitting_scale, with_backbone
-from tune_cl.errors import TuneCLError
+from tune_cl.errors import TuneCLError, near_matches, shortened
 from tune_cl.methods import Method, get_method, unflatten
 from tune_cl.nets import Backbone
+from tune_cl.options import SearchOptions
 from tune_cl.records import SearchFolder, StreamRecord, given_text, search_folder
 from tune_cl.search import (
     SearchSpace,
@@ -29,7 +28,9 @@ from tune_cl.search import (
 )
 from tune_cl.streams import dataset_of, shape_of, unmeasured, with_own_data
 
-# What the command line may say in place of the space file.
+# What an option may say in place of the space file.
+_NAMED_ORDERS = ("seed", "numpy-1993", "podnet")
+_LABELS = re.compile(r"-?[0-9]{1,9}(?:,-?[0-9]{1,9})*")
 _OPTIONS = (
     "stream",
     "budget",
@@ -49,7 +50,7 @@ class Asked:
 
     file: SpaceFile
     method: Method
-    option: Mapping[str, Any]  # what the command line says, else the space file
+    option: Mapping[str, Any]  # what the options say, else the space file
     space: SearchSpace
     scale: str
     why_scale: str  # what a person is told of it; empty where it is the data set's own
@@ -64,52 +65,42 @@ class Asked:
         return self.folder.path.name
 
 
-def check_numbers(args: argparse.Namespace) -> None:
-    """Check times and sizes; whole numbers were checked as they were read.
-
-    Raises:
-        TuneCLError: one of them is none, or out of bounds.
-    """
-    seconds(args.time_budget)
-    seconds(args.checkpoint_every, "--checkpoint-every")
-    if args.stage_budget is not None:
-        size(args.stage_budget, "--stage-budget")
-
-
 def what_is_asked(
-    args: argparse.Namespace,
+    options: SearchOptions,
     backbone: Backbone | None,
     *,
     backbone_elsewhere: bool = False,
     cluster: bool = False,
     submitted: bool = False,
+    only_look: bool = False,
 ) -> Asked:
     """Read and check the options of a search, and its space file.
 
     Args:
-        args: as `search_parser` reads them.
+        options: of the search.
         backbone: the pretrained weights that they name.
         backbone_elsewhere: those weights are on another machine, where what depends on them will be checked.
         cluster: trials run on machines that are not looked at here: they are taken to have GPUs.
         submitted: a folder of images that is not here may lie on those machines, where it will be checked.
+        only_look: keep nothing of what is measured.
 
     Raises:
         TuneCLError: something is wrong.
     """
-    file = load_space(args.space)
+    file = load_space(str(options.space))
     method = get_method(file.method)
     option = {
-        name: check_option(name, getattr(args, name), f"--{name.replace('_', '-')}")
-        if getattr(args, name) is not None
+        name: check_option(name, getattr(options, name), f"--{name.replace('_', '-')}")
+        if getattr(options, name) is not None
         else getattr(file, name)
         for name in _OPTIONS
     }
-    if args.storage is not None:
-        check_url(args.storage)
-    overrides = dict(parse_override(text) for text in args.overrides)
-    record, about_data = _stream(args, option["stream"], file, cluster, submitted)
+    if options.storage is not None:
+        check_url(options.storage)
+    overrides = changes_of(options.overrides)
+    record, about_data = _own_stream(options, option["stream"], file, cluster, submitted, only_look)
     data_set = shape_of(record).dataset
-    scale = fitting_scale(file, data_set, gpu=cluster) if args.scale is None else args.scale
+    scale = fitting_scale(file, data_set, gpu=cluster) if options.scale is None else options.scale
 
     def resolved(changes: Mapping[str, Any]) -> SearchSpace:
         return resolve(
@@ -123,34 +114,61 @@ def what_is_asked(
         )
 
     space = resolved(overrides) if backbone_elsewhere else with_backbone(resolved, overrides, backbone)
-    asked = "--objective" if args.objective else f"{args.space}: objective"
+    asked = "--objective" if options.objective else f"{options.space}: objective"
     by_means = method.nearest_mean(method.config.model_validate(unflatten(space.default)))
     check_objective(option["objective"], method.name, by_means, asked)
     check_base_configurations(space, option["base_configurations"])
     horizon = protocol_horizon(option["protocol"], shape_of(record).increments)
-    another = scale if scale != data_set.scale else args.scale if record.folder is not None else None
+    another = scale if scale != data_set.scale else options.scale if record.folder is not None else None
     why_scale = about_data
-    if another and args.scale is None:
+    if another and options.scale is None:
         why_scale = (
             f"Networks and lengths of scale {scale}: no GPU here (--scale {data_set.scale} takes those for one)."
         )
     parts = (method.name, option["stream"], option["budget"], another, option["preset"])
-    name = args.name if args.name is not None else "-".join(part for part in parts if part)
-    results = given_text(args.results, "--results")  # of a cluster, it may be: see `check_places`
+    name = options.name if options.name is not None else "-".join(part for part in parts if part)
+    results = given_text(options.results, "--results")  # of a cluster, it may be: see `check_places`
     folder = search_folder(results, name)
-    stages = results / "stages" if args.stages is None else given_text(args.stages, "--stages")
+    stages = results / "stages" if options.stages is None else given_text(options.stages, "--stages")
     if folder.path.absolute() == stages.absolute():
         raise TuneCLError(f"--name {name}: the stages lie in that folder; give the search another name")
     return Asked(file, method, option, space, scale, why_scale, record, horizon, folder, stages)
 
 
-def _stream(
-    args: argparse.Namespace, name: str, file: SpaceFile, cluster: bool, submitted: bool
+def changes_of(overrides: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
+    """Parameters and their values or ranges, out of a mapping or out of `PATH=VALUE`.
+
+    Raises:
+        TuneCLError: a text is not written so.
+    """
+    return dict(overrides) if isinstance(overrides, Mapping) else dict(map(parse_override, overrides))
+
+
+def _own_stream(
+    options: SearchOptions, name: str, file: SpaceFile, cluster: bool, submitted: bool, only_look: bool
 ) -> tuple[StreamRecord, str]:
     """The stream's record, and what a person is told of a folder of their own."""
-    record, folders = stream_record(name, args), own_folders(args)
+    record, folders = _stream(name, options), own_folders(options.data_sets)
     place = folders.get(dataset_of(name))
-    if submitted and place is not None and not os.path.exists(place):
-        scale = args.scale or next(iter(file.scales))
+    if submitted and isinstance(place, str) and not os.path.exists(place):
+        scale = options.scale or next(iter(file.scales))
         return record.model_copy(update={"folder": unmeasured(name, place, scale)}), ""
-    return with_own_data(record, folders, scale=args.scale, gpu=cluster, only_look=args.dry_run)
+    return with_own_data(record, folders, scale=options.scale, gpu=cluster, only_look=only_look)
+
+
+def _stream(name: str, options: SearchOptions) -> StreamRecord:
+    """The stream with its class order and seeds.
+
+    Raises:
+        TuneCLError: the class order is neither a known name nor a list of labels.
+    """
+    text = str(options.class_order)
+    order: Any = text
+    if text not in _NAMED_ORDERS:
+        if not _LABELS.fullmatch(text.replace(" ", "")):
+            raise TuneCLError(
+                f"--class-order {shortened(text)}: write {', '.join(_NAMED_ORDERS)}, or labels such as 3,1,2,0"
+                f"{near_matches(text, _NAMED_ORDERS)}"
+            )
+        order = tuple(int(label) for label in text.split(","))
+    return StreamRecord(name=name, class_order=order, order_seed=options.order_seed, split_seed=options.split_seed)

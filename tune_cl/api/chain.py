@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl._arguments import changes, folders, names, one_of, text, yes_or_no
+from tune_cl.api.arguments import changes, folders, names, one_of, text, yes_or_no
+from tune_cl.api.call import in_python
 from tune_cl.errors import TuneCLError
+from tune_cl.options import LOADER_WORKERS, SEED, THREADS, SearchOptions
 from tune_cl.records import (
-    LOADER_WORKERS,
-    SEED,
-    THREADS,
     IncrementRow,
     RunConfig,
     SearchFolder,
@@ -21,7 +20,8 @@ from tune_cl.records import (
 )
 
 if TYPE_CHECKING:
-    from tune_cl.nets import Classifier
+    from tune_cl.api.classifier import LoadedClassifier
+    from tune_cl.chain import Chain, Increment
 
 
 def configure(
@@ -92,6 +92,7 @@ def run_chain(
     plugins: Sequence[str] = (),
     data_sets: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    output: str | Path | None = None,
     on_increment: Callable[[IncrementRow], None] | None = None,
 ) -> list[IncrementRow]:
     """Run one configuration along its stream in this process, without Ray.
@@ -106,6 +107,8 @@ def run_chain(
         plugins: modules from outside the package whose methods are to be known.
         data_sets: where the images of the configuration's data set lie now, if they have moved.
         fresh: train all stages anew, and replace those in the store.
+        output: folder to write rows, configuration and weights to, as a search of one trial does: `evaluate`,
+            `compare`, `open_result` and `load` take it. A chain that was interrupted is resumed there.
         on_increment: called with each row as it comes.
 
     Returns:
@@ -120,26 +123,47 @@ def run_chain(
     """
     from tune_cl.chain import Chain, check_run, read_named_backbone, read_run
     from tune_cl.methods import load_plugins
-    from tune_cl.store import Pins, StageStore
+    from tune_cl.store import StageStore
     from tune_cl.streams import open_stream, with_own_data
 
     workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
     if on_increment is not None and not callable(on_increment):
         raise TuneCLError(f"on_increment {on_increment!r}: cannot be called; give a function of one row")
-    load_plugins(names(plugins, "plugins"))
+    loaded = load_plugins(names(plugins, "plugins"))
     config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
     folder = given_folder(stages, "stages")
     backbone = read_named_backbone(config, _file(backbone_weights, "backbone_weights"))
-    record, _ = with_own_data(config.stream, folders(data_sets, "data_sets"))
-    stream = open_stream(record, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
+    told, _ = with_own_data(config.stream, folders(data_sets, "data_sets"))
+    stream = open_stream(told, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
     renew = yes_or_no(fresh, "fresh")
-    store, rows = StageStore(folder), []
-    chain = Chain(config, stream, store, loader_workers=workers, backbone=backbone, fresh=renew)
-    with Pins(folder).hold(key for _, _, key in chain.planned_keys()):
+    chain = Chain(config, stream, StageStore(folder), loader_workers=workers, backbone=backbone, fresh=renew)
+
+    def hear(increment: "Increment") -> None:
+        if on_increment is not None:
+            on_increment(increment.row)
+
+    if output is None:
+        return _run_through(chain, folder, hear)
+    from tune_cl.api.recorded import recorded
+
+    place = given_folder(output, "output")
+    if place.absolute() == folder.absolute():
+        raise TuneCLError(f"output {place}: the folder of stages; name another")
+    with in_python(SearchOptions), recorded(config, stream, SearchFolder(place), folder, loaded) as record:
+        return _run_through(chain, folder, record, hear)
+
+
+def _run_through(chain: "Chain", stages: Path, *hear: Callable[["Increment"], None]) -> list[IncrementRow]:
+    """Run a chain to its end; each increment is passed on."""
+    from tune_cl.store import Pins
+
+    rows = []
+    with Pins(stages).hold(key for _, _, key in chain.planned_keys()):
         while not chain.done:
-            rows.append(chain.advance().row)
-            if on_increment:
-                on_increment(rows[-1])
+            increment = chain.advance()
+            rows.append(increment.row)
+            for take in hear:
+                take(increment)
     return rows
 
 
@@ -224,25 +248,28 @@ def trainable(
     return tune.with_resources(given, {"cpu": cpus, "gpu": gpus})
 
 
-def load(search: str | Path) -> "Classifier":
-    """The winner of a search, ready to classify: normalised images (B, C, H, W) -> logits (B, classes), in eval mode.
+def load(search: str | Path) -> "LoadedClassifier":
+    """The winner of a search, ready to classify.
 
     Args:
-        search: the folder of a search, or a weights file such as `best/classifier.pt`.
+        search: a `SearchResult`, the folder of a search, or a weights file such as `best/classifier.pt`.
 
     Returns:
-        The classifier; `class_names`, `mean` and `std` are in its `about` attribute. Called, it gives raw logits;
-        `predict(images)` takes off a post-hoc adjustment, where its training had one.
+        The classifier, in eval mode. It takes float32 images (B, C, H, W) that are normalised, uint8 ones, and lists of
+        PIL images: see `LoadedClassifier`.
 
     Raises:
         TuneCLError: there are no weights, or they are none of ours.
+
+    Example:
+        >>> classifier = tune_cl.load("results/genifer-fashion-b4-t3-quick")
+        >>> classifier.names([Image.open("shirt.png")])
     """
+    from tune_cl.api.classifier import LoadedClassifier
     from tune_cl.engine import load_weights
 
     path = given_path(search, "search")
-    classifier, about = load_weights(SearchFolder(path).best_weights if path.is_dir() else path)
-    classifier.about = about  # type: ignore[assignment]
-    return classifier
+    return LoadedClassifier(*load_weights(SearchFolder(path).best_weights if path.is_dir() else path))
 
 
 def _file(given: str | Path | None, what: str) -> Path | None:

@@ -3,8 +3,8 @@
 import secrets
 from typing import Any
 
+from tune_cl.api.data import other_data
 from tune_cl.chain import PRETRAINED
-from tune_cl.cli._data import other_data
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder, SearchRecord, read_record
 

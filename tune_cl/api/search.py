@@ -1,0 +1,298 @@
+"""A search: everything that was asked for is checked, then it runs, and its folder is the result."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tune_cl.api.asked import what_is_asked
+from tune_cl.api.call import takes
+from tune_cl.api.continued import continued
+from tune_cl.api.data import open_named
+from tune_cl.api.driver import Machines, machines, make_stages
+from tune_cl.api.places import results_folder, stages_folder, weights_file
+from tune_cl.api.plugins import load_named
+from tune_cl.api.provenance import git_commit, versions
+from tune_cl.api.results import SearchResult, open_result
+from tune_cl.chain import extent
+from tune_cl.console import ConsoleTracker
+from tune_cl.engine import Conductor, Ending, Resources, StageBudget, check_seen, check_shared, run_search, save_winner
+from tune_cl.errors import TuneCLError
+from tune_cl.methods import Plugin, method_source
+from tune_cl.nets import Backbone, check_backbone, read_backbone
+from tune_cl.options import SearchOptions, written
+from tune_cl.records import (
+    SearchFolder,
+    SearchRecord,
+    SearchSeeds,
+    Summary,
+    held,
+    lies_there,
+    nothing_left,
+    search_id,
+    write_json,
+)
+from tune_cl.search import SearchSpace, Study, StudySettings, Unreachable, default_direction, unreachable_values
+from tune_cl.streams import Stream
+from tune_cl.tracking import Trackers
+from tune_cl.wandb import WandbTracker
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search that was asked for and found sound; nothing has been written yet.
+
+    Attributes:
+        storage: of the study: a journal file or a database URL.
+        unreachable: values of ranges that no trial can have.
+        why_scale: a sentence, where the machine decided on the networks.
+        ray: see `Machines`.
+    """
+
+    options: SearchOptions
+    space: SearchSpace
+    stream: Stream
+    record: SearchRecord
+    resources: Resources
+    folder: SearchFolder
+    stages: Path
+    storage: str | Path
+    backbone: Backbone | None
+    plugins: tuple[Plugin, ...]
+    unreachable: tuple[Unreachable, ...]
+    why_scale: str
+    ray: AbstractContextManager[Any]
+
+
+@takes(SearchOptions)
+def search(options: SearchOptions) -> SearchResult:
+    """Search the hyperparameters of a class-incremental learner; the same call again resumes the same search.
+
+    The first argument is a space file, or the name of a shipped one. Every other option is a keyword, see
+    `SearchOptions`; what is left out is as the space file has it.
+
+    Returns:
+        What was found. A search that ran out of `time_budget` is unfinished: `result.summary.trials` counts.
+
+    Raises:
+        TuneCLError: an option, the space, the data or the machines are not in order; nothing has been written.
+        KeyboardInterrupt: the search was interrupted, after what was in training has been saved.
+
+    Example:
+        >>> result = tune_cl.search("genifer.yaml", trials=16, sampler="tpe")
+        >>> result.best.parameters, result.best.value
+        >>> result.to_dataframe().sort_values("value")
+    """
+    ending, _, folder = run_search_of(options, ["tune-cl", "search", *written(options)], at_once=False)
+    if ending == "interrupted":
+        raise KeyboardInterrupt
+    return open_result(folder.path)
+
+
+def run_search_of(
+    options: SearchOptions, command: Sequence[str], *, at_once: bool = True
+) -> tuple[Ending, Summary, SearchFolder]:
+    """Run a search.
+
+    Args:
+        options: of the search.
+        command: the command line that resumes it.
+        at_once: a second Ctrl-C ends this process; else it raises KeyboardInterrupt.
+
+    Raises:
+        TuneCLError: something is not in order.
+    """
+    plugins = load_named(options.plugins)
+    wandb = WandbTracker(
+        options.wandb_mode,
+        options.wandb_project,
+        options.wandb_entity,
+        report=lambda line: trackers.notice(line),
+        sweep=options.wandb_sweep,
+    )
+    if options.quiet:
+        trackers = Trackers([wandb])
+    else:
+        console = ConsoleTracker(None if at_once else plain_console(), wandb_line=wandb.describe)
+        trackers = Trackers([console, wandb], report=console.notice)
+    with planned(options, command, plugins) as plan:
+        if plan.why_scale:
+            trackers.notice(plan.why_scale)
+        ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
+        try:
+            ending, summary = _run(plan, trackers, at_once)
+        finally:
+            trackers.close(timeout=5 if ending == "interrupted" else 30)
+        return ending, summary, plan.folder
+
+
+def plain_console(*, quiet: bool = False) -> Console:
+    """Where a script or a notebook is shown progress: standard output, as text in a notebook, too."""
+    return Console(highlight=False, force_jupyter=False, quiet=quiet)
+
+
+def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary]:
+    folder, record, options = plan.folder, plan.record, plan.options
+    new = not lies_there(folder.path)
+    with _places(plan):
+        try:
+            check_shared({"--results": folder.path, "--stages": plan.stages})
+            images = record.stream.folder
+            if images is not None and not images.in_memory:
+                check_seen(Path(images.folder), "--data-set")
+            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record), folder)
+        except TuneCLError:
+            if new:
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+        write_json(folder.search, record)
+        study.bind(folder, record.study or "")
+        if options.retry_failed:
+            again = ", ".join(f"{number:04d}" for number in study.retry_failed())
+            trackers.notice(f"failed trials that run again: {again or 'none'}")
+        for unreachable in plan.unreachable:
+            trackers.notice(str(unreachable))
+        most: Any = options.stage_budget
+        with StageBudget(plan.stages, most, folder, plan.stream, report=trackers.notice) as keeper:
+            slots = plan.resources.concurrency
+            conductor = Conductor(study, plan.space, record, folder, trackers, slots=slots, keeper=keeper)
+            conductor.begin()
+            ending: Ending = "done"
+            lost: list[str] = []
+            missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
+            if missing:
+                try:
+                    with plan.ray:
+                        ending, lost = _train(plan, conductor, missing, at_once)
+                except Exception:
+                    with suppress(Exception):  # what has finished is reported all the same
+                        _conclude(plan, conductor)
+                    raise
+            summary = _conclude(plan, conductor)
+            conductor.look_after_stages(at_once=True)
+            conductor.announce_end(summary, ending, lost)
+    return ending, summary
+
+
+@contextmanager
+def _places(plan: Plan) -> Iterator[None]:
+    """Make the folders that the search writes to, and lock its own; where they are refused, none is left behind."""
+    with nothing_left(plan.folder.path, plan.stages):
+        make_stages(plan.stages)
+        with held(plan.folder, ", or give this one another --name"):
+            yield
+
+
+def _train(plan: Plan, conductor: Conductor, missing: int, at_once: bool) -> tuple[Ending, list[str]]:
+    return run_search(
+        conductor,
+        plan.stream,
+        plan.options,
+        stages=plan.stages,
+        resources=plan.resources,
+        horizon=plan.record.horizon,
+        missing=missing,
+        payer=search_id(plan.record, plan.folder),
+        backbone=plan.backbone,
+        plugins=plan.plugins,
+        fresh=plan.record.fresh,
+        at_once=at_once,
+    )
+
+
+def _conclude(plan: Plan, conductor: Conductor) -> Summary:
+    """Write summary, best configuration and its weights."""
+    summary = conductor.conclude()
+    if summary.best is not None:
+        save_winner(plan.folder, summary.best.trial, plan.stream, plan.stages)
+    return summary
+
+
+@contextmanager
+def planned(
+    options: SearchOptions, command: Sequence[str], plugins: tuple[Plugin, ...], *, only_look: bool = False
+) -> Iterator[Plan]:
+    """Check everything that was asked for against everything that is there.
+
+    Args:
+        options: of the search.
+        command: the command line that resumes it.
+        plugins: that were imported.
+        only_look: download nothing.
+
+    Raises:
+        TuneCLError: something is wrong.
+    """
+    results_folder(options)
+    stages_folder(options)
+    with machines(options.address) as there:
+        yield _plan(options, command, plugins, there, only_look)
+
+
+def _plan(
+    options: SearchOptions, command: Sequence[str], plugins: tuple[Plugin, ...], there: Machines, only_look: bool
+) -> Plan:
+    weights = weights_file(options)
+    backbone = read_backbone(weights) if weights is not None else None
+    asked = what_is_asked(options, backbone, cluster=options.address is not None, only_look=only_look)
+    method, option, space, folder = asked.method, asked.option, asked.space, asked.folder
+    resources = there.share_out(options)
+    stream = open_named(asked.stream, options, only_look=only_look)
+    method.check_fit(method.config.model_validate(space.configuration({})), extent(stream, asked.horizon))
+    if backbone is not None:
+        check_backbone(backbone, stream.image_shape[0])
+    direction = default_direction(option["objective"]) if options.objective else asked.file.direction
+    search_record = SearchRecord(
+        name=asked.name,
+        method=method.name,
+        stream=asked.stream,
+        scale=asked.scale,
+        budget=option["budget"],
+        protocol=option["protocol"],
+        horizon=asked.horizon,
+        objective=option["objective"],
+        direction=direction,
+        seeds=SearchSeeds(
+            search=options.search_seed,
+            order=options.order_seed,
+            split=options.split_seed,
+            train=options.train_seed,
+        ),
+        sampler=option["sampler"],
+        scheduler=option["scheduler"],
+        base_configurations=option["base_configurations"],
+        threads=resources.cpus,
+        device=resources.device,
+        fixed=dict(space.fixed),
+        ranges=space.written_ranges(),
+        default=dict(space.default),
+        data_fingerprint=stream.fingerprint,
+        method_source=method_source(method),
+        fresh=options.fresh,
+        trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
+        versions=versions(),
+        git_commit=git_commit(),
+        plugins=[plugin.module for plugin in plugins],
+        command=list(command),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return Plan(
+        options,
+        space,
+        stream,
+        continued(folder, search_record),
+        resources,
+        folder,
+        asked.stages,
+        options.storage or folder.study,
+        backbone,
+        plugins,
+        tuple(unreachable_values(space)),
+        asked.why_scale,
+        there.ray,
+    )

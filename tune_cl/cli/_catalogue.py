@@ -1,0 +1,51 @@
+"""What `--list` prints."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tune_cl.api.data import listed_folders
+from tune_cl.api.plugins import load_named
+from tune_cl.methods import get_method, method_names
+from tune_cl.search import load_space, shipped_spaces
+from tune_cl.streams import DATASETS, brought_by
+
+
+def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
+    """Print what can be named: spaces, methods, data sets, those of folders of one's own among them.
+
+    Raises:
+        TuneCLError: a plugin cannot be imported, or a folder is not in order.
+    """
+    load_named(plugins)
+    own = listed_folders(data_sets)
+    console = Console(highlight=False)
+    spaces = table_of("spaces (--space)", "space", "method", "scales", "budgets")
+    for name in shipped_spaces():
+        space = load_space(name)
+        budgets = sorted({budget for scale in space.scales.values() for budget in scale.budgets})
+        spaces.add_row(name, space.method, ", ".join(space.scales), ", ".join(budgets))
+    methods = table_of("methods", "method", "what it does")
+    for name in method_names():
+        methods.add_row(name, get_method(name).summary)
+    data = table_of(
+        "data sets (--stream DATASET-b<base classes>-t<increments>)", "data set", "classes", "scale", "source"
+    )
+    for dataset in DATASETS.values():
+        source = brought_by(dataset.name) or ("embedded" if dataset.source == "embedded" else "--data-root")
+        data.add_row(dataset.name, str(dataset.n_classes), dataset.scale, source)
+    for found in own:
+        data.add_row(found.name, str(found.folder.n_classes), found.folder.scale, escape(found.folder.folder))
+    for table in (spaces, methods, data):
+        console.print(table)
+        console.print()
+
+
+def table_of(title: str, *columns: str) -> Table:
+    """An empty table with a title, and a heading for each column."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
+    return table

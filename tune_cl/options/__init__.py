@@ -1,0 +1,61 @@
+"""What can be asked of tune_cl: frozen records of options, and the bounds of numbers. Imports nothing heavy."""
+
+from tune_cl.options._bounds import (
+    BASE_CONFIGURATIONS,
+    CONCURRENCY,
+    HORIZON,
+    LOADER_WORKERS,
+    ORDERS,
+    PORTS,
+    SEED,
+    SEEDS,
+    THREADS,
+    TRIALS,
+    Bounds,
+)
+from tune_cl.options._kinds import Kind, seconds, size
+from tune_cl.options._option import Declared, Option, Options, declared, written
+from tune_cl.options._records import (
+    CompareOptions,
+    EvaluationOptions,
+    JobOptions,
+    Placement,
+    Runtime,
+    SearchOptions,
+    StagesOptions,
+    SyncOptions,
+    TrainOptions,
+    WandbOptions,
+)
+
+__all__ = [
+    "BASE_CONFIGURATIONS",
+    "CONCURRENCY",
+    "HORIZON",
+    "LOADER_WORKERS",
+    "ORDERS",
+    "PORTS",
+    "SEED",
+    "SEEDS",
+    "THREADS",
+    "TRIALS",
+    "Bounds",
+    "CompareOptions",
+    "Declared",
+    "EvaluationOptions",
+    "JobOptions",
+    "Kind",
+    "Option",
+    "Options",
+    "Placement",
+    "Runtime",
+    "SearchOptions",
+    "StagesOptions",
+    "SyncOptions",
+    "TrainOptions",
+    "WandbOptions",
+    "declared",
+    "seconds",
+    "size",
+    "written",
+]

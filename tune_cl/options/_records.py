@@ -1,0 +1,374 @@
+"""The options of every command, each written down once: the command line and the Python functions are made of these.
+
+Records are frozen. `SearchOptions("genifer.yaml", trials=16)` raises `TuneCLError` where a value is out of bounds; what
+depends on the space, the data or the machine is checked when they are known.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any
+
+from tune_cl.options._bounds import (
+    BASE_CONFIGURATIONS,
+    CONCURRENCY,
+    LOADER_WORKERS,
+    ORDERS,
+    SEED,
+    SEEDS,
+    THREADS,
+    TRIALS,
+)
+from tune_cl.options._kinds import GPUS, ORDER, SIZE, SWITCH, TIME, changes, folders, names, path, paths, text, whole
+from tune_cl.options._option import Option, Options
+
+StrPath = str | os.PathLike[str]
+
+_DATA = "data"
+_OUTSIDE = "from outside tune_cl"
+_WHAT = "what to search"
+_EVALUATED = "what to evaluate"
+_HOW = "how to search"
+_SEEDS = "seeds and class order"
+_RUN = "where to run"
+_WRITE = "where to write"
+_WANDB = "Weights & Biases"
+_SEARCHES = "folder of searches (default: results)"
+_TRAINED = "folder of trained stages (default: <results>/stages)"
+_IN_TIME = "end after this time, e.g. 90s, 45m, 2h; the same command resumes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime(Options):
+    """What training needs besides a configuration; none of it changes a number.
+
+    Attributes:
+        checkpoint_every: in seconds once the record is made; None for 5 minutes.
+    """
+
+    data_sets: Annotated[
+        Mapping[str, Any] | Sequence[str],
+        Option(
+            "know a folder of your own images by a name: DIR/train/CLASS/* and DIR/test/CLASS/*, or DIR/CLASS/*; or a "
+            "YAML file of settings in place of DIR; repeatable",
+            folders("NAME=DIR"),
+            _DATA,
+            "--data-set",
+        ),
+    ] = ()
+    data_root: Annotated[StrPath | None, Option("folder of data sets that are not embedded", path(), _DATA)] = None
+    download: Annotated[bool, Option("fetch the data set (CIFAR) into --data-root first", SWITCH, _DATA)] = False
+    accept_modified_data: Annotated[
+        bool,
+        Option(
+            "take files whose checksum or number differs from the original's; the difference enters every key",
+            SWITCH,
+            _DATA,
+        ),
+    ] = False
+    loader_workers: Annotated[
+        int | None,
+        Option(
+            "processes of a trial that decode image files ahead (default: up to 4; not used for images in memory)",
+            whole(LOADER_WORKERS),
+            _DATA,
+        ),
+    ] = None
+    backbone_weights: Annotated[
+        StrPath | None,
+        Option(
+            "state dict of torchvision's ResNet-18 that the base task starts from (network resnet18); a configuration "
+            "names it by its SHA-256, base.classifier.pretrained",
+            path("FILE"),
+            _OUTSIDE,
+        ),
+    ] = None
+    plugins: Annotated[
+        Sequence[str],
+        Option(
+            "import a module of your own, from the current folder or as installed, and know its METHOD (or METHODS); "
+            "repeatable",
+            names("MODULE"),
+            _OUTSIDE,
+            "--plugin",
+        ),
+    ] = ()
+    checkpoint_every: Annotated[
+        float | str | None,
+        Option(
+            "time between two checkpoints inside a phase, from which a killed one resumes, e.g. 30s (default: 5m)",
+            TIME,
+            _WRITE,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement(Options):
+    """What a trial gets of the machines, and where they are."""
+
+    concurrency: Annotated[
+        int | None, Option("trials at a time (default: as many as fit)", whole(CONCURRENCY), _RUN)
+    ] = None
+    cpus_per_trial: Annotated[int | None, Option("CPU threads of a trial (default: 1)", whole(THREADS), _RUN)] = None
+    gpus_per_trial: Annotated[
+        float | None,
+        Option("GPUs of a trial, a fraction shares one (default: 1 where there are any)", GPUS, _RUN),
+    ] = None
+    address: Annotated[
+        str | None, Option("a running Ray cluster, or auto (default: start Ray here)", text("ADDR"), _RUN)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbOptions(Options):
+    """Where runs are logged in Weights & Biases."""
+
+    wandb_project: Annotated[str | None, Option("project (default: WANDB_PROJECT, else tune_cl)", text(), _WANDB)] = (
+        None
+    )
+    wandb_entity: Annotated[
+        str | None, Option("user or team (default: WANDB_ENTITY, else the account's)", text(), _WANDB)
+    ] = None
+    wandb_mode: Annotated[
+        str | None,
+        Option(
+            "online, offline or disabled (default: WANDB_MODE, else online with credentials, else offline)",
+            text("MODE"),
+            _WANDB,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Options):
+    """What is printed."""
+
+    quiet: Annotated[bool, Option("print warnings and complaints alone", SWITCH, _RUN)] = False
+
+
+@dataclass(frozen=True)
+class SearchOptions(Progress, WandbOptions, Placement, Runtime):
+    """Options of a search.
+
+    Example:
+        >>> SearchOptions("genifer.yaml", trials=16, overrides={"increment.classifier.weight_ce": {"log": [0.05, 0.9]}})
+    """
+
+    space: Annotated[StrPath, Option("space file: a path, or a name from --list", path("FILE"), _WHAT)]
+    _: KW_ONLY
+    stream: Annotated[
+        str | None, Option("DATASET-b<base classes>-t<increments>, e.g. fashion-b4-t3", text(), _WHAT)
+    ] = None
+    budget: Annotated[str | None, Option("quick or full: the epochs and steps that the space names", text(), _WHAT)] = (
+        None
+    )
+    preset: Annotated[str | None, Option("a set of values that the space names, such as published", text(), _WHAT)] = (
+        None
+    )
+    scale: Annotated[
+        str | None,
+        Option(
+            "network sizes and lengths that the space names (default: what fits the data set and the machine, "
+            "see --list; small32 for small colour images where there is no GPU)",
+            text(),
+            _WHAT,
+        ),
+    ] = None
+    trials: Annotated[int | None, Option("total number of trials", whole(TRIALS), _WHAT)] = None
+    overrides: Annotated[
+        Mapping[str, Any] | Sequence[str],
+        Option(
+            "fix a parameter, or give it a range: 'PATH={log: [1e-4, 1e-2]}'; repeatable",
+            changes("PATH=VALUE"),
+            _WHAT,
+            "--set",
+        ),
+    ] = ()
+    sampler: Annotated[str | None, Option("tpe or random", text(), _HOW)] = None
+    scheduler: Annotated[str | None, Option("halving (successive halving on increments) or none", text(), _HOW)] = None
+    base_configurations: Annotated[
+        int | None,
+        Option(
+            "distinct bases to train where the space searches the base (default: no limit)",
+            whole(BASE_CONFIGURATIONS, "K"),
+            _HOW,
+        ),
+    ] = None
+    objective: Annotated[
+        str | None, Option("metric at the last increment, e.g. val/accuracy", text("METRIC"), _HOW)
+    ] = None
+    protocol: Annotated[str | None, Option("whose validation data may decide: stream, or first_<k>", text(), _HOW)] = (
+        None
+    )
+    time_budget: Annotated[float | str | None, Option(_IN_TIME, TIME, _HOW)] = None
+    retry_failed: Annotated[
+        bool,
+        Option(
+            "run failed trials again, e.g. after a damaged file was repaired; their trained stages are reused",
+            SWITCH,
+            _HOW,
+        ),
+    ] = False
+    search_seed: Annotated[int, Option("proposals (default: 0)", whole(SEED), _SEEDS)] = 0
+    order_seed: Annotated[int, Option("class order (default: 0)", whole(SEED), _SEEDS)] = 0
+    split_seed: Annotated[int, Option("validation split (default: 0)", whole(SEED), _SEEDS)] = 0
+    train_seed: Annotated[int, Option("everything inside a chain (default: 0)", whole(SEED), _SEEDS)] = 0
+    class_order: Annotated[
+        str | Sequence[int],
+        Option(
+            "seed, numpy-1993, podnet (cifar100), or the labels in order of arrival: 3,1,2,… (default: seed)",
+            ORDER,
+            _SEEDS,
+        ),
+    ] = "seed"
+    results: Annotated[StrPath, Option(_SEARCHES, path(), _WRITE)] = "results"
+    stages: Annotated[StrPath | None, Option(_TRAINED, path(), _WRITE)] = None
+    fresh: Annotated[
+        bool,
+        Option("use no stage that this search has not trained itself; its trials share theirs", SWITCH, _WRITE),
+    ] = False
+    stage_budget: Annotated[
+        int | str | None,
+        Option(
+            "size that the stages may reach, e.g. 50GiB; what is worth least is evicted (default: no limit)",
+            SIZE,
+            _WRITE,
+        ),
+    ] = None
+    name: Annotated[
+        str | None,
+        Option("the search's folder (default: <method>-<stream>-<budget>[-<scale>][-<preset>])", text(), _WRITE),
+    ] = None
+    storage: Annotated[
+        str | None,
+        Option("database of the study, e.g. sqlite:///s.db (default: a journal in the folder)", text("URL"), _WRITE),
+    ] = None
+    wandb_sweep: Annotated[bool, Option("show the search as a W&B sweep too, its trials attached", SWITCH, _WANDB)] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class EvaluationOptions(Progress, WandbOptions, Placement, Runtime):
+    """Options of an evaluation, which reads test data.
+
+    Example:
+        >>> EvaluationOptions("results/lwf-fashion-b4-t3-quick", orders=3, seeds=2, with_default=True)
+    """
+
+    search: Annotated[
+        StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), _EVALUATED, "search")
+    ]
+    _: KW_ONLY
+    orders: Annotated[int | None, Option("held-out class orders (default: 3)", whole(ORDERS), _EVALUATED)] = None
+    named_orders: Annotated[
+        Sequence[str],
+        Option(
+            "a published class order in place of held-out ones: numpy-1993, podnet (cifar100); repeatable",
+            names("ORDER"),
+            _EVALUATED,
+            "--class-order",
+        ),
+    ] = ()
+    seeds: Annotated[int, Option("training seeds for each class order (default: 3)", whole(SEEDS), _EVALUATED)] = 3
+    with_default: Annotated[bool, Option("evaluate the method's default, trial 0, beside it", SWITCH, _EVALUATED)] = (
+        False
+    )
+    time_budget: Annotated[float | str | None, Option(_IN_TIME, TIME, _EVALUATED)] = None
+    results: Annotated[StrPath, Option(_SEARCHES, path(), _WRITE)] = "results"
+    stages: Annotated[
+        StrPath | None,
+        Option("folder of the stages trained here (default: <search>/evaluation/stages)", path(), _WRITE),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Runtime):
+    """Options of one chain without a search."""
+
+    config: Annotated[StrPath | None, Option("best.yaml, or config.yaml of a trial", path("FILE"))] = None
+    space: Annotated[
+        StrPath | None, Option("the default configuration of a space file, in place of --config", path("FILE"))
+    ] = None
+    stream: Annotated[str | None, Option("with --space: DATASET-b<base classes>-t<increments>", text())] = None
+    budget: Annotated[str | None, Option("with --space: quick or full", text())] = None
+    preset: Annotated[str | None, Option("with --space: a set of values that the space names", text())] = None
+    scale: Annotated[str | None, Option("with --space: network sizes and lengths that it names", text())] = None
+    overrides: Annotated[
+        Mapping[str, Any] | Sequence[str],
+        Option("change a parameter; repeatable", changes("PATH=VALUE"), "", "--set"),
+    ] = ()
+    train_seed: Annotated[int | None, Option("another seed of everything inside the chain", whole(SEED))] = None
+    output: Annotated[StrPath | None, Option("write rows and weights here", path())] = None
+    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    stages: Annotated[StrPath | None, Option(_TRAINED, path())] = None
+    fresh: Annotated[bool, Option("train every stage anew, and replace what is stored", SWITCH)] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(WandbOptions):
+    """Options of a comparison."""
+
+    searches: Annotated[
+        Sequence[Any],
+        Option(
+            "folder of a search, its name below --results, or wandb://entity/project/group (or a sweep's id)",
+            paths("SEARCH"),
+            "",
+            "searches",
+        ),
+    ]
+    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    html: Annotated[
+        StrPath | None,
+        Option("write a page with plots, complete in one file", path("FILE"), "what to make of it"),
+    ] = None
+    wandb: Annotated[bool, Option("publish the comparison as a W&B run", SWITCH, _WANDB)] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncOptions(Options):
+    """Options of an upload to W&B."""
+
+    search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
+    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    wandb_project: Annotated[str | None, Option("project (default: the one they were kept for)", text())] = None
+    wandb_entity: Annotated[str | None, Option("user or team (default: the one they were kept for)", text())] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesOptions(Options):
+    """Options of the care of a stage store."""
+
+    verb: Annotated[str, Option("list, verify (reads every byte) or prune", text("VERB"), "", "verb")]
+    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    stages: Annotated[StrPath | None, Option(_TRAINED, path())] = None
+    budget: Annotated[
+        int | str | None,
+        Option("evict what is worth least until the store has this size: 50GiB", SIZE, "prune"),
+    ] = None
+    leftovers: Annotated[
+        bool,
+        Option(
+            "remove what killed processes left behind, damaged stages, and checkpoints that nobody needs",
+            SWITCH,
+            "prune",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions(Options):
+    """Options of a job that runs a search on a cluster."""
+
+    address: Annotated[
+        str | None,
+        Option(
+            "the cluster's job server (default: RAY_ADDRESS if it is a URL, else http://127.0.0.1:8265)",
+            text("URL"),
+            _RUN,
+        ),
+    ] = None
+    no_wait: Annotated[bool, Option("end when the job is submitted; do not follow its log", SWITCH, "the job")] = False
+    python: Annotated[str, Option("Python of the cluster's head (default: python)", text("PATH"), "the job")] = "python"
