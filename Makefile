@@ -1,7 +1,7 @@
 # make search   a hyperparameter search on real images, from a clean clone
 # make test     lint, type check, tests (what CI runs)
 # make test-all the same with the tests that take minutes
-# make docs     the tables of parameters in docs/, and the site of the documentation in site/
+# make docs     the tables of parameters and options in docs/, and the site of the documentation in site/
 # make bench    the measurements in benchmarks/ (hours on two cores)
 
 VENV := .venv
@@ -39,6 +39,7 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/_make_parameters.py
 	$(BIN)/python docs/_make_methods.py
+	$(BIN)/python docs/_make_options.py
 	$(BIN)/mkdocs build --quiet --strict
 
 $(VENV)/bin/python:

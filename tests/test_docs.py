@@ -18,14 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tune_cl.cli._compare_parser import compare_parser
-from tune_cl.cli._submit_parser import jobs_parser, submit_parser, verbs
-from tune_cl.cli._sync_parser import sync_parser
 
 import tune_cl.methods as methods_room
 from tune_cl import configure
 from tune_cl.chain import Chain
-from tune_cl.cli._parser import Parser, evaluate_parser, search_parser, stages_parser, train_parser
+from tune_cl.cli._parser import PARSERS, jobs_parser, verbs
 from tune_cl.methods import get_method, leaves, load_plugins, method_names
 from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, StreamRecord, Summary
 from tune_cl.store import StageRecord, StageStore
@@ -42,15 +39,6 @@ RECORDS = {  # heading in file-formats.md -> the record whose example follows
     "stage.json and state.pt": StageRecord,
 }
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-PARSERS = {
-    "search": search_parser,
-    "train": train_parser,
-    "stages": stages_parser,
-    "evaluate": evaluate_parser,
-    "compare": compare_parser,
-    "sync": sync_parser,
-    "submit": submit_parser,
-}
 
 _FENCE = re.compile(r"^ {0,3}```[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=[\"']([^\"']+)[\"']")
@@ -120,7 +108,7 @@ def code_block(text: str, language: str, number: int = 0) -> str:
 
 def parse(verb: str, arguments: list[str]) -> None:
     """Parse with the command's own parser; `--help` is fine, what the parser does not know raises."""
-    parser: Parser = PARSERS[verb]()
+    parser = PARSERS[verb]()
     if verb == "submit" and arguments and arguments[0] in verbs():
         parser, arguments = jobs_parser(arguments[0]), arguments[1:]
     if "--help" not in arguments:
@@ -133,6 +121,12 @@ def test_parameters_page_is_what_the_generator_writes() -> None:
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
     assert (ROOT / "docs" / "parameters.md").read_text() == generator.page(), "run `make docs`"
+
+
+def test_options_page_is_what_the_generator_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    generator = importlib.import_module("_make_options")
+    assert (ROOT / "docs" / "options.md").read_text() == generator.page(), "run `make docs`"
 
 
 @each_page

@@ -1,0 +1,60 @@
+"""Write `options.md`: every option of the commands, out of the records of `tune_cl.options`."""
+
+from dataclasses import MISSING
+from pathlib import Path
+
+from tune_cl.options import (
+    CompareOptions,
+    Declared,
+    EvaluationOptions,
+    JobOptions,
+    Options,
+    SearchOptions,
+    StagesOptions,
+    SyncOptions,
+    TrainOptions,
+    declared,
+)
+
+HEAD = """# Options
+
+Every option of every command, with its name in Python. `make docs` writes this page from the records in
+`tune_cl/options/_records.py`, from which the command line and [the Python functions](python-api.md) are made, too.
+
+Times are written `90s`, `45m` or `2h`, sizes `50GiB` or `200MB`; from Python also as numbers of seconds and bytes.
+
+For completion in bash, `pip install argcomplete` and put `eval "$(tune-cl --completion bash)"` into `~/.bashrc`; for
+zsh put `eval "$(tune-cl --completion zsh)"` into `~/.zshrc`, below `compinit`. Commands, options, shipped spaces,
+searches below `--results`, files and folders are completed.
+"""
+COMMANDS: tuple[tuple[str, str, type[Options]], ...] = (
+    ("search", "`tune-cl search`, `tune_cl.search(space, ...)`, `SearchOptions`.", SearchOptions),
+    ("submit", "`tune-cl submit` takes every option of `search`, and these.", JobOptions),
+    ("evaluate", "`tune-cl evaluate`, `tune_cl.evaluate(search, ...)`, `EvaluationOptions`.", EvaluationOptions),
+    ("train", "`tune-cl train`; from Python see `tune_cl.run_chain`.", TrainOptions),
+    ("compare", "`tune-cl compare`; from Python see `tune_cl.compare`.", CompareOptions),
+    ("sync", "`tune-cl sync`.", SyncOptions),
+    ("stages", "`tune-cl stages VERB`.", StagesOptions),
+)
+
+
+def page() -> str:
+    """The page as Markdown."""
+    return "\n".join([HEAD, *("\n".join(_section(*command)) for command in COMMANDS)])
+
+
+def _section(name: str, what: str, record: type[Options]) -> list[str]:
+    head = [f"## {name}", "", what, "", "| option | in Python | what |", "|---|---|---|"]
+    return [*head, *(_row(item) for item in declared(record)), ""]
+
+
+def _row(item: Declared) -> str:
+    value = f" {item.option.kind.metavar}" if item.option.kind.metavar and item.flag.startswith("-") else ""
+    flag = item.flag if item.flag.startswith("-") else item.option.kind.metavar
+    default = "" if item.default in (MISSING, None, False, ()) else f" = {item.default!r}"
+    sentence = item.option.help.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
+    return f"| `{flag}{value}` | `{item.name}{default}` | {sentence} |"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("options.md").write_text(page())
