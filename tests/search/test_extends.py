@@ -60,6 +60,25 @@ def test_mappings_merge_and_values_and_ranges_are_replaced_whole(tmp_path: Path)
     assert mine.scales["cub"] == shipped.scales["cub"]
 
 
+def test_what_is_said_of_a_parameter_holds_at_every_scale_though_the_extended_file_has_a_range_for_one(
+    tmp_path: Path,
+) -> None:
+    assert RATE in load_space("lwf").scales["small28"].parameters
+    for said, searched in ((1e-3, False), ({"log": [1e-4, 1e-2]}, True), (None, False)):
+        mine = load(tmp_path, "mine.yaml", {"extends": "lwf.yaml", "parameters": {RATE: said}})
+        for scale in ("small28", "small32"):
+            assert (RATE in resolved(mine, scale).ranges) == searched
+    assert str(resolved(load(tmp_path, "x.yaml", "extends: lwf.yaml")).ranges[RATE]) == "log 0.0002 … 0.01"
+    content = {"parameters": {RATE: 1e-3}, "scales": {"small28": {"parameters": {RATE: {"log": [1e-4, 1e-2]}}}}}
+    mine = load(tmp_path, "mine.yaml", {"extends": "lwf.yaml", **content})
+    assert RATE in resolved(mine).ranges, "unless it says otherwise of a scale itself"
+    put(tmp_path, "part.yaml", {"parameters": {RATE: 1e-3}})
+    beside = load(
+        tmp_path, "mine.yaml", {"extends": ["lwf.yaml", "part.yaml"], "parameters": {RATE: {"log": [2e-5, 1e-3]}}}
+    )
+    assert str(resolved(beside).ranges[RATE]) == "log 2e-05 … 0.001"
+
+
 def test_null_removes_what_was_extended(tmp_path: Path) -> None:
     content = {
         "extends": "lwf.yaml",

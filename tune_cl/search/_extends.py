@@ -59,8 +59,9 @@ def read_space(path_or_name: str) -> Written:
 
     A file named under `extends:` is looked for beside the extending file, then among the shipped ones. Values of the
     extending file come over those of the files that it extends: mappings merge, anything else (a range, too) is
-    replaced whole, and `null` removes a value or what has a name, such as a budget. Two files under one `extends:` may
-    not differ in a value, unless the extending file gives its own.
+    replaced whole, and `null` removes a value or what has a name, such as a budget. What it says under `parameters`
+    comes over what the others say of the same parameter for a scale. Two files under one `extends:` may not differ in
+    a value, unless the extending file gives its own.
 
     Raises:
         TuneCLError: there is no such file, one cannot be read, extends itself, or is not a mapping; or two differ.
@@ -159,8 +160,9 @@ def _with_extended(file: _File, above: Sequence[_File]) -> Written:
                 f"{file.source}: extends: two of the files differ in {'.'.join(place)} ({below.where(*place)}; "
                 f"{parent.where(*place)}); give its value in {file.source}, or extend only one"
             )
-        below = _over(below, parent)
-    return _over(below, Written(file.source, content, dict(_origins(content, file.source))))
+        below = Written(file.source, _merge(below.content, parent.content), {**below.origins, **parent.origins})
+    merged = _merge(_without_ranges_of_scales(below.content, content), content)
+    return Written(file.source, merged, {**below.origins, **dict(_origins(content, file.source))})
 
 
 def _extended(content: dict[str, Any], source: str) -> list[str]:
@@ -191,12 +193,19 @@ def _find_extended(name: str, file: _File) -> _File:
     raise TuneCLError(f"{file.source}: extends: {name}: no such file {beside}among the shipped{hint}")
 
 
-def _over(below: Written, above: Written) -> Written:
-    content = _merge(below.content, above.content, ())
-    return Written(above.source, content, {**below.origins, **above.origins})
+def _without_ranges_of_scales(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the files below say, but for a scale's ranges of parameters about which the file above says something."""
+    named, scales = above.get("parameters"), below.get("scales")
+    if not isinstance(named, Mapping) or not isinstance(scales, Mapping):
+        return below
+    kept = dict(scales)
+    for name, scale in scales.items():
+        if isinstance(scale, Mapping) and isinstance(ranges := scale.get("parameters"), Mapping):
+            kept[name] = {**scale, "parameters": {path: ranges[path] for path in ranges if path not in named}}
+    return {**below, "scales": kept}
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any], place: Place) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         here = (*place, key)
