@@ -45,7 +45,9 @@ def test_the_functions_have_the_fields_of_their_records_as_arguments() -> None:
     for function, record in ((search, SearchOptions), (tune_cl.evaluate, EvaluationOptions)):
         parameters = inspect.signature(function).parameters
         assert set(parameters) == {field.name for field in fields(record)}
-        assert "Example" in (function.__doc__ or "")
+        assert parameters["concurrency"].annotation == int | None and parameters["concurrency"].default is None
+        for item in declared(record):
+            assert f"    {item.name}: {item.option.help}." in (function.__doc__ or "")
 
 
 def test_the_command_line_and_python_make_the_same_record() -> None:

@@ -5,48 +5,26 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.options import Options, declared
 
 Given = ParamSpec("Given")
 Record = TypeVar("Record", bound=Options)
-Result = TypeVar("Result")
+Taken = TypeVar("Taken", contravariant=True)
+Result = TypeVar("Result", covariant=True)
 
 _FLAG = re.compile(r"--[a-z][a-z-]*[a-z]")
 
 
-class Taking(Generic[Given, Record, Result]):
+class Taking(Protocol[Given, Taken, Result]):
     """A function of one record that takes the record's fields, or the record itself."""
 
-    def __init__(self, record: type[Record], function: Callable[[Record], Result]) -> None:
-        self._record, self._function = record, function
-        functools.update_wrapper(self, function)
-        signature = inspect.signature(record)
-        self.__signature__ = signature.replace(return_annotation=inspect.signature(function).return_annotation)
-
     @overload
-    def __call__(self, options: Record, /) -> Result: ...
+    def __call__(self, options: Taken, /) -> Result: ...
     @overload
     def __call__(self, *args: Given.args, **options: Given.kwargs) -> Result: ...
-    def __call__(self, *args: Any, **options: Any) -> Result:
-        """Check the options, then call the function."""
-        with in_python(self._record):
-            if len(args) == 1 and not options and isinstance(args[0], self._record):
-                return self._function(args[0])
-            return self._function(self._made(args, options))
-
-    def _made(self, args: tuple[Any, ...], options: dict[str, Any]) -> Record:
-        known = [item.name for item in declared(self._record)]
-        for name in options:
-            if name not in known:
-                raise TuneCLError(f"{name}: no such option{near_matches(name, known)}")
-        try:
-            inspect.signature(self._record).bind(*args, **options)
-        except TypeError as error:
-            raise TuneCLError(f"{self._function.__name__}: {error}; every other option is a keyword") from None
-        return self._record(*args, **options)
 
 
 def takes(
@@ -59,7 +37,40 @@ def takes(
         ... def search(options: SearchOptions) -> SearchResult: ...
         >>> search("genifer.yaml", trials=16)
     """
-    return lambda function: Taking(record, function)  # type: ignore[arg-type]
+    kind = cast(type[Record], record)
+
+    def decorate(function: Callable[[Record], Result]) -> Taking[Given, Record, Result]:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Result:
+            with in_python(kind):
+                whole = len(args) == 1 and not options and isinstance(args[0], kind)
+                return function(args[0] if whole else _made(kind, function.__name__, args, options))
+
+        call.__signature__ = _signature(kind, function)  # type: ignore[attr-defined]
+        options = [f"    {item.name}: {item.option.help}." for item in declared(kind)]
+        call.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Options:", *options])
+        return cast(Taking[Given, Record, Result], call)
+
+    return decorate
+
+
+def _signature(record: type[Options], function: Callable[..., Any]) -> inspect.Signature:
+    """The fields of a record with their plain types, and what a function returns."""
+    given = inspect.signature(record).parameters.values()
+    plain = [parameter.replace(annotation=parameter.annotation.__origin__) for parameter in given]
+    return inspect.Signature(plain, return_annotation=inspect.signature(function).return_annotation)
+
+
+def _made(record: type[Record], function: str, args: tuple[Any, ...], options: dict[str, Any]) -> Record:
+    known = [item.name for item in declared(record)]
+    for name in options:
+        if name not in known:
+            raise TuneCLError(f"{name}: no such option{near_matches(name, known)}")
+    try:
+        inspect.signature(record).bind(*args, **options)
+    except TypeError as error:
+        raise TuneCLError(f"{function}: {error}; every other option is a keyword") from None
+    return record(*args, **options)
 
 
 @contextmanager
