@@ -5,10 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl.api.arguments import changes, folders, names, one_of, text, yes_or_no
 from tune_cl.api.call import in_python
-from tune_cl.errors import TuneCLError
-from tune_cl.options import LOADER_WORKERS, SEED, THREADS, SearchOptions
+from tune_cl.errors import TuneCLError, shown
+from tune_cl.options import (
+    LOADER_WORKERS,
+    SEED,
+    THREADS,
+    SearchOptions,
+    check_changes,
+    check_folders,
+    check_names,
+    check_switch,
+    check_text,
+)
 from tune_cl.records import (
     IncrementRow,
     RunConfig,
@@ -63,21 +72,23 @@ def configure(
     Example:
         >>> run = tune_cl.configure("genifer.yaml", stream="fashion-b4-t3", budget="quick", train_seed=1)
     """
+    from tune_cl.api.asked import changes_of
+    from tune_cl.api.data import own_folders
     from tune_cl.engine import configure
 
     return configure(
         str(given_path(space, "space")),
-        stream=stream if isinstance(stream, StreamRecord) else text(stream, "stream"),
-        budget=text(budget, "budget"),
-        preset=text(preset, "preset"),
-        scale=text(scale, "scale"),
-        overrides=changes(overrides, "overrides"),
+        stream=stream if isinstance(stream, StreamRecord) else _given(check_text, stream, "stream"),
+        budget=_given(check_text, budget, "budget"),
+        preset=_given(check_text, preset, "preset"),
+        scale=_given(check_text, scale, "scale"),
+        overrides=changes_of(_given(check_changes, overrides, "overrides") or ()),
         train_seed=SEED.check(train_seed, "train_seed"),
         threads=THREADS.check(threads, "threads"),
-        device=one_of(device, "device", ("cpu", "cuda")),
+        device=_device(device),
         backbone_weights=_file(backbone_weights, "backbone_weights"),
-        plugins=names(plugins, "plugins"),
-        data_sets=folders(data_sets, "data_sets"),
+        plugins=check_names(plugins, "plugins"),
+        data_sets=own_folders(_given(check_folders, data_sets, "data_sets") or ()),
     )
 
 
@@ -121,6 +132,7 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
+    from tune_cl.api.data import own_folders
     from tune_cl.chain import Chain, check_run, read_named_backbone, read_run
     from tune_cl.methods import load_plugins
     from tune_cl.store import StageStore
@@ -129,13 +141,15 @@ def run_chain(
     workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
     if on_increment is not None and not callable(on_increment):
         raise TuneCLError(f"on_increment {on_increment!r}: cannot be called; give a function of one row")
-    loaded = load_plugins(names(plugins, "plugins"))
+    loaded = load_plugins(check_names(plugins, "plugins"))
     config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
     folder = given_folder(stages, "stages")
     backbone = read_named_backbone(config, _file(backbone_weights, "backbone_weights"))
-    told, _ = with_own_data(config.stream, folders(data_sets, "data_sets"))
-    stream = open_stream(told, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
-    renew = yes_or_no(fresh, "fresh")
+    told, _ = with_own_data(config.stream, own_folders(_given(check_folders, data_sets, "data_sets") or ()))
+    stream = open_stream(
+        told, _folder(data_root, "data_root"), check_switch(accept_modified_data, "accept_modified_data")
+    )
+    renew = check_switch(fresh, "fresh")
     chain = Chain(config, stream, StageStore(folder), loader_workers=workers, backbone=backbone, fresh=renew)
 
     def hear(increment: "Increment") -> None:
@@ -216,7 +230,7 @@ def trainable(
         raise TuneCLError(f"gpus {gpus!r}: must be a fraction from 0 to 1, or a whole number")
     workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
     folder = given_folder(stages, "stages")
-    loaded = load_plugins(names(plugins, "plugins"))
+    loaded = load_plugins(check_names(plugins, "plugins"))
     run = configure(
         space,
         stream=stream,
@@ -231,7 +245,9 @@ def trainable(
         data_sets=data_sets,
     )
     backbone = read_named_backbone(run, _file(backbone_weights, "backbone_weights"))
-    data = open_stream(run.stream, _folder(data_root, "data_root"), yes_or_no(accept_modified_data))
+    data = open_stream(
+        run.stream, _folder(data_root, "data_root"), check_switch(accept_modified_data, "accept_modified_data")
+    )
     if backbone is not None:
         check_backbone(backbone, data.image_shape[0])
     given = tune.with_parameters(
@@ -242,7 +258,7 @@ def trainable(
         loader_workers=workers,
         backbone=backbone,
         plugins=loaded,
-        search=uuid.uuid4().hex if yes_or_no(fresh, "fresh") else None,
+        search=uuid.uuid4().hex if check_switch(fresh, "fresh") else None,
         fresh=fresh,
     )
     return tune.with_resources(given, {"cpu": cpus, "gpu": gpus})
@@ -270,6 +286,17 @@ def load(search: str | Path) -> "LoadedClassifier":
 
     path = given_path(search, "search")
     return LoadedClassifier(*load_weights(SearchFolder(path).best_weights if path.is_dir() else path))
+
+
+def _given(check: Callable[[Any, str], Any], value: Any, name: str) -> Any:
+    """A checked argument, or None."""
+    return None if value is None else check(value, name)
+
+
+def _device(given: Any) -> str:
+    if given not in ("cpu", "cuda"):
+        raise TuneCLError(f"device {shown(given)}: not one of cpu, cuda")
+    return str(given)
 
 
 def _file(given: str | Path | None, what: str) -> Path | None:

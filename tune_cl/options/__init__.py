@@ -13,7 +13,16 @@ from tune_cl.options._bounds import (
     TRIALS,
     Bounds,
 )
-from tune_cl.options._kinds import Kind, seconds, size
+from tune_cl.options._kinds import (
+    Kind,
+    check_changes,
+    check_folders,
+    check_names,
+    check_switch,
+    check_text,
+    seconds,
+    size,
+)
 from tune_cl.options._option import Declared, Option, Options, declared, written
 from tune_cl.options._records import (
     CompareOptions,
@@ -54,6 +63,11 @@ __all__ = [
     "SyncOptions",
     "TrainOptions",
     "WandbOptions",
+    "check_changes",
+    "check_folders",
+    "check_names",
+    "check_switch",
+    "check_text",
     "declared",
     "seconds",
     "size",

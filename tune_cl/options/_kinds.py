@@ -48,7 +48,7 @@ def whole(bounds: Bounds, metavar: str = "N") -> Kind:
 
 def text(metavar: str = "NAME") -> Kind:
     """Text, as it is."""
-    return Kind(metavar, _as_it_is, _text)
+    return Kind(metavar, _as_it_is, check_text)
 
 
 def path(metavar: str = "DIR") -> Kind:
@@ -58,7 +58,7 @@ def path(metavar: str = "DIR") -> Kind:
 
 def names(metavar: str) -> Kind:
     """Several names."""
-    return Kind(metavar, _as_it_is, _names, many=True)
+    return Kind(metavar, _as_it_is, check_names, many=True)
 
 
 def paths(metavar: str) -> Kind:
@@ -68,12 +68,12 @@ def paths(metavar: str) -> Kind:
 
 def folders(metavar: str) -> Kind:
     """Names of data sets and their folders: `NAME=DIR` on the command line, from Python a mapping as well."""
-    return Kind(metavar, _as_it_is, _folders, many=True)
+    return Kind(metavar, _as_it_is, check_folders, many=True)
 
 
 def changes(metavar: str) -> Kind:
     """Parameters and their values or ranges: `PATH=VALUE` on the command line, from Python a mapping as well."""
-    return Kind(metavar, _as_it_is, _changes, many=True)
+    return Kind(metavar, _as_it_is, check_changes, many=True)
 
 
 def seconds(value: Any, option: str) -> float:
@@ -143,7 +143,12 @@ def _as_it_is(text: str, option: str) -> str:
     return text
 
 
-def _text(value: Any, option: str) -> str:
+def check_text(value: Any, option: str) -> str:
+    """Text.
+
+    Raises:
+        TuneCLError: it is none.
+    """
     if not isinstance(value, str):
         raise TuneCLError(f"{option} {shown(value)}: not text")
     return value
@@ -156,13 +161,23 @@ def _path(value: Any, option: str) -> str:
     return text
 
 
-def _yes_or_no(value: Any, option: str) -> bool:
+def check_switch(value: Any, option: str) -> bool:
+    """True or False.
+
+    Raises:
+        TuneCLError: it is none.
+    """
     if not isinstance(value, bool):
         raise TuneCLError(f"{option} {shown(value)}: neither True nor False")
     return value
 
 
-def _names(value: Any, option: str) -> tuple[str, ...]:
+def check_names(value: Any, option: str) -> tuple[str, ...]:
+    """A list of names; text by itself would be taken for its letters.
+
+    Raises:
+        TuneCLError: it is none.
+    """
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value):
         raise TuneCLError(f'{option} {shown(value)}: not a list of names; write ["first", "second"]')
     return tuple(value)
@@ -172,7 +187,12 @@ def _sequence(value: Any, option: str) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _changes(value: Any, option: str) -> Mapping[str, Any] | tuple[str, ...]:
+def check_changes(value: Any, option: str) -> Mapping[str, Any] | tuple[str, ...]:
+    """Parameters and their values or ranges; or `PATH=VALUE`.
+
+    Raises:
+        TuneCLError: it is none.
+    """
     if isinstance(value, Mapping) and all(isinstance(item, str) for item in value):
         return dict(value)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
@@ -183,7 +203,12 @@ def _changes(value: Any, option: str) -> Mapping[str, Any] | tuple[str, ...]:
     )
 
 
-def _folders(value: Any, option: str) -> Mapping[str, Any] | tuple[str, ...]:
+def check_folders(value: Any, option: str) -> Mapping[str, Any] | tuple[str, ...]:
+    """Names of data sets, and the folder, file or settings of each; or `NAME=DIR`.
+
+    Raises:
+        TuneCLError: it is none.
+    """
     if isinstance(value, Mapping) and all(
         isinstance(name, str) and isinstance(place, str | os.PathLike | Mapping) for name, place in value.items()
     ):
@@ -199,11 +224,11 @@ def _order(value: Any, option: str) -> str:
     """A class order: a name, or the labels in order of arrival."""
     if isinstance(value, list | tuple) and value and all(type(label) is int for label in value):
         return ",".join(str(label) for label in value)
-    return _text(value, option)
+    return check_text(value, option)
 
 
 TIME = Kind("TIME", seconds, seconds, bounded=True)
 SIZE = Kind("SIZE", size, size, bounded=True)
 GPUS = Kind("G", gpus, gpus, bounded=True)
 ORDER = Kind("ORDER", _as_it_is, _order)
-SWITCH = Kind("", _as_it_is, _yes_or_no)
+SWITCH = Kind("", _as_it_is, check_switch)
