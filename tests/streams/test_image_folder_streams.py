@@ -341,3 +341,16 @@ def test_a_folder_that_is_not_there_any_more_is_asked_for_by_its_option(tmp_path
         open_stream(described)
     moved, sentence = with_own_data(described, {"glyphs": str(tmp_path / "there")})
     assert open_stream(moved).fingerprint == before and sentence == ""
+
+
+def test_what_is_kept_of_a_read_only_folder_lies_in_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_folder(tmp_path / "glyphs")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # as for a person who is not root
+    first = opened(root)
+    assert not (root / ".tune_cl-cache").exists()
+    kept = list((tmp_path / "cache").rglob("*.np?"))
+    assert len(kept) == 2 and len({path.parent for path in kept}) == 1
+    assert opened(root).fingerprint == first.fingerprint
