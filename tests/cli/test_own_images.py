@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from search_cli import LAUNCH, here, run, search, summary_of
 
+import tune_cl
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, read_lines, read_record
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "streams"))
@@ -127,6 +128,17 @@ def test_the_choice_is_trained_again_from_its_file_alone(done: Done) -> None:
     assert best is not None
     row = done.folder.trial(best.trial).rows()[-1]
     assert f"val/accuracy {row.metrics['val/accuracy']:.4f}" in said
+
+
+def test_search_and_evaluation_are_the_same_from_python(done: Done) -> None:
+    overrides = {word.removeprefix("--set=").partition("=")[0]: int(word.rpartition("=")[2]) for word in CHEAP}
+    given = {"stream": STREAM, "trials": 2, "concurrency": 1, "name": "s", "results": done.root / "results"}
+    quiet = {"wandb_mode": "disabled", "quiet": True}
+    result = tune_cl.search("finetune", data_sets={"glyphs": done.data}, overrides=overrides, **given, **quiet)
+    best = summary_of(done.folder).best
+    assert best is not None and result.best.value == best.value and result.folder == done.folder.path
+    evaluated = tune_cl.evaluate(result, orders=1, seeds=1, **quiet)
+    assert not evaluated.summary.missing
 
 
 def test_searches_on_a_folder_are_compared(done: Done, tmp_path: Path) -> None:
