@@ -23,7 +23,8 @@ import tune_cl.methods as methods_room
 from tune_cl import configure
 from tune_cl.chain import Chain
 from tune_cl.cli._parser import PARSERS, jobs_parser, verbs
-from tune_cl.methods import get_method, leaves, load_plugins, method_names
+from tune_cl.methods import get_method, leaves, method_names
+from tune_cl.plugins import load_plugins
 from tune_cl.records import IncrementRow, Record, RunConfig, SearchRecord, StageUse, StreamRecord, Summary
 from tune_cl.store import StageRecord, StageStore
 from tune_cl.streams import DATASETS, open_stream

@@ -7,6 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from tune_cl.metrics import METRICS, bare_name
 from tune_cl.records import IncrementRow, NeverTrainedAgain
 
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB")
@@ -26,17 +27,14 @@ def gain_text(gain: float) -> str:
 
 def never_trained_again_text(found: NeverTrainedAgain, objective: str) -> str:
     """What never training again would give, the objective's figure first: 'Never training again: 0.2460 …'."""
-    name = objective.rpartition("/")[2]
-    figures = {
-        "average_incremental_accuracy_excl_base": "average incremental accuracy without the base task",
-        "average_incremental_accuracy": "average incremental accuracy",
-        "accuracy": "accuracy after the last increment",
-    }
+    name = bare_name(objective)
+    known = ("average_incremental_accuracy_excl_base", "average_incremental_accuracy", "accuracy")
+    figures = {figure: METRICS.get(figure, "metric").label for figure in known}
     if name != "average_incremental_accuracy_excl_base":
         del figures["average_incremental_accuracy_excl_base"]
     shown = [name, *(other for other in figures if other != name)] if name in figures else list(figures)
     by = ", by class means of the base task" if found.nearest_mean else ""
-    rest = "" if name in figures else f"; {name.replace('_', ' ')} alone does not tell"
+    rest = "" if name in figures or not name else f"; {name.replace('_', ' ')} alone does not tell"
     told = ", ".join(f"{value_text(getattr(found, other))} {figures[other]}" for other in shown)
     return f"Never training again{by}: {told} (base task of trial {found.trial:04d}{rest})."
 

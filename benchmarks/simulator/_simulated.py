@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tune_cl.metrics import Direction
 from tune_cl.records import TrialState
-from tune_cl.search import Direction
 
 
 @dataclass(frozen=True)

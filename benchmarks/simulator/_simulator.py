@@ -24,15 +24,14 @@ from tune_cl.chain import Numerics, stage_ingredients
 from tune_cl.engine import Conductor, StudyScheduler, StudySearcher
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Phase, get_method
+from tune_cl.metrics import Direction, default_direction
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, SearchSeeds, StageUse
 from tune_cl.search import (
-    Direction,
     SearchSpace,
     Study,
     StudySettings,
     check_base_configurations,
     check_option,
-    default_direction,
 )
 from tune_cl.store import stage_key
 from tune_cl.tracking import Trackers
@@ -50,9 +49,9 @@ class Simulation:
 
     Attributes:
         trials: how many are wanted.
-        sampler: `tpe` or `random`.
+        sampler: such as `tpe` or `random`.
         search_seed: of the proposals.
-        scheduler: `halving` or `none`.
+        scheduler: a stopping rule such as `halving` or `none`.
         base_configurations: k, distinct bases that may be trained; None for no limit.
         workers: how many trials run at a time.
         sharing: whether a stage that one trial trained is there for the others. The study does not know: with several
@@ -68,7 +67,7 @@ class Simulation:
     trials: int = 32
     sampler: str = "tpe"
     search_seed: int = 0
-    scheduler: Literal["halving", "none"] = "halving"
+    scheduler: str = "halving"
     base_configurations: int | None = None
     workers: int = 1
     sharing: bool = True
@@ -316,7 +315,7 @@ def _search_record(recording: Recording, simulation: Simulation, space: SearchSp
         budget=recording.budget,
         protocol="stream",
         horizon=recording.horizon if simulation.horizon is None else simulation.horizon,
-        objective=simulation.objective or recording.objective,
+        objective=check_option("objective", simulation.objective or recording.objective, "objective"),
         direction=default_direction(simulation.objective) if simulation.objective else recording.direction,
         seeds=SearchSeeds(search=simulation.search_seed, train=recording.train_seed),
         sampler=simulation.sampler,

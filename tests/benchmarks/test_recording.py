@@ -12,6 +12,7 @@ from simulator import NearestTrial, Recording, Simulation, record_search, record
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import unflatten
+from tune_cl.metrics import VALIDATION, scored_metrics
 from tune_cl.records import (
     IncrementRow,
     RunConfig,
@@ -23,7 +24,6 @@ from tune_cl.records import (
     write_json,
     write_run,
 )
-from tune_cl.search import OBJECTIVES
 
 pytestmark = pytest.mark.ray
 
@@ -110,7 +110,8 @@ def test_finished_trials_and_no_others_are_recorded(folder: SearchFolder) -> Non
 def test_every_objective_and_every_cost_is_kept(folder: SearchFolder) -> None:
     add_trial(folder, 0, [0.9, 0.7])
     increments = record_search(folder).trials[0].increments
-    assert {*OBJECTIVES, "replay_accuracy"} == increments[0].metrics.keys()
+    names = {VALIDATION + metric.name for metric in scored_metrics()}
+    assert {*names, "replay_accuracy"} == increments[0].metrics.keys()
     assert [increment.metrics[AIA] for increment in increments] == [0.9, 0.7]
     assert increments[0].metrics["val/forgetting"] is None
     assert increments[1].accuracy_row == pytest.approx([2 / 3, 2 / 3], abs=1e-8)

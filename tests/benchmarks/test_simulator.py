@@ -19,7 +19,7 @@ from made_recordings import (
 from simulator import NearestTrial, Recording, SimulatedSearch, Simulation, recorded_space, simulate
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import Proposal, StoppingRule, Study, StudySettings
+from tune_cl.search import Proposal, Study, StudySettings
 
 AIA = "val/average_incremental_accuracy"
 CONTINUOUS = {BASE_LR: {"log": [0.001, 0.01]}, BASE_GAMMA: {"log": [0.01, 0.1]}}
@@ -61,15 +61,24 @@ def test_one_worker_proposes_and_decides_as_the_study_does_alone(
         trials=20, sampler=sampler, search_seed=5, scheduler=scheduler, ranges=ranges, base_configurations=k
     )
     search = simulate(recording, simulation)
-    stopping = StoppingRule(scheduler)
     study = driven_alone(
-        tmp_path, recording, ranges, trials=20, sampler=sampler, stopping=stopping, base_configurations=k
+        tmp_path, recording, ranges, trials=20, sampler=sampler, stopping=scheduler, base_configurations=k
     )
     assert outcome(search) == [(view.number, view.state, view.parameters, view.values) for view in study.trials()]
     best = study.best()
     assert best is not None and search.best_value == best.value
     if scheduler == "halving":
         assert {trial.state for trial in search.trials} == {"finished", "stopped"}
+
+
+def test_an_expression_decides_and_is_a_column_of_every_row(tmp_path: Path, recording: Recording) -> None:
+    simulation = Simulation(trials=12, search_seed=5, objective=f"0.5*{AIA} + 0.25*val/accuracy+1")
+    search = simulate(recording, simulation)
+    assert len(search.trials) == 12 and {trial.state for trial in search.trials} <= {"finished", "stopped"}
+    space = recorded_space(recording, {})
+    for trial in search.trials:
+        metrics = NearestTrial(recording)(space.configuration(trial.parameters)).increments[0].metrics
+        assert trial.values[0] == pytest.approx(0.5 * metrics[AIA] + 0.25 * metrics["val/accuracy"] + 1)  # type: ignore[operator]
 
 
 def cost_of(values: Mapping[int, float]) -> int:

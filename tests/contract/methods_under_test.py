@@ -6,62 +6,13 @@ Methods from outside the package come in by the environment variable TUNE_CL_CON
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from tune_cl.chain import Chain
-from tune_cl.methods import get_method, leaves, load_plugins, method_names, unflatten
-from tune_cl.records import IncrementRow, RunConfig, StreamRecord
-from tune_cl.store import StageStore
-from tune_cl.streams import Stream, open_stream
-
-PER_CLASS = 100  # images of a class: 80 to train on, 20 to validate on
-HORIZON = 2  # 4 + 2 + 2 classes
-CHANCE = 1 / 8  # of the accuracy after the last increment
-
-SMALL: dict[str, Any] = {
-    "base.classifier.network": "small_cnn",
-    "base.classifier.width": 8,
-    "base.classifier.epochs": 8,
-    "base.classifier.batch_size": 16,
-    "base.classifier.optimizer": "adamw",
-    "base.classifier.learning_rate": 5e-3,
-    "base.classifier.schedule": "cosine",
-    "base.classifier.scale": 10.0,
-    "base.generator.steps": 60,
-    "base.generator.batch_size": 16,
-    "base.generator.channels": 16,
-    "base.generator.start_size": 7,
-    "base.generator.latent_dim": 16,
-    "base.generator.style_dim": 16,
-    "base.generator.embedding_dim": 8,
-    "base.generator.discriminator_width": 8,
-    "base.generator.label_scale": "unit",
-    "base.generator.convolution_gain": "leaky_relu",
-    "base.generator.learning_rate": 1e-2,
-    "base.generator.r1_gamma": 1.0,
-    "base.generator.augmentation": "off",
-    "base.generator.weight_label": 3.0,
-    "base.memory.size": 10,
-    "increment.classifier.epochs": 6,
-    "increment.classifier.batch_size": 16,
-    "increment.classifier.optimizer": "adamw",
-    "increment.classifier.learning_rate": 2e-3,
-    "increment.classifier.schedule": "cosine",
-    "increment.classifier.weight_ce": 0.3,
-    "increment.finetune.epochs": 0,
-    "increment.generator.steps": 30,
-    "increment.generator.batch_size": 16,
-    "increment.generator.learning_rate": 1e-2,
-    "increment.generator.r1_gamma": 1.0,
-    "increment.generator.augmentation": "off",
-    "increment.generator.weight_label": 3.0,
-}
-
+from tune_cl.methods import get_method, leaves, method_names
+from tune_cl.plugins import load_plugins
+from tune_cl.records import RunConfig
+from tune_cl.testing._chains import small_run
 
 # After the last increment a case must be above fine-tuning by this, both in accuracy (fine-tuning, which knows the
 # newest two of eight classes, has 0.244) and in accuracy on the old classes (it has 0.000), and above chance on the new
@@ -179,31 +130,6 @@ METHODS = tuple(dict.fromkeys(case.method for case in CASES))
 FROZEN = [case for case in CASES if not get_method(case.method).increment]  # these train nothing after the base task
 
 
-@cache
-def small_stream() -> Stream:
-    """fashion-b4-t3 with 100 images of a class."""
-    stream = open_stream(StreamRecord(name="fashion-b4-t3"))
-    places = np.concatenate([np.flatnonzero(stream.raw_labels == label)[:PER_CLASS] for label in range(10)])
-    return replace(stream, raw_images=stream.raw_images[places], raw_labels=stream.raw_labels[places])
-
-
 def run_of(case: Case, changes: Mapping[str, Any] | None = None) -> RunConfig:
     """The configuration of a case."""
-    known = leaves(get_method(case.method).config)
-    values = {path: value for path, value in SMALL.items() if path in known} | dict(case.changes) | dict(changes or {})
-    return RunConfig(
-        method=case.method,
-        stream=StreamRecord(name="fashion-b4-t3"),
-        budget="quick",
-        horizon=HORIZON,
-        parameters=unflatten(values),
-    )
-
-
-def run_chain(run: RunConfig, stages: Path, stream: Stream | None = None) -> list[IncrementRow]:
-    """Rows of a chain, on stages that lie in a folder and go on to lie there."""
-    chain = Chain(run, stream or small_stream(), StageStore(stages), node="here")
-    rows = []
-    while not chain.done:
-        rows.append(chain.advance().row)
-    return rows
+    return small_run(case.method, {**case.changes, **(changes or {})})

@@ -8,43 +8,29 @@ and not on the loss, so that they run again once for each method and base task.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from methods_under_test import (
     CASES,
-    CHANCE,
     FINE_TUNING,
     FROZEN,
-    HORIZON,
     MARGIN,
     METHODS,
     Case,
-    run_chain,
     run_of,
-    small_stream,
 )
 
-from tune_cl.chain import Chain, settings_of
+from tune_cl.chain import settings_of
 from tune_cl.methods import get_method, leaves, method_names
+from tune_cl.metrics import scored_metrics
 from tune_cl.records import IncrementRow
-from tune_cl.store import StageStore
-from tune_cl.streams import Stream
+from tune_cl.testing._chains import CHANCE, HORIZON, blinded, keep_stages, run_again, run_chain
 
 Rows = Callable[[Case], list[IncrementRow]]
 
-SCORES = {
-    "accuracy",
-    "average_incremental_accuracy",
-    "average_incremental_accuracy_excl_base",
-    "accuracy_old",
-    "accuracy_new",
-    "forgetting",
-    "backward_transfer",
-}
+SCORES = {metric.name for metric in scored_metrics()}
 COSTS = {"images_trained", "seconds", "paid/images_trained", "paid/seconds"}
 LOSS = "increment.classifier.loss"
 # One or two cases of each method run in the default suite, and all of those from outside the package.
@@ -166,7 +152,7 @@ def test_it_reports_every_metric(case, rows_of):
     replays = rows[-1].metrics["replay_accuracy"] is not None if case.replays is None else case.replays
     readouts = ("val/", "val/nme/") if read_by_means(case) else ("val/",)
     wanted = {f"{prefix}{name}" for prefix in readouts for name in SCORES} | COSTS | {"replay_accuracy"}
-    at_base = {"average_incremental_accuracy_excl_base", "accuracy_old", "forgetting", "backward_transfer"}
+    at_base = {metric.name for metric in scored_metrics() if not metric.defined_at_base}
     for row in rows:
         assert {name for name in row.metrics if not name.startswith("generator/")} == wanted
         undefined = {name for name, value in row.metrics.items() if value is None}
@@ -181,17 +167,17 @@ def test_it_reports_every_metric(case, rows_of):
 
 @each_case
 def test_its_head_grows_and_its_last_increment_depends_on_nothing_but_what_it_may_see(case, rows_of, stages, tmp_path):
-    run_again(case, HORIZON, rows_of(case), stages, tmp_path / "again")
+    run_again(run_of(case), HORIZON, rows_of(case), stages, tmp_path / "again")
 
 
 @of_cases(case for case in _base_tasks() if _serves_the_next(case))
 def test_so_does_its_first_increment_with_the_phases_that_serve_the_next(case, rows_of, stages, tmp_path):
-    run_again(case, 1, rows_of(case), stages, tmp_path / "again")
+    run_again(run_of(case), 1, rows_of(case), stages, tmp_path / "again")
 
 
 @of_cases(_base_tasks())
 def test_so_does_its_base_task(case, rows_of, stages, base_again):
-    run_again(case, 0, rows_of(case), stages, base_again)
+    run_again(run_of(case), 0, rows_of(case), stages, base_again)
 
 
 @pytest.mark.parametrize("method", ["oracle", "joint"])
@@ -199,61 +185,5 @@ def test_a_control_that_sees_the_past_notices_when_it_is_noise(method, rows_of, 
     case = next(case for case in CASES if case.method == method)
     expected = rows_of(case)
     keep_stages(expected[:HORIZON], stages, tmp_path / "again")
-    rows = run_chain(run_of(case), tmp_path / "again", blinded(case, HORIZON, stages, spare_past=False))
+    rows = run_chain(run_of(case), tmp_path / "again", blinded(run_of(case), HORIZON, stages, spare_past=False))
     assert rows[HORIZON].losses != expected[HORIZON].losses
-
-
-def run_again(case: Case, t: int, expected: list[IncrementRow], stages: Path, store: Path) -> None:
-    """Run increment t again in another store, on the stages of those before it, and compare."""
-    keep_stages(expected[:t], stages, store)
-    chain = Chain(run_of(case), blinded(case, t, stages), StageStore(store), node="here")
-    for i in range(t + 1):
-        row = chain.advance().row
-        known = small_stream().n_seen(0 if case in FROZEN else i)
-        assert chain.classifier().shape.n_classes == chain.classifier().head.weight.shape[0] == known
-        assert row.comparable() == expected[i].comparable()
-    for use in expected[t].stages:
-        one, other = (StageStore(path).load(use.key) for path in (stages, store))
-        assert one is not None and other is not None
-        assert one.record.checksum == other.record.checksum
-
-
-def keep_stages(rows: list[IncrementRow], stages: Path, store: Path) -> None:
-    """Put the stages of some increments, and no others, into another store."""
-    for use in (use for row in rows for use in row.stages):
-        stage = StageStore(stages).load(use.key)
-        assert stage is not None
-        StageStore(store).publish(stage)
-
-
-def blinded(case: Case, t: int, stages: Path, spare_past: bool = True) -> Stream:
-    """The stream with noise for every training image that increment t may not see; what is scored stays.
-
-    It may see its own images where it trains at all, the exemplars that the memory names before it, and for a control
-    that declares it the past.
-    """
-    own = range(0) if t and case in FROZEN else small_stream().classes(t)
-    stream = small_stream()
-    before = Chain(run_of(case), stream, StageStore(stages))
-    for _ in range(t):
-        before.advance()
-    memory = before.state().get("memory")
-    kept = {} if memory is None else _positions(memory.tensors["labels"], memory.tensors["positions"])
-    sees_past = spare_past and any(phase.sees_past for phase in get_method(case.method).increment)
-    images = stream.raw_images.copy()
-    random = np.random.default_rng(0)
-    for c in range(stream.n_classes):
-        if c in own or (sees_past and c < stream.classes(t).start):
-            continue
-        training, _ = stream._split(stream.class_order[c])
-        hidden = np.delete(training, kept.get(c, []))
-        images[hidden] = random.integers(0, 256, images[hidden].shape, dtype=np.uint8)
-    assert not np.array_equal(images, stream.raw_images)
-    return replace(stream, raw_images=images)
-
-
-def _positions(labels: torch.Tensor, positions: torch.Tensor) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for label, position in zip(labels.tolist(), positions.tolist(), strict=True):
-        found.setdefault(label, []).append(position)
-    return found

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from methods_under_test import CASES, METHODS, Case, small_stream
+from methods_under_test import CASES, METHODS, Case
 
 from tune_cl.chain import phase_data
 from tune_cl.methods import Leaf, Method, Phase, PhaseContext, Settings, get_method, leaves, unflatten
 from tune_cl.nets import Component
 from tune_cl.streams import Place, Stream
+from tune_cl.testing._chains import small_stream
 
 CPU = torch.device("cpu")
 

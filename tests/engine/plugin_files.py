@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 import tune_cl.methods as methods_room
+from tune_cl import plugins
+from tune_cl.metrics import METRICS
+from tune_cl.search import SAMPLERS, STOPPING_RULES
 
 # What a user writes: fine-tuning with label smoothing, on the base task of the package.
 SMOOTH = '''
@@ -81,7 +84,10 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     (tmp_path / "smooth.yaml").write_text(SPACE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
-    monkeypatch.setattr(methods_room, "_LOADED", {})
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    for registry in (METRICS, SAMPLERS, STOPPING_RULES):
+        monkeypatch.setattr(registry, "_members", dict(registry._members))
+        monkeypatch.setattr(registry, "_origins", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("COLUMNS", "300")
     before = set(sys.modules)

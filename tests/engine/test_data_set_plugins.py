@@ -98,7 +98,7 @@ def test_a_plug_ins_data_set_is_listed_and_runs_in_a_script(folder: Path) -> Non
         ("(0.5,), (0.25,)", "(0.5, 0.5), (0.25,)", "image_shape, mean and std are not of equally many channels"),
         ('"stripes", 4', '"stripes", 1', "has 1 classes, but a stream needs at least 2"),
         ("DATASET = Dataset(", "DATASET = str(Dataset)\nNONE = Dataset(", "DATASET holds a str, not a tune_cl"),
-        ("DATASET = Dataset(", "DATASETS = Dataset(", "DATASETS is a Dataset; write a list of datasets"),
+        ("DATASET = Dataset(", "DATASETS = Dataset(", "DATASETS is a Dataset; write a list"),
         (
             "DATASET = Dataset(",
             "DATASETS = [1]\nNONE = Dataset(",
@@ -117,7 +117,7 @@ def test_a_data_set_that_cannot_be_is_refused_in_a_sentence(folder: Path, old: s
 
 def test_a_data_set_without_test_reader_can_be_searched_and_not_tested_on(folder: Path) -> None:
     from tune_cl.heldout import open_test_set
-    from tune_cl.methods import load_plugins
+    from tune_cl.plugins import load_plugins
 
     (folder / "my_half.py").write_text(STRIPES.replace("TEST_READER = read_test\n", ""))
     load_plugins(["my_half"])

@@ -16,11 +16,13 @@ from search_cli import environment, run
 
 import tune_cl
 import tune_cl.methods as methods_room
+import tune_cl.plugins as plugins_room
 from tune_cl.chain import planned_keys
 from tune_cl.cli.main import main
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import get_method, load_again, load_plugins, method_names, method_source, register
+from tune_cl.methods import get_method, method_names, method_source, register
 from tune_cl.methods.finetune import BASE_CLASSIFIER
+from tune_cl.plugins import load_again, load_plugins
 from tune_cl.records import IncrementRow, RunConfig, TrialFolder, write_run
 from tune_cl.streams import open_stream
 
@@ -290,7 +292,7 @@ def test_a_search_does_not_go_on_with_another_source_and_is_not_evaluated_with_i
         (train, "another source of its method; name a new folder"),
     ):
         anew("smooth_method")
-        methods_room._LOADED.clear()
+        plugins_room._LOADED.clear()
         capfd.readouterr()
         assert main(argv) == 2
         sentence = capfd.readouterr().err

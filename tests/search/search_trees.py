@@ -7,7 +7,7 @@ import yaml
 from pydantic import model_validator
 
 from tune_cl.methods import Settings, parameter
-from tune_cl.search import SearchSpace, SpaceFile, StoppingRule, Study, StudySettings, load_space, resolve
+from tune_cl.search import SearchSpace, SpaceFile, Study, StudySettings, load_space, resolve
 
 LR = "increment.classifier.learning_rate"
 LOSS = "increment.classifier.loss"
@@ -100,7 +100,7 @@ def settings(**changes: Any) -> StudySettings:
         "objective": "val/average_incremental_accuracy",
         "direction": "max",
         "horizon": 3,
-        "stopping": StoppingRule("none"),
+        "stopping": "none",
     }
     return StudySettings(**{**defaults, **changes})
 

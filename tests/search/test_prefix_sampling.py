@@ -14,7 +14,7 @@ from search_trees import BASE_LR, BASE_STEPS, LR, STEPS, Config, quality, resolv
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
-from tune_cl.search import Deferred, Proposal, StoppingRule, Study, check_option, load_space, resolve
+from tune_cl.search import Deferred, Proposal, Study, check_option, load_space, resolve
 from tune_cl.search._prefix import bases_due
 
 REST = {LR: {"log": [1e-5, 1e-1]}, STEPS: {"int": [10, 200]}}
@@ -72,7 +72,7 @@ def bases(proposals: list[Proposal]) -> list[str]:
 def test_a_search_has_k_bases_and_opens_them_in_its_first_half(
     opener: Any, sampler: str, stopping: Any, k: int
 ) -> None:
-    trials = run_all(opener(sampler=sampler, stopping=StoppingRule(stopping), trials=16, base_configurations=k))
+    trials = run_all(opener(sampler=sampler, stopping=stopping, trials=16, base_configurations=k))
     assert len(trials) == 16
     assert len(set(bases(trials))) == len(set(bases(trials[:8]))) == k
     assert len({trial.parameters[LR] for trial in trials}) == 16, "the rest is drawn anew for each trial"

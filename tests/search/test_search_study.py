@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 from search_trees import LR, STEPS, Config, resolved, run_all, run_next, settings, space_dict
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import Proposal, StoppingRule, Study
+from tune_cl.search import Proposal, Study
 
-HALVING = StoppingRule("halving")
+HALVING = "halving"
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_with_nothing_to_search_there_is_only_the_default(tmp_path: Path) -> Non
     assert study.ask() is None
 
 
-@pytest.mark.parametrize("stopping", [StoppingRule("none"), HALVING])
-def test_a_study_reopened_after_every_trial_equals_an_uninterrupted_one(opener: Any, stopping: StoppingRule) -> None:
+@pytest.mark.parametrize("stopping", ["none", HALVING])
+def test_a_study_reopened_after_every_trial_equals_an_uninterrupted_one(opener: Any, stopping: str) -> None:
     whole = opener("whole", stopping=stopping)
     run_all(whole)
     while run_next(opener("cut", stopping=stopping)) is not None:

@@ -20,7 +20,9 @@ from tune_cl.search import (
     check_base_configurations,
     check_objective,
     check_option,
+    check_sampler,
     check_url,
+    find_sampler,
     load_space,
     parse_override,
     protocol_horizon,
@@ -116,8 +118,10 @@ def what_is_asked(
     space = resolved(overrides) if backbone_elsewhere else with_backbone(resolved, overrides, backbone)
     asked = "--objective" if options.objective else f"{options.space}: objective"
     by_means = method.nearest_mean(method.config.model_validate(unflatten(space.default)))
-    check_objective(option["objective"], method.name, by_means, asked)
+    check_objective(option["objective"], method, by_means, asked)
     check_base_configurations(space, option["base_configurations"])
+    sampler = "--sampler" if options.sampler else f"{options.space}: sampler"
+    check_sampler(space, find_sampler(option["sampler"], sampler), sampler)
     horizon = protocol_horizon(option["protocol"], shape_of(record).increments)
     another = scale if scale != data_set.scale else options.scale if record.folder is not None else None
     why_scale = about_data

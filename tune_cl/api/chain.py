@@ -134,7 +134,7 @@ def run_chain(
     """
     from tune_cl.api.data import own_folders
     from tune_cl.chain import Chain, check_run, read_named_backbone, read_run
-    from tune_cl.methods import load_plugins
+    from tune_cl.plugins import load_plugins
     from tune_cl.store import StageStore
     from tune_cl.streams import open_stream, with_own_data
 
@@ -222,8 +222,8 @@ def trainable(
 
     from tune_cl.chain import read_named_backbone
     from tune_cl.engine import ChainTrainable
-    from tune_cl.methods import load_plugins
     from tune_cl.nets import check_backbone
+    from tune_cl.plugins import load_plugins
     from tune_cl.streams import open_stream
 
     if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not 0 <= gpus < 1024:

@@ -31,9 +31,10 @@ from tune_cl.evaluation import (
     readings_of,
     report,
 )
-from tune_cl.methods import Plugin, get_method, method_source
+from tune_cl.methods import get_method, method_source
 from tune_cl.nets import Backbone
 from tune_cl.options import EvaluationOptions
+from tune_cl.plugins import Plugin
 from tune_cl.records import (
     EvaluationSummary,
     SearchFolder,

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tune_cl.methods import Plugin, load_plugins
+from tune_cl.plugins import Plugin, load_plugins
 
 
 def load_named(modules: Sequence[str]) -> tuple[Plugin, ...]:

@@ -9,7 +9,8 @@ from tune_cl.api.continued import continued
 from tune_cl.api.provenance import git_commit, versions
 from tune_cl.chain import Increment
 from tune_cl.engine import Conductor, save_winner
-from tune_cl.methods import Plugin, flatten, get_method, method_source
+from tune_cl.methods import flatten, get_method, method_source
+from tune_cl.plugins import Plugin
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, SearchSeeds, held, nothing_left, write_json
 from tune_cl.search import SearchSpace, Study, StudySettings
 from tune_cl.streams import Stream, shape_of

@@ -23,9 +23,11 @@ from tune_cl.chain import extent
 from tune_cl.console import ConsoleTracker
 from tune_cl.engine import Conductor, Ending, Resources, StageBudget, check_seen, check_shared, run_search, save_winner
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Plugin, method_source
+from tune_cl.methods import method_source
+from tune_cl.metrics import default_direction
 from tune_cl.nets import Backbone, check_backbone, read_backbone
 from tune_cl.options import SearchOptions, written
+from tune_cl.plugins import Plugin
 from tune_cl.records import (
     SearchFolder,
     SearchRecord,
@@ -37,7 +39,7 @@ from tune_cl.records import (
     search_id,
     write_json,
 )
-from tune_cl.search import SearchSpace, Study, StudySettings, Unreachable, default_direction, unreachable_values
+from tune_cl.search import SearchSpace, Study, StudySettings, Unreachable, unreachable_values
 from tune_cl.streams import Stream
 from tune_cl.tracking import Trackers
 from tune_cl.wandb import WandbTracker

@@ -7,7 +7,7 @@ from tune_cl.chain._forecast import Forecast, forecast
 from tune_cl.chain._keys import Numerics, stage_ingredients
 from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
-from tune_cl.chain._scoring import Correct, ReadOut, Scores, accuracy_row, correct_per_image, metrics, scores
+from tune_cl.chain._scoring import Correct, ReadOut, Scores, accuracy_row, correct_per_image, scores
 from tune_cl.chain._warnings import chance_warning
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "device_of",
     "extent",
     "forecast",
-    "metrics",
     "phase_data",
     "planned_keys",
     "read_named_backbone",

@@ -1,4 +1,4 @@
-"""Scoring: accuracies per increment on raw logits, and the metrics of class-incremental learning made of them."""
+"""Scoring: accuracies per increment on raw logits, and the metrics made of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER
+from tune_cl.metrics import NEAREST_MEAN, Scored, measure
 from tune_cl.nets import POOLED, Classifier, Component, build_classifier
 from tune_cl.replay import nearest_mean
 from tune_cl.streams import ImageSource, Pixels, in_turn
@@ -104,16 +105,13 @@ def scores(correct: Sequence[Correct], before: Sequence[Scores], prefix: str) ->
     """
     counts = [len(part.linear) for part in correct]
     row = accuracy_row([part.linear for part in correct])
-    measured = {
-        f"{prefix}{name}": value for name, value in metrics([*(s.accuracy_row for s in before), row], counts).items()
-    }
+    measured = _measured([*(s.accuracy_row for s in before), row], counts, prefix)
     nearest = [part.nearest_mean for part in correct if part.nearest_mean is not None]
     if not nearest:
         return Scores(measured, row, None, counts)
     nearest_row = accuracy_row(nearest)
     earlier = [s.nearest_mean_row for s in before if s.nearest_mean_row is not None]
-    by_means = metrics([*earlier, nearest_row], counts)
-    measured |= {f"{prefix}nme/{name}": value for name, value in by_means.items()}
+    measured |= _measured([*earlier, nearest_row], counts, prefix + NEAREST_MEAN)
     return Scores(measured, row, nearest_row, counts)
 
 
@@ -122,34 +120,5 @@ def accuracy_row(correct: Sequence[Tensor]) -> list[float]:
     return [int(part.sum()) / len(part) for part in correct]
 
 
-def metrics(rows: Sequence[Sequence[float]], counts: Sequence[int]) -> dict[str, float | None]:
-    """The metrics after increment t = len(rows) - 1, without prefix; None where one is not defined at the base task.
-
-    Args:
-        rows: R[s, 0..s] for s = 0..t, accuracies in [0, 1].
-        counts: validation images of each increment 0..t.
-    """
-    t = len(rows) - 1
-    accuracies = [_weighted(row, counts[: len(row)]) for row in rows]
-    result: dict[str, float | None] = {
-        "accuracy": accuracies[t],
-        "average_incremental_accuracy": sum(accuracies) / (t + 1),
-        "accuracy_new": rows[t][t],
-        "average_incremental_accuracy_excl_base": None,
-        "accuracy_old": None,
-        "forgetting": None,
-        "backward_transfer": None,
-    }
-    if t == 0:
-        return result
-    lost = [max(rows[s][i] for s in range(i, t)) - rows[t][i] for i in range(t)]
-    gained = [rows[t][i] - rows[i][i] for i in range(t)]
-    result["average_incremental_accuracy_excl_base"] = sum(accuracies[1:]) / t
-    result["accuracy_old"] = _weighted(rows[t][:t], counts[:t])
-    result["forgetting"] = sum(lost) / t
-    result["backward_transfer"] = sum(gained) / t
-    return result
-
-
-def _weighted(values: Sequence[float], weights: Sequence[int]) -> float:
-    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+def _measured(rows: Sequence[Sequence[float]], counts: Sequence[int], prefix: str) -> dict[str, float | None]:
+    return {f"{prefix}{name}": value for name, value in measure(Scored(rows, counts)).items()}

@@ -9,12 +9,13 @@ from rich.table import Table
 from tune_cl.api.data import listed_folders
 from tune_cl.api.plugins import load_named
 from tune_cl.methods import get_method, method_names
-from tune_cl.search import load_space, shipped_spaces
+from tune_cl.metrics import METRICS, VALIDATION
+from tune_cl.search import SAMPLERS, STOPPING_RULES, load_space, shipped_spaces
 from tune_cl.streams import DATASETS, brought_by
 
 
 def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
-    """Print what can be named: spaces, methods, data sets, those of folders of one's own among them.
+    """Print what can be named: spaces, methods, data sets (of folders of one's own, too), samplers, rules, metrics.
 
     Raises:
         TuneCLError: a plugin cannot be imported, or a folder is not in order.
@@ -38,7 +39,18 @@ def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
         data.add_row(dataset.name, str(dataset.n_classes), dataset.scale, source)
     for found in own:
         data.add_row(found.name, str(found.folder.n_classes), found.folder.scale, escape(found.folder.folder))
-    for table in (spaces, methods, data):
+    samplers = table_of("samplers (--sampler)", "sampler", "options", "what it does")
+    for sampler in SAMPLERS:
+        samplers.add_row(sampler.name, sampler.written_options(), sampler.summary())
+    samplers.add_row("optuna:NAME", "its arguments", "any sampler of Optuna, such as optuna:GPSampler")
+    rules = table_of("stopping rules (--scheduler)", "rule", "options", "what it does")
+    for rule in STOPPING_RULES:
+        rules.add_row(rule.name, rule.written_options(), rule.summary())
+    metrics = table_of("metrics (--objective)", "metric", "better", "what it is")
+    for metric in METRICS:
+        prefix = "" if metric.formula is None else VALIDATION
+        metrics.add_row(prefix + metric.name, "more" if metric.direction == "max" else "less", metric.label)
+    for table in (spaces, methods, data, samplers, rules, metrics):
         console.print(table)
         console.print()
 

@@ -13,6 +13,7 @@ from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._driver import Ending, InFlight
 from tune_cl.engine._idle import IdleClock
 from tune_cl.engine._summary import summarise, summary_of
+from tune_cl.metrics import with_objective
 from tune_cl.records import (
     Failure,
     IncrementRow,
@@ -123,12 +124,13 @@ class Conductor:
         """Write an increment's row and images, then decide whether its trial goes on."""
         with self._lock:
             folder = self._folder.trial(row.trial)
+            row = row.model_copy(update={"metrics": with_objective(row.metrics, self._record.objective)})
             if preview is not None:
                 write_grid(folder.replay_grid(row.increment), preview)
             if folder.add_row(row):
                 for line in (_in_words(row), *(f"warning: {warning}" for warning in row.told_warnings())):
                     folder.add_log(_stamped(line))
-            value = row.metrics[self._record.objective]
+            value = row.metrics.get(self._record.objective)
             self.in_flight.between_phases(row.trial)
             self._deferred = None
             if row.trial in self._bases:

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from tune_cl.engine._backbone import named_in
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import flatten, get_method, leaves, load_plugins, unflatten
+from tune_cl.methods import flatten, get_method, leaves, unflatten
 from tune_cl.nets import read_backbone
+from tune_cl.plugins import load_plugins
 from tune_cl.records import RunConfig, StreamRecord, describe_validation
 from tune_cl.search import SpaceFile, check_value, find_leaf, load_space, resolve
 from tune_cl.streams import Dataset, Source, shape_of, with_own_data

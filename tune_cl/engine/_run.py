@@ -21,9 +21,9 @@ from tune_cl.engine._driver import Driver, Ending
 from tune_cl.engine._leases import start_coordinator
 from tune_cl.engine._trainable import ChainTrainable, Examiner
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import Plugin
 from tune_cl.nets import Backbone
 from tune_cl.options import EvaluationOptions, SearchOptions
+from tune_cl.plugins import Plugin
 from tune_cl.store import CHECKPOINT_SECONDS
 from tune_cl.streams import Stream
 from tune_cl.tracking import PhaseProgress

@@ -16,8 +16,8 @@ from tune_cl.engine._configure import override
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure
 from tune_cl.engine._leases import RayLeases
 from tune_cl.engine._progress import ProgressPost
-from tune_cl.methods import Plugin, load_again
 from tune_cl.nets import Backbone, Component
+from tune_cl.plugins import Plugin, load_again
 from tune_cl.records import Failure, IncrementRow, RunConfig
 from tune_cl.store import CHECKPOINT_SECONDS, StageStore
 from tune_cl.streams import Stream

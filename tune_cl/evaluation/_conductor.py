@@ -13,6 +13,7 @@ from tune_cl.evaluation._examination import Examined
 from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun
 from tune_cl.evaluation._readings import readings_of
 from tune_cl.evaluation._summary import summarise
+from tune_cl.metrics import Objective, on_test_data, with_objective
 from tune_cl.records import (
     EvaluationSummary,
     Failure,
@@ -68,6 +69,8 @@ class EvaluationConductor:
             watcher: who is told.
             show: called for each run that has its rows on disk, at once for those of earlier commands.
         """
+        self._objective = on_test_data(plan.record.objective)
+        Objective.parse(self._objective, f"{plan.folder.search}: objective")  # a plug-in's needs the plug-in
         self.trouble: Exception | None = None
         self.in_flight = InFlight()
         self._plan, self._watcher, self._show = plan, watcher, show
@@ -129,7 +132,10 @@ class EvaluationConductor:
         with self._lock:
             run = self._plan.runs[number]
             result = Examined.model_validate_json(examined)
-            rows = [row.model_copy(update={"trial": run.trial}) for row in result.rows]
+            rows = [
+                row.model_copy(update={"trial": run.trial, "metrics": with_objective(row.metrics, self._objective)})
+                for row in result.rows
+            ]
             folder, known = self._folder.run(run.name), self._known_fingerprint()
             self._record_reading(run, "scored", fingerprint=result.fingerprint, images=result.images)
             if known not in (None, result.fingerprint):

@@ -7,24 +7,19 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_cl.evaluation._plan import EvaluationPlan
-from tune_cl.outcome import read_out
+from tune_cl.metrics import NEAREST_MEAN, TEST, read_out, scored_metrics
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, NeverTrainedAgain, Statistic, place_of
 from tune_cl.reports import interval_over, paired_over, within_noise
 from tune_cl.text import never_trained_again_text, plain_table
 
 LOST = "{} lacks readings that results prove: it was deleted or changed"
 
-_METRICS = (
-    ("test/accuracy", "accuracy after the last increment"),
-    ("test/average_incremental_accuracy", "average incremental accuracy"),
-    ("test/average_incremental_accuracy_excl_base", "the same without the base task"),
-    ("test/forgetting", "forgetting"),
-    ("test/backward_transfer", "backward transfer"),
-    ("test/accuracy_old", "accuracy on old classes"),
-    ("test/accuracy_new", "accuracy on the newest classes"),
-    ("test/nme/accuracy", "accuracy, nearest mean"),
-    ("test/nme/average_incremental_accuracy", "average incremental accuracy, nearest mean"),
-)
+
+def _metrics() -> dict[str, str]:
+    """The metrics of the table under their full names, with their labels."""
+    found = {TEST + metric.name: metric.label for metric in scored_metrics()}
+    by_means = {f"{TEST}{NEAREST_MEAN}{metric.name}": f"{metric.label}, nearest mean" for metric in scored_metrics()}
+    return found | by_means
 
 
 def report(plan: EvaluationPlan, summary: EvaluationSummary) -> Iterator[RenderableType]:
@@ -68,7 +63,10 @@ def _table(summary: EvaluationSummary) -> Table:
         table.add_column(_name(configuration), justify="right", no_wrap=True)
     if summary.difference is not None:
         table.add_column("chosen - default", justify="right", no_wrap=True)
-    for name, words in _METRICS:
+    names = _metrics()
+    if summary.objective not in names:
+        names = {summary.objective: summary.objective, **names}
+    for name, words in names.items():
         cells = [configuration.metrics.get(name) for configuration in summary.configurations]
         if not any(cells):
             continue
@@ -78,7 +76,9 @@ def _table(summary: EvaluationSummary) -> Table:
 
 
 def _values(configuration: EvaluatedConfiguration) -> Iterator[Text]:
-    last, average = (configuration.metrics.get(name) for name, _ in _METRICS[:2])
+    last, average = (
+        configuration.metrics.get(f"{TEST}{name}") for name in ("accuracy", "average_incremental_accuracy")
+    )
     yield Text(f"{_name(configuration)}: every value", style="bold")
     for i, run in enumerate(configuration.runs):
         yield Text(f"  {place_of(run)}: accuracy {_of(last, i)}, average incremental {_of(average, i)}")
@@ -116,7 +116,7 @@ def _verdict(summary: EvaluationSummary) -> Iterator[Text]:
 
 def _untrained(summary: EvaluationSummary, configuration: EvaluatedConfiguration) -> Text:
     """What the base tasks of a configuration's runs give by themselves, by their means."""
-    prefix = read_out(summary.objective)
+    prefix = read_out(summary.objective) or TEST
     told = {
         name.removeprefix(prefix): found.mean
         for name, found in configuration.never_trained_again.items()

@@ -2,6 +2,7 @@
 
 from tune_cl.evaluation._plan import EvaluationPlan, EvaluationRun
 from tune_cl.evaluation._readings import readings_of
+from tune_cl.metrics import on_test_data
 from tune_cl.records import EvaluationFolder, EvaluationSummary, Failure, read_record
 from tune_cl.reports import EvaluatedRun, evaluated_configuration, evaluation_cautions, paired_difference
 from tune_cl.streams import shape_of
@@ -16,7 +17,7 @@ def summarise(plan: EvaluationPlan) -> EvaluationSummary:
         role: [EvaluatedRun(run.place, rows[run.name]) for run in done if run.trial == trial]
         for trial, role in plan.roles.items()
     }
-    objective, shape = plan.record.objective.replace("val/", "test/", 1), shape_of(plan.record.stream)
+    objective, shape = on_test_data(plan.record.objective), shape_of(plan.record.stream)
     readings = readings_of(folder)
     return EvaluationSummary(
         search=plan.record.name,

@@ -86,8 +86,8 @@ class Runtime(Options):
     plugins: Annotated[
         Sequence[str],
         Option(
-            "import a module of your own, from the current folder or as installed, and know its METHOD (or METHODS); "
-            "repeatable",
+            "a module of your own, from the current folder or as installed, or the path of a .py file, that brings a "
+            "method, data set, metric, sampler or stopping rule; repeatable",
             names("MODULE"),
             _OUTSIDE,
             "--plugin",
@@ -185,8 +185,23 @@ class SearchOptions(Progress, WandbOptions, Placement, Runtime):
             "--set",
         ),
     ] = ()
-    sampler: Annotated[str | None, Option("tpe or random", text(), _HOW)] = None
-    scheduler: Annotated[str | None, Option("halving (successive halving on increments) or none", text(), _HOW)] = None
+    sampler: Annotated[
+        str | None,
+        Option(
+            "what proposes configurations: one of --list, with options or without, e.g. gp, 'tpe(startup=4)', or any "
+            "sampler of Optuna: 'optuna:TPESampler(gamma=0.2)'",
+            text(),
+            _HOW,
+        ),
+    ] = None
+    scheduler: Annotated[
+        str | None,
+        Option(
+            "what stops trials early: one of --list, with options or without, e.g. none, 'halving(factor=3)'",
+            text(),
+            _HOW,
+        ),
+    ] = None
     base_configurations: Annotated[
         int | None,
         Option(
@@ -196,7 +211,13 @@ class SearchOptions(Progress, WandbOptions, Placement, Runtime):
         ),
     ] = None
     objective: Annotated[
-        str | None, Option("metric at the last increment, e.g. val/accuracy", text("METRIC"), _HOW)
+        str | None,
+        Option(
+            "metric at the last increment, one of --list, or arithmetic over metrics, e.g. val/accuracy, "
+            "'0.5*val/accuracy - 0.1*val/forgetting'",
+            text("METRIC"),
+            _HOW,
+        ),
     ] = None
     protocol: Annotated[str | None, Option("whose validation data may decide: stream, or first_<k>", text(), _HOW)] = (
         None

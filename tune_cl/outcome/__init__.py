@@ -6,7 +6,6 @@ from tune_cl.outcome._never_again import (
     accuracies_never_trained_again,
     achieved,
     never_trained_again,
-    read_out,
 )
 
 __all__ = [
@@ -16,5 +15,4 @@ __all__ = [
     "cautions",
     "edges",
     "never_trained_again",
-    "read_out",
 ]

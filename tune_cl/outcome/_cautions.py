@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tune_cl.metrics import METRICS, bare_name
 from tune_cl.outcome._never_again import Achieved
 from tune_cl.records import Caution
 
@@ -16,11 +17,7 @@ EDGE = 0.01  # of a range's width: what is nearer to an end lies at it
 FEW_VALUES = 8  # a range of fewer whole numbers has an end that is hit by chance
 _GUESSING = 2.0  # standard errors above the accuracy of guessing that chance alone explains
 _AVERAGE = "average_incremental_accuracy"
-_WORDS = {
-    "accuracy": "accuracy after the last increment",
-    _AVERAGE: "average incremental accuracy",
-    "average_incremental_accuracy_excl_base": "average incremental accuracy without the base task",
-}
+_UNTRAINED = ("accuracy", _AVERAGE, f"{_AVERAGE}_excl_base")  # what is known of a base task that is left as it is
 
 
 def cautions(choice: Achieved, default: Achieved | None, objective: str) -> list[Caution]:
@@ -74,14 +71,14 @@ def _base_at_chance(choice: Achieved) -> Iterator[Caution]:
 
 
 def _below_frozen(choice: Achieved, objective: str) -> Iterator[Caution]:
-    name = objective.rpartition("/")[2]
-    name = name if name in _WORDS else _AVERAGE
+    name = bare_name(objective)
+    name = name if name in _UNTRAINED else _AVERAGE
     reached, untrained = choice.after(len(choice.metrics) - 1, name), choice.never_trained_again.get(name)
     if reached is not None and untrained is not None and reached < untrained:
         yield Caution(
             kind="below frozen",
-            sentence=f"Training after the base task has lost more than it gained: {_WORDS[name]} {reached:.4f}, and "
-            f"{untrained:.4f} if the base task's classifier is never trained again.",
+            sentence=f"Training after the base task has lost more than it gained: {METRICS.get(name, '').label} "
+            f"{reached:.4f}, and {untrained:.4f} if the base task's classifier is never trained again.",
         )
 
 

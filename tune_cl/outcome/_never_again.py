@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from tune_cl.metrics import TEST, VALIDATION, read_out
 from tune_cl.records import NeverTrainedAgain
 
 
@@ -25,11 +26,6 @@ class Achieved:
         if not self.never_trained_again:
             return None
         return NeverTrainedAgain(trial=trial, nearest_mean="/nme/" in objective, **self.never_trained_again)
-
-
-def read_out(objective: str) -> str:
-    """What the names of an objective's read-out begin with: `val/`, `test/`, `val/nme/`, …"""
-    return objective[: objective.rfind("/") + 1]
 
 
 def accuracies_never_trained_again(base_accuracy: float, images: Sequence[int]) -> list[float]:
@@ -76,7 +72,8 @@ def achieved(
         objective: e.g. `val/average_incremental_accuracy`, `test/nme/accuracy`.
         base_classes: how many classes the base task has.
     """
-    prefix = read_out(objective)
+    tested = any(name.startswith(TEST) for row in by_increment for name in row)
+    prefix = read_out(objective) or (TEST if tested else VALIDATION)  # a cost is of no read-out
     metrics = [
         {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
         for row in by_increment

@@ -218,7 +218,8 @@ class NeverTrainedAgain(Record):
 
     def value(self, objective: str) -> float | None:
         """In terms of an objective; None where that is no accuracy over all classes seen, such as forgetting."""
-        found = getattr(self, objective.rpartition("/")[2], None)
+        name = objective.rpartition("/")[2] if objective.replace("/", "_").isidentifier() else ""
+        found = getattr(self, name, None)
         return found if isinstance(found, float) else None
 
 

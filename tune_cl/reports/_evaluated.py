@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
+from tune_cl.metrics import possible_range
 from tune_cl.outcome import Achieved, achieved, cautions
 from tune_cl.records import Caution, EvaluatedConfiguration, EvaluationPlace, Statistic, place_of
-from tune_cl.reports._statistics import possible_differences, possible_range, statistic
+from tune_cl.reports._statistics import possible_differences, statistic
 
 _Metrics = Mapping[str, float | None]
 
@@ -143,7 +144,7 @@ def _statistics(
     """Each test metric that is defined in all runs, given what each of them has; `possible` clips its interval."""
     orders = [run.place.order for run in runs]
     found = {}
-    for name in (name for name in metrics[0] if name.startswith("test/")):
+    for name in (name for name in metrics[0] if "test/" in name):
         values = [value for of in metrics if (value := of.get(name)) is not None]
         if len(values) == len(runs):
             found[name] = statistic(values, orders, possible(name))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from tune_cl.metrics import on_test_data
 from tune_cl.reports._models import BudgetPoint, ComparedSearch, Comparison, Difference
 
 # Apart from each other in hue and in lightness, on white and on near-black; marks and dashes tell them apart as well.
@@ -149,7 +150,7 @@ def _expected(comparison: Comparison) -> Plot:
 
 
 def _test(comparison: Comparison) -> Plot:
-    metric = comparison.objective.replace("val/", "test/", 1)
+    metric = on_test_data(comparison.objective)
     figure = _figure(_words(metric), "")
     rows = []
     for entry in reversed(comparison.searches):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tune_cl.commands import data_options
 from tune_cl.errors import TuneCLError
+from tune_cl.metrics import NEAREST_MEAN
 from tune_cl.records import (
     EvaluationSummary,
     IncrementRow,
@@ -19,7 +20,7 @@ from tune_cl.records import (
     flatten,
     read_record,
 )
-from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
+from tune_cl.reports._models import Cost, SearchData, TrialData
 from tune_cl.text import trial_counts_text
 
 
@@ -83,7 +84,7 @@ def _trial(
 
 def _accuracy_row(row: IncrementRow, objective: str) -> list[float]:
     """By the read-out that the search is for."""
-    by_means = row.nearest_mean_row if objective.startswith(NEAREST_MEAN) else None
+    by_means = row.nearest_mean_row if NEAREST_MEAN in objective else None
     return row.accuracy_row if by_means is None else by_means
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tune_cl.metrics import VALIDATION, read_out
 from tune_cl.outcome import Achieved, achieved
 from tune_cl.records import (
     SCHEMA_VERSION,
@@ -19,7 +20,6 @@ from tune_cl.records import (
 )
 
 Basis = Literal["paired", "welch", "none"]
-NEAREST_MEAN = "val/nme/"  # how objectives of the nearest-mean read-out begin
 Verdict = Literal["real", "within noise", "unknown"]
 
 
@@ -214,4 +214,4 @@ class Comparison(Record):
 
     def metric(self, name: str) -> str:
         """A validation metric's full name, by the read-out that the objective is of."""
-        return (NEAREST_MEAN if self.objective.startswith(NEAREST_MEAN) else "val/") + name
+        return (read_out(self.objective) or VALIDATION) + name

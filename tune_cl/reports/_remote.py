@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from tune_cl.errors import TuneCLError
+from tune_cl.metrics import NEAREST_MEAN, default_direction
 from tune_cl.records import SearchSeeds, StreamRecord, describe_validation
-from tune_cl.reports._models import NEAREST_MEAN, Cost, SearchData, TrialData
+from tune_cl.reports._models import Cost, SearchData, TrialData
 from tune_cl.reports._remote_evaluation import remote_evaluation
 from tune_cl.wandb import RemoteSearch, RemoteTrial, read_wandb_search
 
@@ -31,7 +32,7 @@ def read_remote(address: str) -> SearchData:
 def _search(search: RemoteSearch) -> SearchData:
     setting = search.setting
     objective = str(setting("objective"))
-    trials = [_trial(trial, objective.startswith(NEAREST_MEAN)) for trial in search.trials]
+    trials = [_trial(trial, NEAREST_MEAN in objective) for trial in search.trials]
     seeds = SearchSeeds.model_validate(setting("seeds"))
     running = sum(trial.state == "running" for trial in trials)
     data = SearchData(
@@ -46,7 +47,7 @@ def _search(search: RemoteSearch) -> SearchData:
         ),
         budget=setting("budget"),
         objective=objective,
-        direction=setting("direction") or ("min" if objective.endswith("/forgetting") else "max"),  # as in a search
+        direction=setting("direction") or default_direction(objective),
         protocol=setting("protocol"),
         horizon=setting("horizon"),
         seeds=seeds,

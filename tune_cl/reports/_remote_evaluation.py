@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from tune_cl.metrics import on_test_data
 from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, order_name
 from tune_cl.reports._evaluated import EvaluatedRun, evaluated_configuration, evaluation_cautions, paired_difference
 from tune_cl.reports._models import SearchData
@@ -20,7 +21,7 @@ def remote_evaluation(search: SearchData, runs: Sequence[RemoteTrial]) -> Evalua
         "chosen": [run for run in done if run.trial == trial],
         "default": [run for run in done if run.trial == 0] if trial else [],
     }
-    objective = search.objective.replace("val/", "test/", 1)
+    objective = on_test_data(search.objective)
     orders = list(dict.fromkeys(_place(run).order for run in done))
     return EvaluationSummary(
         search=search.name,

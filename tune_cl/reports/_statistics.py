@@ -6,17 +6,10 @@ from collections.abc import Hashable, Sequence
 
 from scipy.stats import t
 
+from tune_cl.metrics import possible_range
 from tune_cl.records import Statistic
 
 _TAIL = 0.975  # of the two-sided 95 % interval
-
-
-def possible_range(metric: str) -> tuple[float, float]:
-    """Between which values a metric can lie: accuracies in 0 … 1, forgetting and backward transfer in -1 … 1."""
-    name = metric.rpartition("/")[2]
-    if name.startswith(("accuracy", "average_incremental_accuracy")):
-        return 0.0, 1.0
-    return (-1.0, 1.0) if name in ("forgetting", "backward_transfer") else (-math.inf, math.inf)
 
 
 def possible_differences(metric: str) -> tuple[float, float]:

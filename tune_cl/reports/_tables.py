@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tune_cl.metrics import on_test_data, scored_metrics
 from tune_cl.outcome import accuracies_never_trained_again
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
 from tune_cl.reports._models import ComparedSearch, Comparison, Cost, ExpectedBest, ParameterRow, TrialData
@@ -11,19 +12,6 @@ from tune_cl.text import count_text, duration_text, gain_text, setting_text, val
 NONE = "-"
 FROZEN = "frozen"
 _FROZEN = "Frozen: the best trial's base task, never trained again."
-_TEST_METRICS = (  # below test/ or test/nme/
-    ("accuracy", "accuracy"),
-    ("average_incremental_accuracy", "average incremental"),
-    ("average_incremental_accuracy_excl_base", "without base"),
-    ("forgetting", "forgetting"),
-)
-_VALIDATION_METRICS = (
-    ("average_incremental_accuracy", "average incremental"),
-    ("average_incremental_accuracy_excl_base", "without base"),
-    ("forgetting", "forgetting"),
-    ("accuracy_old", "old classes"),
-    ("accuracy_new", "new classes"),
-)
 _REPLAY_METRICS = (
     ("val/replay_student", "student"),
     ("replay_spread", "spread"),
@@ -31,6 +19,11 @@ _REPLAY_METRICS = (
     ("generator/edge_pixels", "edge pixels"),
     ("generator/score_gap", "score gap"),
 )
+
+
+def _columns() -> dict[str, str]:
+    """The metrics of a comparison's tables: name without prefix -> head of the column."""
+    return {metric.name: metric.short for metric in scored_metrics() if metric.short}
 
 
 @dataclass(frozen=True)
@@ -111,21 +104,22 @@ def per_increment(comparison: Comparison) -> DataTable:
 
 def averages(comparison: Comparison) -> DataTable:
     """Both averages, forgetting, and the balance of old and new classes, at the horizon."""
+    columns = {name: head for name, head in _columns().items() if name != "accuracy"}
     rows: list[tuple[str, ...]] = []
     dim: set[int] = set()
     for entry, role, trial in _choices(comparison):
         if role == "default":
             dim.add(len(rows))
-        values = (trial.metric(comparison.metric(name)) for name, _ in _VALIDATION_METRICS)
+        values = (trial.metric(comparison.metric(name)) for name in columns)
         rows.append((entry.label, role, *map(value_text, values)))
         if trial is entry.search.best and entry.never_trained_again is not None:
             dim.add(len(rows))
-            untrained = (getattr(entry.never_trained_again, name, None) for name, _ in _VALIDATION_METRICS)
+            untrained = (getattr(entry.never_trained_again, name, None) for name in columns)
             rows.append((entry.label, FROZEN, *map(value_text, untrained)))
     return DataTable(
         "averages",
         f"Averages and forgetting after increment {comparison.horizon}",
-        ("search", "configuration", *(words for _, words in _VALIDATION_METRICS)),
+        ("search", "configuration", *columns.values()),
         tuple(rows),
         f"Validation data. Less forgetting is better; of everything else more is. {_FROZEN}",
         words=2,
@@ -180,28 +174,28 @@ def cost(comparison: Comparison) -> DataTable:
 
 def test_results(comparison: Comparison) -> DataTable:
     """What evaluations read on test data."""
-    prefix = comparison.metric("").replace("val/", "test/", 1)
+    prefix, columns = on_test_data(comparison.metric("")), _columns()
     rows: list[tuple[str, ...]] = []
     dim: set[int] = set()
     for entry in comparison.searches:
         evaluation = entry.search.evaluation
         if evaluation is None:
-            rows.append((entry.label, "not evaluated", NONE, *(NONE for _ in _TEST_METRICS)))
+            rows.append((entry.label, "not evaluated", NONE, *(NONE for _ in columns)))
             continue
         for found in evaluation.configurations:
             if found.role == "default":
                 dim.add(len(rows))
             role = f"{found.role} ({found.trial:04d})"
-            values = (found.metrics.get(prefix + name) for name, _ in _TEST_METRICS)
+            values = (found.metrics.get(prefix + name) for name in columns)
             rows.append((entry.label, role, _runs(evaluation, found), *map(spread_text, values)))
             if found.role == "chosen" and found.never_trained_again:
                 dim.add(len(rows))
-                untrained = (found.never_trained_again.get(prefix + name) for name, _ in _TEST_METRICS)
+                untrained = (found.never_trained_again.get(prefix + name) for name in columns)
                 rows.append((entry.label, FROZEN, _runs(evaluation, found), *map(spread_text, untrained)))
     return DataTable(
         "test",
         "Test data, after the last increment",
-        ("search", "configuration", "orders x seeds", *(words for _, words in _TEST_METRICS)),
+        ("search", "configuration", "orders x seeds", *columns.values()),
         tuple(rows),
         "Retrained on training and validation images; mean ± standard deviation, [95 % interval of the mean, over "
         "class orders, or over seeds where there is one order]. Frozen: the chosen configuration's base tasks, never "

@@ -13,33 +13,36 @@ from tune_cl.search._definition import StudySettings
 from tune_cl.search._extends import shipped_spaces, space_in_one
 from tune_cl.search._file import ScaleSettings, SpaceFile, load_space
 from tune_cl.search._options import (
-    DIRECTIONS,
-    OBJECTIVES,
-    SAMPLERS,
-    SCHEDULERS,
-    Direction,
     check_objective,
     check_option,
-    default_direction,
     protocol_horizon,
 )
 from tune_cl.search._prefix import check_base_configurations
 from tune_cl.search._ranges import Range, check_value, find_leaf
+from tune_cl.search._sampler import SAMPLERS, Sampler, SamplerContext, find_sampler, register_sampler
+from tune_cl.search._samplers import check_sampler
 from tune_cl.search._space import SearchSpace, SpaceRow, parse_override, resolve, with_options
-from tune_cl.search._stopping import Decision, StoppingRule
+from tune_cl.search._stopping import (
+    STOPPING_RULES,
+    Decision,
+    Report,
+    StoppingRule,
+    find_stopping_rule,
+    register_stopping_rule,
+)
 from tune_cl.search._storage import check_url
 from tune_cl.search._study import Deferred, Proposal, Study, TrialView
 
 __all__ = [
-    "DIRECTIONS",
-    "OBJECTIVES",
     "SAMPLERS",
-    "SCHEDULERS",
+    "STOPPING_RULES",
     "Decision",
     "Deferred",
-    "Direction",
     "Proposal",
     "Range",
+    "Report",
+    "Sampler",
+    "SamplerContext",
     "ScaleSettings",
     "SearchSpace",
     "SpaceFile",
@@ -52,13 +55,17 @@ __all__ = [
     "check_base_configurations",
     "check_objective",
     "check_option",
+    "check_sampler",
     "check_url",
     "check_value",
-    "default_direction",
     "find_leaf",
+    "find_sampler",
+    "find_stopping_rule",
     "load_space",
     "parse_override",
     "protocol_horizon",
+    "register_sampler",
+    "register_stopping_rule",
     "resolve",
     "shipped_spaces",
     "space_in_one",

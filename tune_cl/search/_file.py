@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.metrics import Direction, Objective
 from tune_cl.search._extends import Place, Written, mapping, read_space, shipped_spaces
-from tune_cl.search._options import Direction, check_direction, check_option, default_direction
+from tune_cl.search._options import check_direction, check_option
 from tune_cl.streams import dataset_names
 
 _OPTIONS = (
@@ -91,7 +92,8 @@ def _space(written: Written) -> SpaceFile:
         raise TuneCLError(f"{source}: method: missing; write `method: genifer`, say")
     options = {key: check_option(key, content[key], written.where(key)) for key in _OPTIONS if key in content}
     if "objective" in options:
-        options = {"direction": default_direction(options["objective"]), **options}
+        right = Objective.parse(options["objective"]).direction(written.where("objective"))
+        options = {"direction": right, **options}
     if "direction" in options:
         objective = options.get("objective", SpaceFile.objective)
         check_direction(options["direction"], objective, written.where("direction"))

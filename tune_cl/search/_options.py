@@ -1,47 +1,38 @@
 """What a search can be told besides its space: samplers, schedulers, objectives, protocols."""
 
 import re
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches, shown
+from tune_cl.methods import Method
+from tune_cl.metrics import NEAREST_MEAN, TEST, VALIDATION, Objective, metric_of, objective_names
 from tune_cl.options import BASE_CONFIGURATIONS, TRIALS
+from tune_cl.search._sampler import find_sampler
+from tune_cl.search._stopping import find_stopping_rule
 
-Direction = Literal["max", "min"]
 
-SAMPLERS = ("tpe", "random")
-SCHEDULERS = ("halving", "none")
-DIRECTIONS = ("max", "min")
-OBJECTIVES = (
-    "val/average_incremental_accuracy",
-    "val/average_incremental_accuracy_excl_base",
-    "val/accuracy",
-    "val/accuracy_old",
-    "val/accuracy_new",
-    "val/forgetting",
-    "val/backward_transfer",
-)
-_NEAREST_MEAN = "val/nme/"
-# The same scores of the nearest-mean read-out, for methods that have one.
-NEAREST_MEAN_OBJECTIVES = tuple(name.replace("val/", _NEAREST_MEAN) for name in OBJECTIVES)
-_ALL_OBJECTIVES = (*OBJECTIVES, *NEAREST_MEAN_OBJECTIVES)
-# These compare increments, or old classes with new ones, and have no value at the base task.
-UNDEFINED_AT_BASE = frozenset(
-    name for name in _ALL_OBJECTIVES if name.rpartition("/")[2] not in ("accuracy", "average_incremental_accuracy")
-)
+def _find_objective(text: Any, where: str) -> str:
+    found = Objective.parse(text, where)
+    for term in found.terms:
+        if term.startswith(TEST):
+            raise TuneCLError(
+                f"{where}: {term!r} is of test data, which no search reads; use {term.replace(TEST, VALIDATION)!r}"
+            )
+    return found.text
+
 
 _FIRST = re.compile(r"first_([1-9][0-9]{0,5})")
 _COUNTS = {"trials": TRIALS, "base_configurations": BASE_CONFIGURATIONS}
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "sampler": SAMPLERS,
-    "scheduler": SCHEDULERS,
-    "direction": DIRECTIONS,
-    "objective": _ALL_OBJECTIVES,
+_FIND: dict[str, Callable[[Any, str], object]] = {
+    "sampler": find_sampler,
+    "scheduler": find_stopping_rule,
+    "objective": _find_objective,
 }
 
 
 def check_option(name: str, value: Any, where: str) -> Any:
-    """Return an option's value if it is one that a search knows.
+    """Return an option's value, in the form in which a record has it, if it is one that a search knows.
 
     Args:
         name: `method`, `stream`, `budget`, `preset`, `trials`, `base_configurations`, `sampler`, `scheduler`,
@@ -54,51 +45,57 @@ def check_option(name: str, value: Any, where: str) -> Any:
     """
     if name in _COUNTS:
         return _COUNTS[name].check(value, where)
+    if name in _FIND:
+        return str(_FIND[name](value, where))
     if not isinstance(value, str) or not value:
         raise TuneCLError(f"{where}: {shown(value)} is not a name; write text")
     if name == "protocol":
         return _check_protocol(value, where)
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise TuneCLError(f"{where}: {shown(value)} is unknown; it is {_either(_CHOICES[name])}{_near(value, name)}")
+    if name == "direction" and value not in ("max", "min"):
+        raise TuneCLError(f"{where}: {shown(value)} is unknown; it is 'max' or 'min'")
     return value
-
-
-def default_direction(objective: str) -> Direction:
-    """`min` for forgetting, `max` for everything else."""
-    return "min" if objective.endswith("/forgetting") else "max"
 
 
 def check_direction(direction: str, objective: str, where: str) -> None:
     """Refuse to search for the worst.
 
     Raises:
-        TuneCLError: `min` beside an objective of which more is better, or `max` beside forgetting.
+        TuneCLError: `min` beside an objective of which more is better, or `max` beside one of which less is.
     """
-    right = default_direction(objective)
-    if direction != right:
-        others = [name for name in _ALL_OBJECTIVES if default_direction(name) == direction]
-        fitting = _either(others) if direction == "min" else "every other one"
+    found = Objective.parse(objective, where)
+    right = found.direction(where)
+    if direction != right and any(metric_of(term) is not None for term in found.terms):
         raise TuneCLError(
             f"{where}: {direction!r} would search for the worst {objective!r}; leave `direction` out, which means "
-            f"{right!r} there ({direction!r} is for {fitting})"
+            f"{right!r} there"
         )
 
 
-def check_objective(objective: str, method: str, nearest_mean: bool, where: str) -> None:
-    """Refuse an objective that a method does not report.
+def check_objective(objective: str, method: Method, nearest_mean: bool, where: str) -> None:
+    """Refuse an objective that a method does not report, or that no direction is right for.
 
     Args:
         objective: one that `check_option` has let pass.
-        method: its name, for the message.
-        nearest_mean: whether the method has a nearest-mean read-out.
+        method: what is searched.
+        nearest_mean: whether it has a nearest-mean read-out, as configured.
         where: what the message begins with.
 
     Raises:
-        TuneCLError: it is of the nearest-mean read-out, and the method has none.
+        TuneCLError: it is of the nearest-mean read-out, and the method has none; or of a phase that it has not.
     """
-    if objective.startswith(_NEAREST_MEAN) and not nearest_mean:
-        linear = objective.replace(_NEAREST_MEAN, "val/")
-        raise TuneCLError(f"{where}: {method} has no nearest-mean read-out, so no {objective!r}; use {linear!r}")
+    found = Objective.parse(objective, where)
+    found.direction(where)
+    phases = sorted({phase.name for part in method.parts().values() for phase in part})
+    for term in found.terms:
+        if term.startswith(VALIDATION + NEAREST_MEAN) and not nearest_mean:
+            linear = term.replace(NEAREST_MEAN, "")
+            raise TuneCLError(f"{where}: {method.name} has no nearest-mean read-out, so no {term!r}; use {linear!r}")
+        if metric_of(term) is None and term.partition("/")[0] not in phases:
+            known = [*objective_names(), *(f"{phase}/" for phase in phases)]
+            raise TuneCLError(
+                f"{where}: {term!r} is no metric, and {method.name} has no phase {term.partition('/')[0]!r} that could "
+                f"measure it; its phases are {', '.join(phases)}{near_matches(term, known)}"
+            )
 
 
 def protocol_horizon(protocol: str, last_increment: int, where: str = "protocol") -> int:
@@ -126,12 +123,3 @@ def _check_protocol(value: str, where: str) -> str:
             "such as 'first_2' (increments 0 to 2)"
         )
     return value
-
-
-def _near(value: str, name: str) -> str:
-    return near_matches(value, _CHOICES[name])
-
-
-def _either(values: Iterable[str]) -> str:
-    *others, last = (repr(value) for value in values)
-    return f"{', '.join(others)} or {last}"

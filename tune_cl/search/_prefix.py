@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_cl.errors import TuneCLError
 from tune_cl.search._attributes import DECISION
+from tune_cl.search._sampler import Random
 from tune_cl.search._samplers import (
     Attempt,
     Draw,
@@ -26,6 +27,7 @@ from tune_cl.search._samplers import (
     draw_of,
     first_allowed,
     in_random_order,
+    notes_of,
     proposal_seed,
     scratch_trial,
     settled,
@@ -125,8 +127,9 @@ def propose(
     if not usable:
         return None
     reusing = _Reuse(space, settings, history, bases)
-    # Random sampling takes any usable one; TPE weighs all that work, or, if it insists on a busy one, the usable.
-    drawn = reusing.draw(working, rules.busy) if settings.name == "tpe" else None
+    # One that does not learn takes any usable one; others weigh all that work, or, if they insist on a busy one, the
+    # usable.
+    drawn = reusing.draw(working, rules.busy) if settings.sampler.uses_history else None
     return drawn or reusing.draw(usable, rules.busy)
 
 
@@ -154,26 +157,24 @@ class _Reuse:
     def _draw_once(
         self, choices: Sequence[str], seen: Sequence[FrozenTrial], attempt: int, told: Sequence[FrozenTrial]
     ) -> Attempt:
-        trial = scratch_trial(self.settings, self._seed(attempt), seen, told)
+        trial = scratch_trial(self.settings, len(self.history), attempt, seen, told)
         base = self.bases[choices[trial.suggest_categorical(_INDEX, range(len(choices)))]]
         parameters = dict(base.parameters)
         for path, range_ in self.space.ranges.items():
             if not is_base(path) and self.space.is_searched(path, parameters):
                 parameters[path] = suggest(trial, path, range_)
         ordered = {path: parameters[path] for path in self.space.ranges if path in parameters}
-        return Attempt(draw_of(self.space, ordered), Draw(trial.params, trial.distributions))
+        drawn = replace(draw_of(self.space, ordered), notes=notes_of(trial, self.settings))
+        return Attempt(drawn, Draw(trial.params, trial.distributions))
 
     def _draw_settled(self, choices: Sequence[str], attempt: int) -> Draw:
         """Random values, as far as they are allowed with the base, put into a trial that has had it."""
-        seed = self._seed(attempt)
-        trial = scratch_trial(replace(self.settings, name="random"), seed, ())
+        trial = scratch_trial(replace(self.settings, sampler=Random()), len(self.history), attempt, ())
         name = choices[trial.suggest_categorical(_INDEX, range(len(choices)))]
         had = next(trial.params for trial in self.history if self.space.base_of(trial.params) == name)
         values = {path: suggest(trial, path, range_) for path, range_ in self.space.ranges.items() if not is_base(path)}
+        seed = proposal_seed(self.settings.seed, len(self.history), attempt)
         return settled(self.space, had, in_random_order(values, seed))
-
-    def _seed(self, attempt: int) -> int:
-        return proposal_seed(self.settings.seed, len(self.history), attempt)
 
 
 def _indexed(trial: FrozenTrial, index: int, n_bases: int) -> FrozenTrial:

@@ -1,4 +1,4 @@
-"""Samplers: a proposal is a function of the search seed, the trial's number and the history, and of nothing else.
+"""Proposals: each is a function of the search seed, the trial's number and the history, and of nothing else.
 
 For every proposal the history is copied into a fresh Optuna study in memory, with a fresh sampler, and the drawn trial
 is written to the real study in one piece. So no random state outlives a proposal, a crash leaves no half-drawn trial,
@@ -6,24 +6,24 @@ and a draw that the method refuses is drawn again: the scratch study has it as t
 sampler looks elsewhere. If many in a row are refused, a random one is settled with an allowed configuration.
 """
 
+import copy
 import hashlib
 import logging
 import random
-import warnings
+import statistics
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune_cl.search._options import Direction
+from tune_cl.metrics import Direction
 from tune_cl.search._ranges import Range
-from tune_cl.search._space import SearchSpace
+from tune_cl.search._sampler import Random, Sampler, SamplerContext, quiet_experiments
+from tune_cl.search._space import SearchSpace, is_base
 
 OPTUNA_DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
@@ -39,10 +39,11 @@ _MAX_BUSY_DRAWS = 20
 class SamplerSettings:
     """Which sampler, from which seed."""
 
-    name: str  # tpe or random
+    sampler: Sampler
     seed: int  # the search seed
-    startup: int  # told trials before TPE takes over from random sampling
+    startup: int  # trials before a model takes over from random sampling
     direction: Direction
+    shared: Mapping[str, BaseDistribution] = field(default_factory=dict)  # of the parameters that every trial has
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,30 @@ class Draw:
 
     parameters: dict[str, Any]
     distributions: dict[str, BaseDistribution]
+    notes: dict[str, Any] = field(default_factory=dict)  # what the sampler must find at later proposals
+
+
+def shared_distributions(space: SearchSpace, limited: bool) -> dict[str, BaseDistribution]:
+    """The distributions of the parameters that every trial draws.
+
+    Args:
+        space: what is searched.
+        limited: whether the bases are limited, so that most trials take an open one and draw no `base.*`.
+    """
+    return {
+        path: distribution(range_)
+        for path, range_ in space.ranges.items()
+        if not range_.when and not (limited and is_base(path))
+    }
+
+
+def check_sampler(space: SearchSpace, sampler: Sampler, where: str) -> None:
+    """Check that a sampler can search a space.
+
+    Raises:
+        TuneCLError: it cannot.
+    """
+    sampler.check({path: distribution(range_) for path, range_ in space.ranges.items()}, where)
 
 
 def startup_trials(trials: int) -> int:
@@ -184,13 +209,12 @@ def _draw_once(
     attempt: int,
     told: Sequence[FrozenTrial],
 ) -> Attempt:
-    seed = proposal_seed(settings.seed, len(history), attempt)
-    trial = scratch_trial(settings, seed, history, told)
+    trial = scratch_trial(settings, len(history), attempt, history, told)
     parameters: dict[str, Any] = {}
     for path, range_ in space.ranges.items():
         if space.is_searched(path, parameters):
             parameters[path] = suggest(trial, path, range_)
-    drawn = Draw(parameters, trial.distributions)
+    drawn = Draw(parameters, trial.distributions, notes_of(trial, settings))
     return Attempt(drawn, drawn)
 
 
@@ -198,9 +222,9 @@ def _at_random(
     space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], attempt: int
 ) -> dict[str, Any]:
     """A random value for every range, in a random order."""
-    seed = proposal_seed(settings.seed, len(history), attempt)
-    trial = scratch_trial(replace(settings, name="random"), seed, ())
-    return in_random_order({path: suggest(trial, path, range_) for path, range_ in space.ranges.items()}, seed)
+    trial = scratch_trial(replace(settings, sampler=Random()), len(history), attempt, ())
+    drawn = {path: suggest(trial, path, range_) for path, range_ in space.ranges.items()}
+    return in_random_order(drawn, proposal_seed(settings.seed, len(history), attempt))
 
 
 def in_random_order(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -211,23 +235,93 @@ def in_random_order(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 
 def scratch_trial(
-    settings: SamplerSettings, seed: int, history: Sequence[FrozenTrial], told: Sequence[FrozenTrial] = ()
+    settings: SamplerSettings,
+    number: int,
+    attempt: int,
+    history: Sequence[FrozenTrial],
+    told: Sequence[FrozenTrial] = (),
 ) -> optuna.Trial:
     """A new trial in a fresh study in memory that has the history, with a fresh sampler.
 
-    `told` are refused draws. They count as pruned before they had any value, which TPE ranks last; they do not bring
-    forward the end of the random trials.
+    Args:
+        settings: the sampler.
+        number: of the trial in the search.
+        attempt: how many proposals for it came to nothing.
+        history: the trials before, as the sampler shall know them.
+        told: refused draws. They count as pruned before they had any value, which TPE ranks last, and do not bring
+            forward the end of the random trials.
     """
-    settings = replace(settings, startup=settings.startup + len(told))
-    with quiet_optuna():
+    sampler = settings.sampler
+    context = SamplerContext(
+        seed=proposal_seed(settings.seed, number, attempt),
+        search_seed=settings.seed,
+        number=number,
+        attempt=attempt,
+        startup=(getattr(sampler, "startup", None) or settings.startup) + len(told),
+        direction=settings.direction,
+        shared=settings.shared,
+    )
+    with quiet_optuna(), quiet_experiments():
         scratch = optuna.create_study(
             storage=optuna.storages.InMemoryStorage(),
-            sampler=_sampler(settings, seed),
+            sampler=sampler.make(context),
             direction=OPTUNA_DIRECTIONS[settings.direction],
         )
-    if settings.name == "tpe":  # random sampling is not even shown the history
-        scratch.add_trials([*history, *told])
-    return scratch.ask()
+        if sampler.uses_history:  # another is not even shown the history
+            shown = [*history, *told]
+            scratch.add_trials(shown if sampler.sees_stopped else as_finished(shown, settings.direction))
+        return scratch.ask()
+
+
+def notes_of(trial: optuna.Trial, settings: SamplerSettings) -> dict[str, Any]:
+    """What the sampler has noted on a trial and must find again."""
+    if not settings.sampler.keeps_notes:
+        return {}
+    found: FrozenTrial = trial.study.get_trials(deepcopy=False)[-1]
+    return dict(found.system_attrs)
+
+
+def as_finished(history: Sequence[FrozenTrial], direction: Direction) -> list[FrozenTrial]:
+    """A history for a sampler that learns from finished trials alone: stopped ones with the final score to expect.
+
+    The expected score is regressed, on the finished trials, from the score at the increment where the trial was
+    stopped; with fewer than three of them it is the last score moved by the mean change. It is never better than the
+    best finished one. A trial that reported nothing (a refused draw) has the worst score of all.
+    """
+    finished = [trial for trial in history if trial.state is TrialState.COMPLETE]
+    if not finished:
+        return list(history)
+    values = [float(trial.value) for trial in finished]
+    best, worst = (max(values), min(values)) if direction == "max" else (min(values), max(values))
+
+    def expected(trial: FrozenTrial) -> float:
+        if trial.last_step is None:
+            return worst
+        found = _regressed(finished, trial.last_step, trial.intermediate_values[trial.last_step])
+        return min(found, best) if direction == "max" else max(found, best)
+
+    return [_ended(trial, expected(trial)) if trial.state is TrialState.PRUNED else trial for trial in history]
+
+
+def _regressed(finished: Sequence[FrozenTrial], increment: int, score: float) -> float:
+    pairs = [
+        (trial.intermediate_values[increment], float(trial.value))
+        for trial in finished
+        if increment in trial.intermediate_values
+    ]
+    if not pairs:
+        return score
+    at, final = zip(*pairs, strict=True)
+    slope = 1.0
+    if len(pairs) >= 3 and max(at) > min(at):
+        slope = max(0.0, statistics.linear_regression(at, final).slope)
+    return statistics.fmean(final) + slope * (score - statistics.fmean(at))
+
+
+def _ended(trial: FrozenTrial, value: float) -> FrozenTrial:
+    ended = copy.copy(trial)
+    ended.state, ended.value = TrialState.COMPLETE, value
+    return ended
 
 
 def _as_trial(drawn: Draw) -> dict[str, Any]:
@@ -242,14 +336,3 @@ def suggest(trial: optuna.Trial, path: str, range_: Range) -> Any:
     if range_.kind == "int":
         return trial.suggest_int(path, low, high)
     return trial.suggest_float(path, low, high, log=range_.kind == "log")
-
-
-def _sampler(settings: SamplerSettings, seed: int) -> BaseSampler:
-    if settings.name == "random":
-        return RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        # `group` has been called experimental since Optuna 2.8; conditional parameters need it.
-        warnings.filterwarnings("ignore", "Argument ``group`` is an experimental feature", ExperimentalWarning)
-        return TPESampler(
-            seed=seed, n_startup_trials=settings.startup, multivariate=True, group=True, constant_liar=True
-        )

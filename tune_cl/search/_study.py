@@ -14,16 +14,25 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_cl.errors import TuneCLError
+from tune_cl.metrics import Objective
 from tune_cl.records import SearchFolder
 from tune_cl.records import TrialState as TrialStateName
 from tune_cl.search._attributes import DECISION, FOLDER, IDLE, PLANNED, REASON, RETRY_OF
 from tune_cl.search._bond import bond_of, check_found, check_ids, check_trials
 from tune_cl.search._definition import DIRECTIONS, StudySettings, check_definition, definition_of
-from tune_cl.search._options import UNDEFINED_AT_BASE
 from tune_cl.search._prefix import BaseRules, check_base_configurations, propose
-from tune_cl.search._samplers import Draw, SamplerSettings, default_draw, quiet_optuna, startup_trials
+from tune_cl.search._sampler import find_sampler
+from tune_cl.search._samplers import (
+    Draw,
+    SamplerSettings,
+    check_sampler,
+    default_draw,
+    quiet_optuna,
+    shared_distributions,
+    startup_trials,
+)
 from tune_cl.search._space import SearchSpace
-from tune_cl.search._stopping import Decision
+from tune_cl.search._stopping import Decision, Report, find_stopping_rule
 from tune_cl.search._storage import is_url, open_storage, storage_name
 
 _STATES: dict[TrialState, TrialStateName] = {
@@ -99,6 +108,8 @@ class Study:
         self._study_id = study_id
         self._space = space
         self._settings = settings
+        self._sampler = find_sampler(settings.sampler, "sampler")
+        self._stopping = find_stopping_rule(settings.stopping, "scheduler")
         self._left_over = [trial.number for trial in self._trials() if trial.state is TrialState.RUNNING]
 
     @classmethod
@@ -121,9 +132,11 @@ class Study:
 
         Raises:
             TuneCLError: the storage cannot be opened, or holds a study of that name with another definition; the study
-                and the folder do not belong together; the space does not allow a limit on bases.
+                and the folder do not belong together; the space does not allow a limit on bases, or the sampler cannot
+                search it.
         """
         check_base_configurations(space, settings.base_configurations)
+        check_sampler(space, find_sampler(settings.sampler, "sampler"), f"{space.source}: sampler {settings.sampler}")
         where = f"{storage_name(storage)}: study {name!r}"
         if folder is not None and not is_url(storage):
             check_found(folder, where, Path(storage).exists())
@@ -186,7 +199,14 @@ class Study:
         if drawn is None:
             return Deferred(left)
         proposal = self._proposal(number, drawn.parameters, resumed=False)
-        self._create(create_trial(state=TrialState.RUNNING, params=drawn.parameters, distributions=drawn.distributions))
+        self._create(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=drawn.parameters,
+                distributions=drawn.distributions,
+                system_attrs=drawn.notes,
+            )
+        )
         return proposal
 
     def retry_failed(self) -> list[int]:
@@ -293,8 +313,7 @@ class Study:
     def _decide(self, trial: FrozenTrial, increment: int, value: float | None) -> Decision:
         value = trial.intermediate_values.get(increment, value)
         if value is None:
-            undefined = increment == 0 and self._settings.objective in UNDEFINED_AT_BASE
-            return "continue" if undefined else "fail"
+            return "fail" if Objective.parse(self._settings.objective).defined_at(increment) else "continue"
         if not math.isfinite(value):
             return "fail"
         if trial.last_step is not None and trial.last_step > increment:
@@ -303,15 +322,21 @@ class Study:
             self._storage.set_trial_intermediate_value(self._trial_id(trial.number), increment, float(value))
         if trial.number == 0:
             return "continue"
-        reported = [t.intermediate_values[increment] for t in self._trials() if increment in t.intermediate_values]
-        horizon, direction = self._settings.horizon, self._settings.direction
-        return self._settings.stopping.decide(increment, value, reported, horizon=horizon, direction=direction)
+        if increment == self._settings.horizon:
+            return "continue"
+        sign = 1 if self._settings.direction == "max" else -1
+        curves = {t.number: {i: sign * v for i, v in t.intermediate_values.items()} for t in self._trials()}
+        report = Report(trial.number, increment, self._settings.horizon, curves)
+        return "stop" if self._stopping.stops(report) else "continue"
 
     def _draw(self, history: list[FrozenTrial], busy: frozenset[str]) -> Draw | None:
         # What was planned at first, so that asking for more trials changes no proposal that is still to come.
         planned = self._storage.get_study_user_attrs(self._study_id)[PLANNED]
         settings = self._settings
-        sampler = SamplerSettings(settings.sampler, settings.search_seed, startup_trials(planned), settings.direction)
+        shared = shared_distributions(self._space, settings.base_configurations is not None)
+        sampler = SamplerSettings(
+            self._sampler, settings.search_seed, startup_trials(planned), settings.direction, shared
+        )
         return propose(self._space, sampler, history, BaseRules(settings.base_configurations, planned, busy))
 
     def _create(self, trial: FrozenTrial) -> None:

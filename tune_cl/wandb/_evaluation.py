@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tune_cl.commands import sync_command
+from tune_cl.metrics import on_test_data
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
 from tune_cl.wandb._mode import entity_name, prepared, project_name
@@ -115,7 +116,7 @@ class WandbEvaluation:
     def _shown(self, run: _Finished) -> ShownRun:
         search = self._search.shown(run.trial, run.config)
         record = self._search.record
-        objective = record.objective.replace("val/", "test/", 1)
+        objective = on_test_data(record.objective)
         seeds = {"order": run.config.stream.order_seed, "train": run.config.train_seed}
         settings = {**search.config, "objective": objective, "protocol": "evaluation", "seeds": seeds}
         changes = {

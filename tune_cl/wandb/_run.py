@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tune_cl.errors import TuneCLError
-from tune_cl.outcome import achieved, read_out
+from tune_cl.metrics import VALIDATION, read_out
+from tune_cl.outcome import achieved
 from tune_cl.records import (
     SCHEMA_VERSION,
     IncrementRow,
@@ -241,7 +242,7 @@ def _never_trained_again(rows: dict[int, IncrementRow], objective: str) -> dict[
         return {}
     metrics, images = [row.metrics for row in in_order], in_order[-1].images_scored
     found = achieved(metrics, in_order[0].accuracy_row, images, objective).never_trained_again
-    return {f"never_training_again/{read_out(objective)}{name}": value for name, value in found.items()}
+    return {f"never_training_again/{read_out(objective) or VALIDATION}{name}": value for name, value in found.items()}
 
 
 def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str, Any]:

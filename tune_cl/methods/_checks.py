@@ -1,80 +1,17 @@
-"""What comes from outside the package: a module is imported, and what it calls METHOD or DATASET is looked at."""
+"""What a method must be, so that it can stand beside others."""
 
-import importlib
 import keyword
 import re
-import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError
 from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._source import module_source
 from tune_cl.methods._tree import Settings
-from tune_cl.streams import Dataset
-
-T = TypeVar("T")
 
 # What names of a row, or of W&B's columns of it, begin with; those of phases stand beside them.
 TAKEN = ("val", "test", "paid", "losses", "stages", "warnings", "R", "config")
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A module that was imported here, and how another process finds it."""
-
-    module: str
-    folder: str | None  # the entry of sys.path that it was found in, None for a module without a file
-    source: str  # sha256 of its source and of what it imports from its own folder
-
-
-def import_plugin(name: str) -> tuple[Plugin, tuple[Method, ...], tuple[Dataset, ...]]:
-    """Import a module.
-
-    Args:
-        name: dotted, as in an import statement.
-
-    Returns:
-        How another process finds it, its methods, and its data sets.
-
-    Raises:
-        TuneCLError: it cannot be imported, brings nothing, or has no source.
-    """
-    source = f"--plugin {name}"
-    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
-        named = ".".join(Path(name).with_suffix("").parts) if name.endswith(".py") else ""
-        hint = f"; write {named}" if all(part.isidentifier() for part in named.split(".")) else ""
-        raise TuneCLError(f"{source}: not the name of a module, such as my_method or my_package.my_method{hint}")
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-            raise TuneCLError(f"{source}: cannot be imported: {_last_line(error)}") from None
-        hint = near_matches(name, _modules_nearby()) or "; it is looked for in the current folder, then as installed"
-        raise TuneCLError(f"{source}: no module {error.name!r}{hint}") from None
-    except (Exception, SystemExit) as error:
-        raise TuneCLError(f"{source}: cannot be imported: {_last_line(error)}") from None
-    place = f"{source} ({getattr(module, '__file__', None) or 'built in'})"
-    methods = _members(module, place, "METHOD", Method, "tune_cl.methods.Method")
-    datasets = _members(module, place, "DATASET", Dataset, "tune_cl.streams.Dataset")
-    if not methods and not datasets:
-        hint = near_matches("METHOD", vars(module)) or "; a plugin defines METHOD = Method(...)"
-        raise TuneCLError(f"{place}: has no METHOD and no DATASET{hint}")
-    try:
-        return Plugin(name, _folder(module, name), module_source(module)), methods, datasets
-    except TuneCLError as error:
-        raise TuneCLError(f"{source}: {error}") from None
-
-
-def make_findable(plugin: Plugin) -> None:
-    """Have this process look for a plugin where the driver found it."""
-    if plugin.folder is not None and plugin.folder not in sys.path:
-        sys.path.insert(0, plugin.folder)
-        importlib.invalidate_caches()
 
 
 def check_method(method: Method, known: Iterable[Method]) -> None:
@@ -158,37 +95,6 @@ def _check_kind(method: Method, phase: Any, known: Iterable[Method]) -> None:
             f"method {method.name!r}: its phase kind {phase.kind!r}, version {phase.version}, is another procedure in "
             f"method {same[0][0].name!r}, and stages are found by it; give the phase a kind of its own"
         )
-
-
-def _members(module: ModuleType, place: str, name: str, kind: type[T], kind_name: str) -> tuple[T, ...]:
-    """What a module calls `name`, and what it lists under the plural of that; each once."""
-    found = vars(module)
-    several = found.get(f"{name}S", ())
-    if not isinstance(several, list | tuple):
-        raise TuneCLError(f"{place}: {name}S is a {type(several).__name__}; write a list of {name.lower()}s")
-    if f"{name}S" in found and not several:
-        raise TuneCLError(f"{place}: {name}S is empty")
-    members = [*several, *([found[name]] if name in found else [])]
-    for member in members:
-        if not isinstance(member, kind):
-            where = name if member is found.get(name) else f"{name}S"
-            raise TuneCLError(f"{place}: {where} holds a {type(member).__name__}, not a {kind_name}")
-    return tuple(member for i, member in enumerate(members) if not any(member is m for m in members[:i]))
-
-
-def _folder(module: ModuleType, name: str) -> str | None:
-    """The folder that an import of `name` begins in."""
-    if getattr(module, "__file__", None) is None:
-        return None
-    file = Path(str(module.__file__)).absolute()
-    inside = file.parent.parent if hasattr(module, "__path__") else file.parent
-    return str(inside.parents[name.count(".") - 1] if "." in name else inside)
-
-
-def _modules_nearby() -> list[str]:
-    """Names that could be imported from the current folder."""
-    here = Path.cwd()
-    return [*(file.stem for file in here.glob("*.py")), *(init.parent.name for init in here.glob("*/__init__.py"))]
 
 
 def _last_line(error: BaseException) -> str:
