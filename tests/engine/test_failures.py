@@ -118,7 +118,7 @@ def test_failed_trials_are_begun_anew_where_that_is_asked_for(faults: Faults, tm
     failed = [trial.trial for trial in summary_of(folder).table if trial.state == "failed"]
     kept = {number: rows for number, rows in rows_of(folder).items() if number not in failed}
     code, output = search_here(*OPTIONS, "--results", results, "--retry-failed")
-    assert code == 0 and "failed trials that begin anew: " + ", ".join(f"{n:04d}" for n in failed) in output
+    assert code == 0 and "failed trials that run again: " + ", ".join(f"{n:04d}" for n in failed) in output
     for number in failed:
         trial = folder.trial(number)
         assert (trial.path / "attempt-1" / "failure.json").exists() and trial.failure.exists(), "it diverges again"
