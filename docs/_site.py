@@ -14,7 +14,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 PAGES["tune_cl/streams/data/CREDITS.md"] = "credits.md"
 PAGES |= {f"benchmarks/{file.name}": f"benchmarks/{file.name}" for file in (ROOT / "benchmarks").glob("*.md")}
-_INTERNAL = ("tune_cl.cli", "tune_cl.heldout")  # the commands, and what only an evaluation may call
+_INTERNAL = ("tune_cl.api", "tune_cl.cli", "tune_cl.heldout")  # behind `tune_cl`, the commands, and an evaluation
+# The room of that name hides the function from the reader of the sources.
+_SEARCH = """
+::: tune_cl.api.search.search
+    options: {heading: search, toc_label: search, show_root_heading: true, heading_level: 2}
+"""
 
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<text>\[(?:[^\[\]]|\[[^\]]*\])*\])\((?P<link>[^)\s]+)\)|(?P<key>src=)\"(?P<source>[^\"]+)\"")
@@ -35,7 +40,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in sorted({path for page in files.documentation_pages() for path in outside(page)}):
         files.append(File.generated(config, f"repository/{path}", abs_src_path=str(ROOT / path)))
     for room in rooms():
-        files.append(File.generated(config, f"reference/{room}.md", content=f"# {room}\n\n::: {room}\n"))
+        files.append(
+            File.generated(
+                config, f"reference/{room}.md", content=f"# {room}\n\n::: {room}\n{_SEARCH * (room == 'tune_cl')}"
+            )
+        )
     colours = HtmlFormatter(style="tango").get_style_defs(".highlight")
     files.append(File.generated(config, "highlight.css", content=colours))
     return files
