@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from tune_cl.methods import PhaseContext
-from tune_cl.methods._game import EDGE_PIXELS, Draw, Game
 from tune_cl.nets import (
     augment,
     build_classifier,
@@ -21,6 +20,7 @@ from tune_cl.nets import (
     new_generator,
 )
 from tune_cl.streams import Place
+from tune_cl.training._game import EDGE_PIXELS, Draw, Game
 
 STAGE = 4
 

@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn import functional
 
 from tune_cl.methods import Diverged
-from tune_cl.methods._classifier import RealBatches, grown, train_base
-from tune_cl.methods._replay_classifier import train_with_generator
-from tune_cl.methods._training import ClassifierTraining, check_weights, train_classifier
 from tune_cl.nets import ClassifierShape, new_classifier, save_classifier
 from tune_cl.streams import Place
+from tune_cl.training._classifier import RealBatches, grown, train_base
+from tune_cl.training._loop import ClassifierTraining, check_weights, train_classifier
+from tune_cl.training._replay_classifier import train_with_generator
 
 ONE_STEP = {"epochs": 1, "batch_size": 32}  # 16 training images of each of an increment's two classes
 FROZEN = {"learning_rate": 1e-30, "weight_decay": 0.0}

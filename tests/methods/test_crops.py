@@ -10,8 +10,8 @@ from tiny_phases import CPU, phase_context, phase_data
 from torch import Tensor
 from torch.nn import functional
 
-from tune_cl.methods._batches import Augment
-from tune_cl.methods._crops import _parts, random_crop_and_flip, resized_crop_and_flip
+from tune_cl.training._batches import Augment
+from tune_cl.training._crops import _parts, random_crop_and_flip, resized_crop_and_flip
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -85,7 +85,7 @@ def test_a_resized_crop_shows_an_upright_part_within_the_image():
 
 def test_a_resized_crop_of_the_whole_image_is_plain_interpolation(monkeypatch):
     whole = (torch.ones(3), torch.ones(3))
-    monkeypatch.setattr("tune_cl.methods._crops._parts", lambda batch, generator: whole)
+    monkeypatch.setattr("tune_cl.training._crops._parts", lambda batch, generator: whole)
     images = torch.rand(3, 3, 16, 16, generator=generator())
     expected = functional.interpolate(images, (8, 8), mode="bilinear", align_corners=False)
     assert torch.allclose(resized_crop_and_flip(images, 8, False, generator()), expected, atol=1e-5)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Extent, get_method
-from tune_cl.methods._replay_classifier import ReplayLoss, prior_of
 from tune_cl.nets import Component, build_classifier, build_generator
 from tune_cl.replay import FeatureReplay
 from tune_cl.streams import Pixels
+from tune_cl.training._replay_classifier import ReplayLoss, prior_of
 
 METHOD = "feature_replay"
 STAGE = 4

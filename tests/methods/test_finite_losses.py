@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tune_cl.methods import Diverged, PhaseContext, Stateful
-from tune_cl.methods._game import Game
-from tune_cl.methods._training import ClassifierTraining, FiniteLoss, train_classifier
+from tune_cl.training._game import Game
+from tune_cl.training._loop import ClassifierTraining, FiniteLoss, train_classifier
 
 STEPS = 120
 SGD = ClassifierTraining(optimizer="sgd", learning_rate=1e-3)

@@ -10,10 +10,7 @@ from tiny_phases import base_state, phase_context, phase_data, subtree
 from torch.nn import functional
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import PhaseData, get_method, keyed, stage_bytes
-from tune_cl.methods._game import Game, preview_bytes, previewed_classes
-from tune_cl.methods._generator_phase import check_generator_fits, train_base_generator, train_increment_generator
-from tune_cl.methods._replay_classifier import train_with_generator
+from tune_cl.methods import PhaseData, get_method, keyed
 from tune_cl.nets import (
     ClassifierShape,
     Component,
@@ -26,6 +23,10 @@ from tune_cl.nets import (
     save_classifier,
 )
 from tune_cl.streams import Batches, LabelledImages, Pixels
+from tune_cl.training import stage_bytes
+from tune_cl.training._game import Game, preview_bytes, previewed_classes
+from tune_cl.training._generator_phase import check_generator_fits, train_base_generator, train_increment_generator
+from tune_cl.training._replay_classifier import train_with_generator
 
 STORED, SEEN, MADE = 32, 28, 16
 

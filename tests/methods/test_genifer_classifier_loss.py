@@ -8,11 +8,11 @@ import torch
 from tiny_phases import base_state, phase_context, phase_data, subtree
 from torch import Tensor
 
-from tune_cl.methods._classifier import RealBatches, classifier_steps, grown
-from tune_cl.methods._replay_classifier import ReplayLoss, prior_of, replayed_per_step
 from tune_cl.nets import Classifier, build_classifier, build_generator
 from tune_cl.replay import GeneratorReplay
 from tune_cl.streams import Pixels
+from tune_cl.training._classifier import RealBatches, classifier_steps, grown
+from tune_cl.training._replay_classifier import ReplayLoss, prior_of, replayed_per_step
 
 N_OLD, N_SEEN = 4, 6
 

@@ -33,7 +33,6 @@ from unequal_classes import (
 )
 
 from tune_cl.methods import get_method
-from tune_cl.methods.podnet import compared_stages
 from tune_cl.nets import (
     NETWORKS,
     POOLED,
@@ -44,6 +43,7 @@ from tune_cl.nets import (
     new_classifier,
 )
 from tune_cl.streams import Pixels
+from tune_cl.zoo.podnet import compared_stages
 
 BENT = {"tau": 0.7, "alpha": 3.0, "epsilon": 0.3}
 COSINES = {"weight_feature": 3.0, "weight_ranking": 2.0, "margin": 0.4}

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from tiny_phases import phase_data, phase_of, run_phase, same, subtree
 
 from tune_cl.methods import PhaseResult, Sizes, get_method
-from tune_cl.methods._batches import RealBatches
 from tune_cl.nets import Component
 from tune_cl.streams import ClassUniform, Place
+from tune_cl.training._batches import RealBatches
 
 HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
 LINEAR = ("il_baseline", "icarl")

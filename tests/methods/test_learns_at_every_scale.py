@@ -29,14 +29,14 @@ from tune_cl.methods import (
     PhaseResult,
     Settings,
     get_method,
-    podnet,
     unflatten,
 )
-from tune_cl.methods._training import LossTail
 from tune_cl.nets import Classifier, Component, build_classifier
 from tune_cl.records import StreamRecord
 from tune_cl.search import load_space, resolve, shipped_spaces
 from tune_cl.streams import DATASETS, LabelledImages, Pixels, Place, open_stream
+from tune_cl.training._loop import LossTail
+from tune_cl.zoo import podnet
 
 # At least, of a classifier in the base task and in the increment. A learned scale of 1 rises slowly under SGD, and an
 # increment says little on top of a base that has hardly begun.

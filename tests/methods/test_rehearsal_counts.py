@@ -21,9 +21,9 @@ from unequal_classes import (
     train,
 )
 
-from tune_cl.methods import _rehearsal
-from tune_cl.methods._replay_classifier import prior_of
 from tune_cl.nets import Classifier, build_classifier
+from tune_cl.training import _rehearsal
+from tune_cl.training._replay_classifier import prior_of
 
 each_host = pytest.mark.parametrize("host", MEMORY_HOSTS)
 COUNTS = [*UNEQUAL.old, *UNEQUAL.new]

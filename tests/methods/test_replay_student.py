@@ -7,9 +7,10 @@ import pytest
 import torch
 from tiny_phases import CPU, base_state, phase_context, phase_data, run_phase, subtree
 
-from tune_cl.methods import SPREAD, STUDENT, PhaseResult, get_method, within_class_spread
+from tune_cl.methods import PhaseResult, get_method
 from tune_cl.nets import Component, build_classifier, build_generator, save_generator
 from tune_cl.streams import Pixels
+from tune_cl.training import SPREAD, STUDENT, within_class_spread
 
 
 def judged(method: str, steps: int, state: dict[str, Component] | None = None) -> PhaseResult:

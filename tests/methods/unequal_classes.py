@@ -11,10 +11,10 @@ from tiny_phases import base_state, phase_context, phase_of, subtree, tiny_strea
 from torch import Tensor
 
 from tune_cl.methods import PhaseData, PhaseResult
-from tune_cl.methods._batches import RealBatches
-from tune_cl.methods._replay_classifier import ReplayLoss
 from tune_cl.nets import Classifier, ClassifierShape, Component, build_classifier, new_classifier, save_classifier
 from tune_cl.streams import LabelledImages, join
+from tune_cl.training._batches import RealBatches
+from tune_cl.training._replay_classifier import ReplayLoss
 
 MEMORY_HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
 REPLAY_HOSTS = ("genifer", "oracle")

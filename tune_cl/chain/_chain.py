@@ -22,17 +22,7 @@ from tune_cl.chain._result import checked
 from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, features_of, scores
 from tune_cl.chain._warnings import phase_warnings, score_warnings
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import (
-    CLASS_MEANS,
-    CLASSIFIER,
-    SPREAD,
-    STUDENT,
-    Diverged,
-    Phase,
-    PhaseContext,
-    get_method,
-    within_class_spread,
-)
+from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.options import LOADER_WORKERS
 from tune_cl.records import IncrementRow, RunConfig, StageUse
@@ -40,6 +30,7 @@ from tune_cl.store import stage_key
 from tune_cl.store._leases import Lease
 from tune_cl.store._stages import Stage, StageRecord, StageStore
 from tune_cl.streams import Pixels, Place, Stream, default_workers, join
+from tune_cl.training import SPREAD, STUDENT, within_class_spread
 
 REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name
 # Of methods whose replay is judged beside the chain (`Method.judge`).

@@ -12,9 +12,10 @@ from tune_cl.api.search import Plan
 from tune_cl.chain import forecast
 from tune_cl.cli._catalogue import table_of
 from tune_cl.engine import run_config
-from tune_cl.methods import Phase, Settings, get_method, stage_bytes
+from tune_cl.methods import Phase, Settings, get_method
 from tune_cl.store import Inventory, Pins
 from tune_cl.text import duration_text
+from tune_cl.training import stage_bytes
 
 
 def show_plan(plan: Plan) -> None:

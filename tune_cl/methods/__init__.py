@@ -1,22 +1,10 @@
-"""Methods: named compositions and the phases that they are made of. A method is one file here."""
+"""What a method is: phases, their parameters, what they are given; and the methods that are known, by name."""
 
+import importlib
 from dataclasses import replace
+from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.methods import (
-    feature_replay,
-    finetune,
-    frozen,
-    genifer,
-    icarl,
-    il_baseline,
-    image_replay,
-    joint,
-    lucir,
-    lwf,
-    oracle,
-    podnet,
-)
 from tune_cl.methods._checks import check_method
 from tune_cl.methods._phase import (
     CLASS_MEANS,
@@ -35,26 +23,25 @@ from tune_cl.methods._phase import (
     Sizes,
     State,
 )
-from tune_cl.methods._replay_student import SPREAD, STUDENT, within_class_spread
-from tune_cl.methods._sizes import stage_bytes
 from tune_cl.methods._source import method_source, module_source, with_sources
 from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unflatten
 from tune_cl.records import flatten
 from tune_cl.store import Stateful
 
-_METHODS: dict[str, Method] = {
-    module.METHOD.name: module.METHOD
-    for module in (
-        *(frozen, finetune, lwf, feature_replay, image_replay, genifer, oracle, joint),
-        *(il_baseline, icarl, lucir, podnet),
-    )
-}
-_OURS = tuple(phase.run for method in _METHODS.values() for part in method.parts().values() for phase in part)
+_SHIPPED = (
+    *("frozen", "finetune", "lwf", "feature_replay", "image_replay", "genifer", "oracle", "joint"),
+    *("il_baseline", "icarl", "lucir", "podnet"),
+)
+_METHODS: dict[str, Method] = {}  # those that have been looked up, and those from outside the package
+
+
+def _all() -> list[Method]:
+    return [get_method(name) for name in method_names()]
 
 
 def method_names() -> list[str]:
     """The methods that can be named in a space file: the ladder from its lower end up, then the exemplar methods."""
-    return list(_METHODS)
+    return [*_SHIPPED, *(name for name in _METHODS if name not in _SHIPPED)]
 
 
 def get_method(name: str) -> Method:
@@ -63,10 +50,12 @@ def get_method(name: str) -> Method:
     Raises:
         TuneCLError: there is no such method.
     """
+    if name in _SHIPPED and name not in _METHODS:  # imported late: each brings networks and losses of its own
+        _METHODS[name] = importlib.import_module(f"tune_cl.zoo.{name}").METHOD
     if name not in _METHODS:
         raise TuneCLError(
-            f"unknown method {name!r}{near_matches(name, _METHODS)} (known: {', '.join(_METHODS)}; a method from "
-            "outside the package needs --plugin)"
+            f"unknown method {name!r}{near_matches(name, method_names())} (known: {', '.join(method_names())}; one "
+            "from outside the package needs --plugin)"
         )
     return _METHODS[name]
 
@@ -79,10 +68,16 @@ def register(method: Method) -> None:
     Raises:
         TuneCLError: it is not sound, has no source, or its name or one of its kinds of phases is taken.
     """
-    known = _METHODS.get(method.name)
+    known = get_method(method.name) if method.name in method_names() else None
     if known is None or _as_made(known) != _as_made(method):
-        check_method(method, _METHODS.values())
-        _METHODS[method.name] = with_sources(method, _OURS)
+        check_method(method, _all())
+        _METHODS[method.name] = with_sources(method, _shipped_runs())
+
+
+def _shipped_runs() -> tuple[Any, ...]:
+    """What the phases of the package's own methods run."""
+    methods = (importlib.import_module(f"tune_cl.zoo.{name}").METHOD for name in _SHIPPED)
+    return tuple(phase.run for method in methods for part in method.parts().values() for phase in part)
 
 
 def _as_made(method: Method) -> Method:
@@ -97,8 +92,6 @@ __all__ = [
     "DISCRIMINATOR",
     "GENERATOR",
     "MEMORY",
-    "SPREAD",
-    "STUDENT",
     "Checkpoint",
     "Diverged",
     "Extent",
@@ -121,7 +114,5 @@ __all__ = [
     "module_source",
     "parameter",
     "register",
-    "stage_bytes",
     "unflatten",
-    "within_class_spread",
 ]

@@ -167,7 +167,7 @@ class Method:
     classes, so that a chain refuses it before the first stage is trained. `memory(config, old)` says how many exemplars
     are kept of classes with so many training images each. `nearest_mean(config)`: whether the classifier is scored by
     nearest class means as well, which its memory phase leaves in the state. `judge` is a phase beside the chain: called
-    before each increment's own, it trains a student on what will be replayed (`tune_cl.methods._replay_student`);
+    before each increment's own, it trains a student on what will be replayed (`tune_cl.training._replay_student`);
     nothing that the chain trains depends on it, and its cost is told apart.
     """
 

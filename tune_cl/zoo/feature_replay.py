@@ -11,17 +11,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods._classifier import BaseClassifier
-from tune_cl.methods._game import Game, game_images
-from tune_cl.methods._generator_phase import (
-    BaseGame,
-    IncrementGame,
-    check_doublings,
-    go_on_with_game,
-    matched_stage,
-    start_game,
-)
-from tune_cl.methods._phase import (
+from tune_cl.methods import (
     GENERATOR,
     Extent,
     Method,
@@ -29,13 +19,27 @@ from tune_cl.methods._phase import (
     PhaseContext,
     PhaseData,
     PhaseResult,
+    Settings,
     State,
+    parameter,
 )
-from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_replay
-from tune_cl.methods._tree import Settings, parameter
-from tune_cl.methods.finetune import BASE_CLASSIFIER
 from tune_cl.nets import ClassifierShape, Generator, blank_classifier, build_generator
 from tune_cl.replay import FeatureReplay
+from tune_cl.training import (
+    BaseClassifier,
+    BaseGame,
+    Game,
+    IncrementGame,
+    ReplayClassifier,
+    check_doublings,
+    game_images,
+    go_on_with_game,
+    matched_stage,
+    replay_images,
+    start_game,
+    train_with_replay,
+)
+from tune_cl.zoo.finetune import BASE_CLASSIFIER
 
 
 class FeatureGenerator(BaseGame):

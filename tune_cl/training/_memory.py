@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods._features import pooled_features
-from tune_cl.methods._phase import (
+from tune_cl.methods import (
     CLASS_MEANS,
     CLASSIFIER,
     MEMORY,
@@ -21,12 +20,14 @@ from tune_cl.methods._phase import (
     PhaseContext,
     PhaseData,
     PhaseResult,
+    Settings,
     Sizes,
     State,
+    parameter,
 )
-from tune_cl.methods._tree import Settings, parameter
 from tune_cl.nets import Component, Plain, build_classifier
 from tune_cl.replay import class_mean, herd
+from tune_cl.training._features import pooled_features
 
 
 class MemoryBudget(Settings):

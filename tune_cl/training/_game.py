@@ -19,10 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
-from tune_cl.methods._batches import fed
-from tune_cl.methods._phase import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes
-from tune_cl.methods._training import FiniteLoss, LossTail, check_weights
-from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, parameter
 from tune_cl.nets import (
     AdaptiveStrength,
     Classifier,
@@ -38,6 +35,8 @@ from tune_cl.nets import (
 )
 from tune_cl.store import Stateful
 from tune_cl.streams import Batches, Pixels, resize
+from tune_cl.training._batches import fed
+from tune_cl.training._loop import FiniteLoss, LossTail, check_weights
 
 EDGE_PIXELS = "edge_pixels"  # metric: share of the generated pixels at either end of the valid range
 SCORE_GAP = "score_gap"  # metric: mean score of real images less that of generated ones; large where D has won

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from tune_cl.methods._phase import Diverged, PhaseContext
-from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods import Diverged, PhaseContext, Settings, parameter
 from tune_cl.store import Stateful
 
 # When the learning rate drops, as a share of all steps, and to which fraction of what it was.

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from tune_cl.methods._crops import random_crop_and_flip, resized_crop_and_flip
-from tune_cl.methods._phase import PhaseContext, PhaseData
+from tune_cl.methods import PhaseContext, PhaseData
 from tune_cl.nets import crop_and_flip
 from tune_cl.streams import Batches, Feed, ImageSource, Pixels, StepIndices
+from tune_cl.training._crops import random_crop_and_flip, resized_crop_and_flip
 
 __all__ = ["Augment", "RealBatches", "StepIndices", "fed"]
 

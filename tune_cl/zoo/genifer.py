@@ -1,19 +1,21 @@
 """Genifer: generative feature-driven image replay (arXiv 2106.05350). No memory of past images."""
 
-from tune_cl.methods._classifier import BaseClassifier
-from tune_cl.methods._game import game_images
-from tune_cl.methods._generator_phase import (
+from tune_cl.methods import Method, Phase, Settings
+from tune_cl.training import (
+    GENERATOR_STUDENT,
+    BaseClassifier,
     BaseGenerator,
     IncrementGenerator,
+    ReplayClassifier,
+    Student,
     check_generator_fits,
+    game_images,
+    replay_images,
     train_base_generator,
     train_increment_generator,
+    train_with_generator,
 )
-from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_generator
-from tune_cl.methods._replay_student import GENERATOR_STUDENT, Student
-from tune_cl.methods._tree import Settings
-from tune_cl.methods.finetune import BASE_CLASSIFIER
+from tune_cl.zoo.finetune import BASE_CLASSIFIER
 
 
 class Base(Settings):

@@ -8,29 +8,31 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import less_forget, margin_ranking, shifted_cross_entropy
-from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
-from tune_cl.methods._finetuning import ScaledFinetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._memory import (
+from tune_cl.methods import CLASSIFIER, Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.nets import POOLED, Classifier, build_classifier
+from tune_cl.training import (
     BASE_MEMORY,
     NEXT_MEMORY,
     AsBefore,
-    MemoryBudget,
-    check_memory_fits,
-    has_memory,
-    planned_memory,
-)
-from tune_cl.methods._phase import CLASSIFIER, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
-from tune_cl.methods._rehearsal import (
+    BaseClassifier,
     LossOf,
+    MemoryBudget,
     MemoryTraining,
     RehearsalConfig,
     RehearsalContext,
+    ScaledFinetuning,
+    check_memory_fits,
+    cross_entropy,
+    finetune_balanced,
+    finetuning_phase,
+    has_memory,
+    planned_memory,
+    real_images,
     rehearsal_images,
     scores_of,
+    train_base_with,
     train_with_exemplars,
 )
-from tune_cl.methods._tree import Settings, parameter
-from tune_cl.nets import POOLED, Classifier, build_classifier
 
 
 class CosineBase(BaseClassifier):

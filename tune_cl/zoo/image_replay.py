@@ -2,13 +2,16 @@
 
 from typing import Literal
 
-from tune_cl.methods._classifier import BaseClassifier
-from tune_cl.methods._generator_phase import BaseGenerator, IncrementGenerator, check_generator_fits
-from tune_cl.methods._phase import Method
-from tune_cl.methods._replay_classifier import ReplayClassifier
-from tune_cl.methods._replay_student import Student
-from tune_cl.methods._tree import Settings, parameter
-from tune_cl.methods.genifer import METHOD as GENIFER
+from tune_cl.methods import Method, Settings, parameter
+from tune_cl.training import (
+    BaseClassifier,
+    BaseGenerator,
+    IncrementGenerator,
+    ReplayClassifier,
+    Student,
+    check_generator_fits,
+)
+from tune_cl.zoo.genifer import METHOD as GENIFER
 
 
 class ImageGenerator(BaseGenerator):

@@ -1,8 +1,7 @@
 """Frozen: the base task's classifier, never trained again. A control: what is below it has lost by training on."""
 
-from tune_cl.methods._phase import Method
-from tune_cl.methods._tree import Settings
-from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+from tune_cl.methods import Method, Settings
+from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
 
 
 class Increment(Settings):

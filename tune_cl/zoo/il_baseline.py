@@ -7,29 +7,29 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import distillation, shifted_cross_entropy
-from tune_cl.methods._classifier import BaseClassifier, cross_entropy
-from tune_cl.methods._finetuning import Finetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._memory import (
+from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.nets import Classifier
+from tune_cl.training import (
     BASE_MEMORY,
     NEXT_MEMORY,
     AsBefore,
-    MemoryBudget,
-    check_memory_fits,
-    has_memory,
-    planned_memory,
-)
-from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
-from tune_cl.methods._rehearsal import (
+    BaseClassifier,
+    Finetuning,
     LossOf,
+    MemoryBudget,
     MemoryTraining,
     RehearsalConfig,
     RehearsalContext,
+    check_memory_fits,
+    cross_entropy,
+    finetune_balanced,
+    finetuning_phase,
+    has_memory,
+    planned_memory,
     rehearsal_images,
     train_with_exemplars,
 )
-from tune_cl.methods._tree import Settings, parameter
-from tune_cl.methods.finetune import BASE_CLASSIFIER
-from tune_cl.nets import Classifier
+from tune_cl.zoo.finetune import BASE_CLASSIFIER
 
 
 class BaselineClassifier(MemoryTraining):

@@ -9,10 +9,7 @@ from pydantic import field_validator, model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, log_prior, shifted_cross_entropy
-from tune_cl.methods._batches import RealBatches
-from tune_cl.methods._phase import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Sizes, State
-from tune_cl.methods._training import OPTIMIZERS, ClassifierTraining, Optimizer, train_classifier
-from tune_cl.methods._tree import parameter
+from tune_cl.methods import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Sizes, State, parameter
 from tune_cl.nets import (
     Classifier,
     ClassifierShape,
@@ -24,6 +21,8 @@ from tune_cl.nets import (
     save_classifier,
 )
 from tune_cl.streams import ImageSource, join
+from tune_cl.training._batches import RealBatches
+from tune_cl.training._loop import OPTIMIZERS, ClassifierTraining, Optimizer, train_classifier
 
 
 class BaseClassifier(ClassifierTraining):

@@ -1,9 +1,8 @@
 """Joint training on all real images seen so far: a control that keeps all data. The upper end of the ladder."""
 
-from tune_cl.methods._classifier import JointIncrement, joint_images, train_jointly
-from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._tree import Settings
-from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+from tune_cl.methods import Method, Phase, Settings
+from tune_cl.training import JointIncrement, joint_images, train_jointly
+from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
 
 
 class Increment(Settings):

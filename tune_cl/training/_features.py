@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tune_cl.methods._phase import PhaseContext, PhaseData
+from tune_cl.methods import PhaseContext, PhaseData
 from tune_cl.nets import POOLED, Classifier
 from tune_cl.streams import ImageSource, Pixels, in_turn
 

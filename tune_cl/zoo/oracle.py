@@ -1,10 +1,8 @@
 """The oracle: Genifer's classifier phase with real old images in place of replayed ones. A control, not a method."""
 
-from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._replay_classifier import ReplayClassifier, replay_images, train_with_oracle
-from tune_cl.methods._replay_student import PAST_STUDENT, Student
-from tune_cl.methods._tree import Settings
-from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+from tune_cl.methods import Method, Phase, Settings
+from tune_cl.training import PAST_STUDENT, ReplayClassifier, Student, replay_images, train_with_oracle
+from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
 
 
 class Increment(Settings):

@@ -9,31 +9,34 @@ from torch import Tensor
 
 from tune_cl.errors import TuneCLError
 from tune_cl.losses import nca, nca_formula, pod_flat, pod_spatial, shifted_cross_entropy
-from tune_cl.methods._classifier import BaseClassifier, cross_entropy, real_images, train_base_with
-from tune_cl.methods._finetuning import ScaledFinetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._memory import (
+from tune_cl.methods import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.nets import POOLED, Classifier
+from tune_cl.training import (
     BASE_MEMORY,
     NEXT_MEMORY,
+    SCHEDULES,
     AsBefore,
-    MemoryBudget,
-    check_memory_fits,
-    has_memory,
-    planned_memory,
-)
-from tune_cl.methods._phase import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, State
-from tune_cl.methods._rehearsal import (
+    BaseClassifier,
     LossOf,
+    MemoryBudget,
     MemoryTraining,
     RehearsalConfig,
     RehearsalContext,
+    ScaledFinetuning,
+    Schedule,
+    check_memory_fits,
+    cross_entropy,
+    finetune_balanced,
+    finetuning_phase,
+    has_memory,
+    planned_memory,
+    real_images,
     rehearsal_images,
     scale_of,
     scores_of,
+    train_base_with,
     train_with_exemplars,
 )
-from tune_cl.methods._training import SCHEDULES, Schedule
-from tune_cl.methods._tree import Settings, parameter
-from tune_cl.nets import POOLED, Classifier
 
 _LOSSES = "nca: as released; nca_formula: with the margin, as in the paper's formula"
 _MARGIN = "delta of nca_formula, on the positive class's score"

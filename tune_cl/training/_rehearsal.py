@@ -9,21 +9,13 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from tune_cl.losses import sigmoid_shift
-from tune_cl.methods._batches import RealBatches
-from tune_cl.methods._features import pooled_features
-from tune_cl.methods._phase import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Sizes, State
-from tune_cl.methods._prior import PriorParameters, posthoc_adjustment, training_prior
-from tune_cl.methods._training import (
-    OPTIMIZERS,
-    SCHEDULES,
-    ClassifierTraining,
-    Optimizer,
-    Schedule,
-    train_classifier,
-)
-from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, State, parameter
 from tune_cl.nets import Classifier, build_classifier, grow_head, imprint_head, save_classifier
 from tune_cl.streams import ClassUniform, join
+from tune_cl.training._batches import RealBatches
+from tune_cl.training._features import pooled_features
+from tune_cl.training._loop import OPTIMIZERS, SCHEDULES, ClassifierTraining, Optimizer, Schedule, train_classifier
+from tune_cl.training._prior import PriorParameters, posthoc_adjustment, training_prior
 
 LossOf = Callable[[Classifier, Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]]
 _BALANCING = ("balanced", "relaxed", "posthoc", "balanced_bce")

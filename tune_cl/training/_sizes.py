@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from tune_cl.methods._game import preview_bytes, previewed_classes
-from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._tree import Settings
+from tune_cl.methods import Method, Phase, Settings
 from tune_cl.nets import (
     Classifier,
     ClassifierShape,
@@ -18,6 +16,7 @@ from tune_cl.nets import (
     blank_classifier,
 )
 from tune_cl.records import flatten
+from tune_cl.training._game import preview_bytes, previewed_classes
 
 
 def stage_bytes(

@@ -12,14 +12,13 @@ from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, feature_distance, log_prior, shifted_cross_entropy
-from tune_cl.methods._batches import Augment, RealBatches
-from tune_cl.methods._classifier import classifier_steps, grown, new_class_counts
-from tune_cl.methods._phase import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, State
-from tune_cl.methods._training import ClassifierTraining, train_classifier
-from tune_cl.methods._tree import parameter
+from tune_cl.methods import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, State, parameter
 from tune_cl.nets import Classifier, build_classifier, build_generator, save_classifier
 from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
 from tune_cl.streams import Pixels
+from tune_cl.training._batches import Augment, RealBatches
+from tune_cl.training._classifier import classifier_steps, grown, new_class_counts
+from tune_cl.training._loop import ClassifierTraining, train_classifier
 
 _JUDGED = 512  # replayed images on which replay_accuracy is measured
 _JUDGED_AT_ONCE = 64  # of them, where they are so large that networks see a crop

@@ -1,9 +1,8 @@
 """Learning without forgetting (Li & Hoiem 2016): the old network's answers on new images are kept. No memory."""
 
-from tune_cl.methods._classifier import LwfClassifier, learn_without_forgetting, real_images
-from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._tree import Settings
-from tune_cl.methods.finetune import BASE_CLASSIFIER, Base
+from tune_cl.methods import Method, Phase, Settings
+from tune_cl.training import LwfClassifier, learn_without_forgetting, real_images
+from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
 
 
 class Increment(Settings):

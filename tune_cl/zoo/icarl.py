@@ -9,30 +9,31 @@ from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import binary_distillation
-from tune_cl.methods._classifier import BaseClassifier, real_images, train_base_with
-from tune_cl.methods._finetuning import Finetuning, finetune_balanced, finetuning_phase
-from tune_cl.methods._memory import (
+from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.nets import Classifier
+from tune_cl.training import (
     BASE_MEMORY,
     NEXT_MEMORY,
     AsBefore,
-    MemoryBudget,
-    check_memory_fits,
-    has_memory,
-    planned_memory,
-)
-from tune_cl.methods._phase import Method, Phase, PhaseContext, PhaseData, PhaseResult, State
-from tune_cl.methods._rehearsal import (
+    BaseClassifier,
+    Finetuning,
     LossOf,
+    MemoryBudget,
     MemoryTraining,
     RehearsalConfig,
     RehearsalContext,
+    check_memory_fits,
+    finetune_balanced,
+    finetuning_phase,
+    has_memory,
+    planned_memory,
+    real_images,
     rehearsal_images,
+    train_base_with,
     train_with_exemplars,
 )
-from tune_cl.methods._tree import Settings, parameter
-from tune_cl.methods.finetune import BASE_CLASSIFIER
-from tune_cl.methods.il_baseline import ce_and_kd, finetune_linear
-from tune_cl.nets import Classifier
+from tune_cl.zoo.finetune import BASE_CLASSIFIER
+from tune_cl.zoo.il_baseline import ce_and_kd, finetune_linear
 
 
 class IcarlBase(BaseClassifier):

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from tune_cl.losses import log_prior
-from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods import Settings, parameter
 
 
 class PriorParameters(Settings):

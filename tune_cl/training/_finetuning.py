@@ -6,20 +6,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from tune_cl.methods._batches import RealBatches
-from tune_cl.methods._phase import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Sizes, State
-from tune_cl.methods._rehearsal import LossOf, steps_over
-from tune_cl.methods._training import (
-    OPTIMIZERS,
-    SCHEDULES,
-    ClassifierTraining,
-    Optimizer,
-    Schedule,
-    train_classifier,
-)
-from tune_cl.methods._tree import parameter
+from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Sizes, State, parameter
 from tune_cl.nets import build_classifier, save_classifier
 from tune_cl.streams import Place, join
+from tune_cl.training._batches import RealBatches
+from tune_cl.training._loop import OPTIMIZERS, SCHEDULES, ClassifierTraining, Optimizer, Schedule, train_classifier
+from tune_cl.training._rehearsal import LossOf, steps_over
 
 
 class Finetuning(ClassifierTraining):

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tune_cl.methods._phase import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Sizes, State
-from tune_cl.methods._replay_classifier import replay_of_generator, replay_of_past
-from tune_cl.methods._training import ClassifierTraining, train_classifier
-from tune_cl.methods._tree import Settings, parameter
+from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, State, parameter
 from tune_cl.nets import POOLED, ClassifierShape, build_classifier, new_classifier, save_classifier
 from tune_cl.replay import ReplaySource
 from tune_cl.streams import Pixels
+from tune_cl.training._loop import ClassifierTraining, train_classifier
+from tune_cl.training._replay_classifier import replay_of_generator, replay_of_past
 
 STUDENT = "student"  # the component that the stage holds
 SPREAD = "spread"  # its metric: see `within_class_spread`

@@ -3,9 +3,7 @@
 from typing import Literal
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods._game import Adversarial, Game, GeneratorTraining
-from tune_cl.methods._phase import CLASSIFIER, DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State
-from tune_cl.methods._tree import parameter
+from tune_cl.methods import CLASSIFIER, DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State, parameter
 from tune_cl.nets import (
     DiscriminatorShape,
     GeneratorShape,
@@ -15,6 +13,7 @@ from tune_cl.nets import (
     new_discriminator,
     new_generator,
 )
+from tune_cl.training._game import Adversarial, Game, GeneratorTraining
 
 
 class BaseGame(Adversarial):

@@ -1,8 +1,7 @@
 """Fine-tuning: the new classes alone, nothing against forgetting. The lower rung of the ladder."""
 
-from tune_cl.methods._classifier import BaseClassifier, ReplayFreeIncrement, fine_tune, real_images, train_base
-from tune_cl.methods._phase import Method, Phase
-from tune_cl.methods._tree import Settings
+from tune_cl.methods import Method, Phase, Settings
+from tune_cl.training import BaseClassifier, ReplayFreeIncrement, fine_tune, real_images, train_base
 
 
 class Base(Settings):
