@@ -34,12 +34,12 @@ from unequal_classes import (
 
 from tune_cl.methods import get_method
 from tune_cl.nets import (
-    NETWORKS,
     POOLED,
     Classifier,
     ClassifierShape,
     build_classifier,
     fixed_width,
+    network_names,
     new_classifier,
 )
 from tune_cl.streams import Pixels
@@ -203,7 +203,7 @@ def test_podnets_first_new_proxy_is_the_direction_of_a_classs_only_image():
     torch.testing.assert_close(found[4:].norm(dim=2), length.expand(3, 3))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", network_names())
 def test_pod_spatial_compares_the_maps_of_every_block(network):
     shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 2)
     stages = enumerate(new_classifier(shape, 0).stages, start=1)

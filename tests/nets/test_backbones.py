@@ -10,12 +10,12 @@ from torchvision.models import resnet18
 
 from tune_cl.errors import TuneCLError
 from tune_cl.nets import (
-    NETWORKS,
     POOLED,
     ClassifierShape,
     build_classifier,
     fixed_width,
     load_backbone,
+    network_names,
     new_classifier,
     save_classifier,
 )
@@ -77,7 +77,7 @@ def test_stages_are_the_stem_and_the_groups(shape, expected):
     assert classifier.n_features == expected[-1][0]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", network_names())
 def test_the_activations_of_one_pass_are_those_of_each_stage(network):
     shape = ClassifierShape(network, fixed_width(network) or 4, (1, 32, 32), 3)
     classifier = new_classifier(shape, 0).eval()
@@ -142,7 +142,7 @@ def test_a_resnet_32_computes_what_is_published_of_it(network, final_relu):
         torch.testing.assert_close(classifier.features(images(shape), 6), x.mean((2, 3)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", network_names())
 def test_without_the_final_relu_features_take_both_signs_and_with_it_none_is_negative(network):
     for final_relu in (True, False):
         shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 3, final_relu=final_relu)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tune_cl.methods import Phase, Settings, keyed
+from tune_cl.nets import network_source
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,14 @@ def stage_ingredients(
         stream: the stream as seen so far (`Stream.identity`).
         train_seed: seed of everything random inside a chain.
         phase: its kind and declared version, and the hash of its source where it comes from outside the package.
-        hyperparameters: the subtree that the phase is called with.
+        hyperparameters: the subtree that the phase is called with. A network from outside the package that it names
+            is there with the hash of its source.
         numerics: device, dtype, threads and library version.
     """
     source = {} if phase.source is None else {"source": phase.source}
+    network = network_source(getattr(hyperparameters, "network", None))
+    if network is not None:
+        source["network"] = network
     return {
         "parent": parent,
         "stream": dict(stream),

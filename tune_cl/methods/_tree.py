@@ -1,6 +1,6 @@
 """Configuration trees: what a method can be told, as typed, bounded leaves with paths like `base.classifier.epochs`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -61,13 +61,20 @@ def parameter(
     gt: float | None = None,
     le: float | None = None,
     later: bool = False,
+    choices: Callable[[], tuple[str, ...]] | None = None,
 ) -> Any:
     """Declare a parameter: default, one sentence (with the unit where there is one), bounds, source of the default.
+
+    `choices`: gives the names that there are now, where plug-ins may bring others; the model checks them itself.
 
     `later`: it came after stages had been trained without it; at its default it is left out of stage keys, so that
     those stages are found. Its default must then mean what was done before it was there.
     """
-    extra: dict[str, Any] = {"source": source, **({"later": True} if later else {})}
+    extra: dict[str, Any] = {
+        "source": source,
+        **({"later": True} if later else {}),
+        **({"choices": choices} if choices else {}),
+    }
     return Field(default, description=description, ge=ge, gt=gt, le=le, json_schema_extra=extra)
 
 
@@ -117,7 +124,8 @@ def _leaf(path: str, info: FieldInfo) -> Leaf:
             low, exclusive = bound.gt, True
         elif isinstance(bound, annotated_types.Le):
             high = bound.le
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    extra: dict[str, Any] = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    choices = extra["choices"]() if "choices" in extra else choices
     kind = type(choices[0]) if choices else info.annotation
     return Leaf(
         path=path,

@@ -1,7 +1,6 @@
 """Classifiers with stages and growing heads, generators, discriminators, image-space augmentation."""
 
 from tune_cl.nets._augment import AdaptiveStrength, augment
-from tune_cl.nets._backbones import NETWORKS, fixed_width
 from tune_cl.nets._classifier import (
     POOLED,
     Classifier,
@@ -32,11 +31,11 @@ from tune_cl.nets._generator import (
 )
 from tune_cl.nets._heads import CosineHead, Head, ProxyHead
 from tune_cl.nets._imprint import imprint_head
+from tune_cl.nets._networks import Network, fixed_width, get_network, network_names, network_source, register_network
 from tune_cl.nets._pretrained import load_backbone
 from tune_cl.nets._weights_file import Backbone, check_backbone, read_backbone
 
 __all__ = [
-    "NETWORKS",
     "POOLED",
     "AdaptiveStrength",
     "Backbone",
@@ -49,6 +48,7 @@ __all__ = [
     "Generator",
     "GeneratorShape",
     "Head",
+    "Network",
     "Plain",
     "ProxyHead",
     "augment",
@@ -61,13 +61,17 @@ __all__ = [
     "crop_and_flip",
     "ema_decay",
     "fixed_width",
+    "get_network",
     "grow_head",
     "imprint_head",
     "load_backbone",
+    "network_names",
+    "network_source",
     "new_classifier",
     "new_discriminator",
     "new_generator",
     "read_backbone",
+    "register_network",
     "save_classifier",
     "save_discriminator",
     "save_generator",

@@ -3,63 +3,14 @@
 torchvision is imported where it is used: that takes longer than what a command without its networks has to say.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-NETWORKS = ("small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet32_projection", "resnet32_podnet", "resnet18")
 
-_RESNET18, _RESNET32 = (1, 1, 2, 4, 8), (1, 1, 2, 4, 4)
-_MULTIPLES = {  # channels after stages 1 to 5, in widths
-    "small_cnn": (1, 2, 2, 4, 4),
-    "resnet18_cifar": _RESNET18,
-    "resnet32_cifar": _RESNET32,
-    "resnet32_projection": _RESNET32,
-    "resnet32_podnet": _RESNET32,
-    "resnet18": _RESNET18,
-}
-_WIDTHS = {_RESNET18: 64, _RESNET32: 16}
-
-
-def fixed_width(network: str) -> int | None:
-    """Channels after the stem of a network that has one width only; None where the width is free."""
-    return _WIDTHS.get(_MULTIPLES[network])
-
-
-def channels_of(network: str, width: int, image_channels: int) -> list[int]:
-    """Channels after stages 0 (the image) to 5."""
-    return [image_channels, *(width * multiple for multiple in _MULTIPLES[network])]
-
-
-def build_stages(network: str, width: int, image_channels: int, final_relu: bool = True) -> list[nn.Module]:
-    """Stages 1 to 5 with whatever initial weights the global generator gives.
-
-    Args:
-        network: one of `NETWORKS`.
-        width: channels after the stem.
-        image_channels: channels of the images.
-        final_relu: False leaves out the ReLU at the end of stage 5, as LUCIR does before its cosine head.
-
-    Raises:
-        ValueError: there is no such network, or it does not have this width.
-    """
-    if network not in NETWORKS:
-        raise ValueError(f"there is no network {network!r}: there are {', '.join(NETWORKS)}")
-    fixed = fixed_width(network)
-    if fixed is not None and width != fixed:
-        raise ValueError(f"{network} has width {fixed}, not {width}")
-    channels = channels_of(network, width, image_channels)
-    if network == "small_cnn":
-        return _small_stages(channels, final_relu)
-    if network == "resnet32_podnet":
-        return _podnet_stages(channels, final_relu)
-    if network.startswith("resnet32"):
-        return _resnet32_stages(channels, projection=network == "resnet32_projection", final_relu=final_relu)
-    return _resnet18_stages(image_channels, cifar=network == "resnet18_cifar", final_relu=final_relu)
-
-
-def _small_stages(channels: list[int], final_relu: bool) -> list[nn.Module]:
+def small_stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     """Five 3x3 convolutions with batch norm; 28x28 images become 28, 14, 14, 7 and 7 pixels wide."""
     strides = [1, 2, 1, 2, 1]
     stages: list[nn.Module] = []
@@ -70,15 +21,15 @@ def _small_stages(channels: list[int], final_relu: bool) -> list[nn.Module]:
     return stages
 
 
-def _resnet18_stages(image_channels: int, cifar: bool, final_relu: bool) -> list[nn.Module]:
+def resnet18_stages(channels: Sequence[int], final_relu: bool, cifar: bool) -> list[nn.Module]:
     """torchvision's ResNet-18: its own stem (7x7, stride 2, max-pool), or a CIFAR stem (3x3, stride 1, no max-pool)."""
     from torchvision.models import resnet18
 
     net = resnet18(weights=None, num_classes=1)
     if cifar:
-        stem = nn.Conv2d(image_channels, 64, 3, padding=1, bias=False)
+        stem = nn.Conv2d(channels[0], 64, 3, padding=1, bias=False)
     else:
-        stem = nn.Conv2d(image_channels, 64, 7, stride=2, padding=3, bias=False)
+        stem = nn.Conv2d(channels[0], 64, 7, stride=2, padding=3, bias=False)
     _initialise(stem)
     first = [stem, net.bn1, net.relu] if cifar else [stem, net.bn1, net.relu, net.maxpool]
     if not final_relu:
@@ -87,7 +38,7 @@ def _resnet18_stages(image_channels: int, cifar: bool, final_relu: bool) -> list
     return [nn.Sequential(*first), net.layer1, net.layer2, net.layer3, net.layer4]
 
 
-def _resnet32_stages(channels: list[int], projection: bool, final_relu: bool) -> list[nn.Module]:
+def resnet32_stages(channels: Sequence[int], final_relu: bool, projection: bool) -> list[nn.Module]:
     """The CIFAR ResNet-32 of He et al. 2016 (arXiv 1512.03385, section 4.2): 32x32 images become 32, 32, 16, 8 and 8.
 
     Three groups of five basic blocks, all ReLUs in place; stage 5 is an identity, so stages 4 and 5 are one activation.
@@ -106,7 +57,7 @@ def _resnet32_stages(channels: list[int], projection: bool, final_relu: bool) ->
     return [*stages, nn.Identity()]
 
 
-def _podnet_stages(channels: list[int], final_relu: bool) -> list[nn.Module]:
+def podnet_stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     """The ResNet-32 that PODNet trains on CIFAR: 32x32 images become 32, 32, 16, 8 and 8.
 
     No ReLU after a block, residual branches that start at 0, shortcuts without parameters; the last of the fifteen
@@ -144,7 +95,7 @@ class _LinearBlock(nn.Module):
         return shortcut + residual
 
 
-def _resnet32_stem(channels: list[int]) -> list[nn.Module]:
+def _resnet32_stem(channels: Sequence[int]) -> list[nn.Module]:
     stem = nn.Conv2d(channels[0], channels[1], 3, padding=1, bias=False)
     return [stem, nn.BatchNorm2d(channels[1]), nn.ReLU(inplace=True)]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor, nn
 
-from tune_cl.nets._backbones import build_stages, channels_of
 from tune_cl.nets._component import Component, Plain, seeded, to_component
 from tune_cl.nets._heads import Head, new_head
+from tune_cl.nets._networks import build_stages, channels_of
 
 POOLED = 6
 
@@ -19,7 +19,7 @@ POOLED = 6
 class ClassifierShape:
     """What a classifier is built from."""
 
-    network: str  # one of NETWORKS
+    network: str  # one of network_names()
     width: int  # channels after the stem; free for small_cnn, else see fixed_width
     image_shape: tuple[int, int, int]  # (C, H, W)
     n_classes: int

@@ -15,8 +15,10 @@ from tune_cl.nets import (
     ClassifierShape,
     build_classifier,
     fixed_width,
+    get_network,
     grow_head,
     load_backbone,
+    network_names,
     new_classifier,
     save_classifier,
 )
@@ -28,13 +30,12 @@ from tune_cl.training._loop import OPTIMIZERS, ClassifierTraining, Optimizer, tr
 class BaseClassifier(ClassifierTraining):
     """The base task's classifier: its network and how it is trained."""
 
-    network: Literal[
-        "small_cnn", "resnet18_cifar", "resnet32_cifar", "resnet32_projection", "resnet32_podnet", "resnet18"
-    ] = parameter(
+    network: str = parameter(
         "resnet18_cifar",
         "small_cnn: five convolutions for 28x28 on a CPU; resnet18: ImageNet's, for 224x224; resnet32_projection: "
         "LUCIR's; resnet32_podnet: PODNet's",
         source="genifer",
+        choices=network_names,
     )
     width: int = parameter(
         64,
@@ -52,6 +53,11 @@ class BaseClassifier(ClassifierTraining):
     batch_size: int = parameter(32, "images in one step", ge=1, source="genifer")
     optimizer: Optimizer = parameter("sgd", OPTIMIZERS, source="genifer")
     learning_rate: float = parameter(0.1, "at the first step", gt=0, le=10, source="genifer")
+
+    @field_validator("network")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        return get_network(value).name
 
     @model_validator(mode="after")
     def _width_exists(self) -> "BaseClassifier":

@@ -1,0 +1,125 @@
+"""The networks that a classifier can have, by name; a plug-in brings others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.nets._backbones import podnet_stages, resnet18_stages, resnet32_stages, small_stages
+
+
+@dataclass(frozen=True)
+class Network:
+    """A convolutional network below the head, cut into five stages.
+
+    Attributes:
+        name: what a configuration calls it.
+        multiples: channels after stages 1 to 5, in widths.
+        build: (channels after stages 0 to 5, whether stage 5 ends with its ReLU) -> the five stages, with initial
+            weights from PyTorch's global generator. Stage 0 is the image, (B, C, H, W); each stage maps
+            (B, channels[i], H, W) to (B, channels[i + 1], H', W').
+        width: channels after the stem; None where that is free.
+        source: SHA-256 of the source, for a network from outside the package; it is in the keys of the stages that are
+            trained with it.
+
+    Example:
+        >>> def stages(channels, final_relu):
+        ...     return [nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(channels)]
+        >>> NETWORK = Network("plain", multiples=(1, 1, 2, 2, 2), build=stages)
+    """
+
+    name: str
+    multiples: tuple[int, int, int, int, int]
+    build: Callable[[Sequence[int], bool], list[nn.Module]]
+    width: int | None = None
+    source: str | None = None
+
+
+_RESNET18, _RESNET32 = (1, 1, 2, 4, 8), (1, 1, 2, 4, 4)
+_NETWORKS = {
+    network.name: network
+    for network in (
+        Network("small_cnn", (1, 2, 2, 4, 4), small_stages),
+        Network("resnet18_cifar", _RESNET18, partial(resnet18_stages, cifar=True), 64),
+        Network("resnet32_cifar", _RESNET32, partial(resnet32_stages, projection=False), 16),
+        Network("resnet32_projection", _RESNET32, partial(resnet32_stages, projection=True), 16),
+        Network("resnet32_podnet", _RESNET32, podnet_stages, 16),
+        Network("resnet18", _RESNET18, partial(resnet18_stages, cifar=False), 64),
+    )
+}
+
+
+def network_names() -> tuple[str, ...]:
+    """The networks that can be named in a configuration."""
+    return tuple(_NETWORKS)
+
+
+def get_network(name: str) -> Network:
+    """Look a network up.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(
+            f"there is no network {name!r}{near_matches(name, _NETWORKS)}: there are {', '.join(_NETWORKS)}; one of "
+            "your own needs --plugin"
+        )
+    return _NETWORKS[name]
+
+
+def network_source(name: object) -> str | None:
+    """The hash of a network's source; None for the package's own, and for what is no network's name."""
+    network = _NETWORKS.get(name) if isinstance(name, str) else None
+    return None if network is None else network.source
+
+
+def register_network(network: Network) -> None:
+    """Make a network from outside the package known in this process; a new source replaces the old one.
+
+    Raises:
+        TuneCLError: it is not sound, or the package has a network of that name.
+    """
+    known = _NETWORKS.get(network.name)
+    if known is not None and known.source is None:
+        raise TuneCLError(f"network {network.name!r}: the package has one of that name; rename this one")
+    if network.source is None:
+        raise TuneCLError(f"network {network.name!r}: has no source, so that its stages could not be told apart")
+    if len(network.multiples) != 5 or any(not isinstance(m, int) or m < 1 for m in network.multiples):
+        raise TuneCLError(
+            f"network {network.name!r}: multiples are five whole numbers from 1 on, not {network.multiples}"
+        )
+    _NETWORKS[network.name] = network
+
+
+def fixed_width(network: str) -> int | None:
+    """Channels after the stem of a network that has one width only; None where the width is free."""
+    return get_network(network).width
+
+
+def channels_of(network: str, width: int, image_channels: int) -> list[int]:
+    """Channels after stages 0 (the image) to 5."""
+    return [image_channels, *(width * multiple for multiple in get_network(network).multiples)]
+
+
+def build_stages(network: str, width: int, image_channels: int, final_relu: bool = True) -> list[nn.Module]:
+    """Stages 1 to 5 with whatever initial weights the global generator gives.
+
+    Args:
+        network: one of `network_names()`.
+        width: channels after the stem.
+        image_channels: channels of the images.
+        final_relu: False leaves out the ReLU at the end of stage 5, as LUCIR does before its cosine head.
+
+    Raises:
+        ValueError: there is no such network, it does not have this width, or it is not cut into five.
+    """
+    found = get_network(network)
+    if found.width is not None and width != found.width:
+        raise ValueError(f"{network} has width {found.width}, not {width}")
+    stages = list(found.build(channels_of(network, width, image_channels), final_relu))
+    if len(stages) != 5:
+        raise ValueError(f"network {network!r}: its build gives {len(stages)} stages; five are needed")
+    return stages
