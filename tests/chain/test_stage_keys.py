@@ -20,8 +20,8 @@ from tune_cl.streams import Stream
 Keys = list[tuple[int, str, str]]
 NOWHERE = Path("/nonexistent")
 
-# Not here: iCaRL's sigmoids, which are of the base and of the increments or of neither (test_hosts.py), and pretrained
-# weights, which need a file (test_backbone_weights.py).
+# Not here: iCaRL's sigmoids, which are of the base and of the increments or of neither (test_exemplar_methods.py), and
+# pretrained weights, which need a file (test_backbone_weights.py).
 ALL_LEAVES = [
     (method, path)
     for method in method_names()

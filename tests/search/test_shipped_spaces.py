@@ -25,7 +25,7 @@ SCALES = {
 BUDGETS = ("quick", "full")
 PLACES = list(product(SCALES, BUDGETS))
 LADDER = ("frozen", "finetune", "lwf", "feature_replay", "image_replay", "genifer", "oracle", "joint")
-HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
+EXEMPLAR_METHODS = ("il_baseline", "icarl", "lucir", "podnet")
 
 _COMMENTED = re.compile(r"^( *)# ((?:base|increment)\.[\w.]+: .*)$")
 _IN_PLACE = re.compile(r"^( *[\w.]+: ).*# or (\{.*\}|[^\s:;,]+)")
@@ -209,7 +209,7 @@ def test_the_published_preset_is_the_methods_own_defaults_but_for_sizes_and_the_
     assert ours["increment.classifier.loss"] == "balanced" and ours != preset.default
 
 
-@pytest.mark.parametrize("name", HOSTS)
+@pytest.mark.parametrize("name", EXEMPLAR_METHODS)
 def test_every_loss_of_a_host_can_be_set(name: str) -> None:
     path, base = "increment.classifier.loss", "base.classifier.loss"
     space = load_space(name)
@@ -223,7 +223,7 @@ def test_every_loss_of_a_host_can_be_set(name: str) -> None:
             assert ("increment.classifier.tau" in changed.ranges) == (loss in ("balanced", "posthoc"))
 
 
-def test_hosts_with_balanced_finetuning_leave_it_out_and_can_have_it_back() -> None:
+def test_exemplar_methods_with_balanced_finetuning_leave_it_out_and_can_have_it_back() -> None:
     for name, original in (("lucir", "ce"), ("podnet", "nca")):
         for place in PLACES:
             assert resolved(load_space(name), *place).fixed["increment.finetune.epochs"] == 0
@@ -252,7 +252,7 @@ def test_rungs_of_the_ladder_have_equal_classifier_budgets(scale: str, budget: s
         assert len({rung[path] for rung in rungs}) == 1, path
 
 
-@pytest.mark.parametrize("name", HOSTS)
+@pytest.mark.parametrize("name", EXEMPLAR_METHODS)
 def test_a_host_trains_its_base_as_its_increments_but_on_small_images(name: str) -> None:
     fields = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
     for scale, budget in PLACES:
@@ -299,7 +299,7 @@ def test_podnets_weight_decay_is_that_of_the_data_set(phase: str) -> None:
     assert {name: default_of("podnet", name)[f"{phase}.weight_decay"] for name in published} == published
 
 
-@pytest.mark.parametrize("name", HOSTS)
+@pytest.mark.parametrize("name", EXEMPLAR_METHODS)
 def test_a_finetuning_takes_enough_steps_on_small_images(name: str) -> None:
     default = default_of(name, "fashion", "quick")
     assert default["increment.finetune.minimum_steps"] >= 150
@@ -307,7 +307,7 @@ def test_a_finetuning_takes_enough_steps_on_small_images(name: str) -> None:
 
 def test_exemplar_methods_share_one_range_of_rates() -> None:
     for scale, budget in PLACES:
-        spaces = [resolved(load_space(name), scale, budget) for name in HOSTS]
+        spaces = [resolved(load_space(name), scale, budget) for name in EXEMPLAR_METHODS]
         assert len({str(space.ranges["increment.classifier.learning_rate"]) for space in spaces}) == 1
 
 
@@ -315,7 +315,7 @@ def test_full_budgets_on_cifar_are_the_published_ones() -> None:
     genifer = resolved(load_space("genifer"), "cifar", "full").default
     published = {path: leaf.default for path, leaf in leaves(get_method("genifer").config).items()}
     assert genifer == {**published, "increment.student.steps": 200}  # which judges and changes nothing
-    for name in HOSTS:
+    for name in EXEMPLAR_METHODS:
         default = resolved(load_space(name), "cifar", "full").default
         network, final_relu = PUBLISHED_NETWORKS[name]
         assert (default["base.classifier.network"], default["base.classifier.width"]) == (network, 16)

@@ -1,11 +1,11 @@
-"""Hosts with a memory where there is next to nothing to learn from or a setting is extreme; and the order of phases."""
+"""Exemplar methods where there is next to nothing to learn from or a setting is extreme; and the order of phases."""
 
 import numpy as np
 import pytest
 import torch
 from tiny_phases import CPU, phase_context, phase_data, tiny_config, tiny_stream
 from torch import Tensor
-from unequal_classes import MEMORY_HOSTS, Step, state_of, train
+from unequal_classes import EXEMPLAR_METHODS, Step, state_of, train
 
 from tune_cl.methods import get_method
 from tune_cl.nets import POOLED, Component, build_classifier
@@ -19,7 +19,7 @@ SCARCE = {
     "one image of one new class": Step(old=(1, 1, 1, 1), new=(1,)),
 }
 LOSSES = [
-    *((host, loss) for host in MEMORY_HOSTS for loss in ("ce", "balanced", "relaxed", "posthoc")),
+    *((host, loss) for host in EXEMPLAR_METHODS for loss in ("ce", "balanced", "relaxed", "posthoc")),
     ("icarl", "bce"),
     ("icarl", "balanced_bce"),
     ("podnet", "nca"),
@@ -32,7 +32,7 @@ def assert_finite(component: Component) -> None:
 
 @pytest.mark.parametrize("step", SCARCE.values(), ids=SCARCE)
 @pytest.mark.parametrize(("host", "loss"), LOSSES)
-def test_a_host_learns_finite_weights_from_next_to_nothing(host, loss, step):
+def test_an_exemplar_method_learns_finite_weights_from_next_to_nothing(host, loss, step):
     trained = train(host, step, loss=loss, learning_rate=0.1)
     assert_finite(trained.result.changed["classifier"])
     assert np.isfinite(list(trained.result.losses.values())).all()
@@ -47,13 +47,13 @@ def test_a_host_learns_finite_weights_from_next_to_nothing(host, loss, step):
         ("relaxed", {"tau": 4.0, "epsilon": 1e-30}),
     ],
 )
-@pytest.mark.parametrize("host", MEMORY_HOSTS)
-def test_a_host_learns_finite_weights_under_extreme_settings(host, loss, extreme):
+@pytest.mark.parametrize("host", EXEMPLAR_METHODS)
+def test_an_exemplar_method_learns_finite_weights_under_extreme_settings(host, loss, extreme):
     assert_finite(train(host, loss=loss, learning_rate=0.1, **extreme).result.changed["classifier"])
 
 
 @pytest.mark.parametrize("step", SCARCE.values(), ids=SCARCE)
-@pytest.mark.parametrize("host", MEMORY_HOSTS)
+@pytest.mark.parametrize("host", EXEMPLAR_METHODS)
 def test_balanced_finetuning_takes_an_image_of_each_class_at_least(host, step):
     state = state_of(host, 4 + len(step.new))
     trained = train(host, step, state, "finetune", learning_rate=0.1, batch_size=50)
@@ -68,7 +68,7 @@ def herded(classifier: Component, images: Tensor, n: int) -> list[int]:
     return herd(features, n).tolist()
 
 
-@pytest.mark.parametrize("host", MEMORY_HOSTS)
+@pytest.mark.parametrize("host", EXEMPLAR_METHODS)
 def test_exemplars_are_chosen_by_the_classifier_that_was_finetuned(host):
     method = get_method(host)
     finetune = {"epochs": 4, "trains": "all", "learning_rate": 0.1}

@@ -1,4 +1,4 @@
-"""What each host minimises in an increment: terms and gradient of one update, against the formulas written again."""
+"""What an exemplar method minimises in an increment: terms and gradient of one update, against the formulas."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def assert_one_update_follows(trained: Trained, start: Classifier, terms: Terms,
 
 
 @pytest.mark.parametrize(("method", "changes"), CASES)
-def test_one_update_follows_the_hosts_objective(method, changes):
+def test_one_update_follows_the_exemplar_methods_objective(method, changes):
     trained = train(method, **changes)
     ((images, labels),) = trained.batches
     config, start = config_of(method, **changes), start_of(method, **changes)

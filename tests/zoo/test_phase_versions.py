@@ -8,7 +8,7 @@ of the tiniest gradient, amplify a difference in the last bit of float32 up to t
 
 After a change of what a phase computes: raise its `version` where its `Phase` is declared, then record again with
 
-    python tests/methods/test_phase_versions.py --record
+    python tests/zoo/test_phase_versions.py --record
 """
 
 import json
@@ -240,8 +240,7 @@ def recorded() -> dict[str, Any]:
 def test_every_kind_of_phase_is_recorded_under_its_version():
     versions = {kind: phase.version for kind, (_, _, phase) in kinds().items()}
     assert {kind: entry["version"] for kind, entry in recorded().items()} == versions, (
-        "a phase was added, or its version raised: record again with "
-        "`python tests/methods/test_phase_versions.py --record`"
+        "a phase was added, or its version raised: record again with `python tests/zoo/test_phase_versions.py --record`"
     )
 
 
@@ -254,7 +253,7 @@ def test_a_phase_computes_what_its_version_computed(kind, variant):
     assert not different, (
         f"{kind} ({variant}) no longer computes what its version {phase.version} computed ({', '.join(different)}): "
         "if that is meant, raise the phase's version where its Phase is declared, so that stored stages of the old one "
-        "are not taken for it, and record again with `python tests/methods/test_phase_versions.py --record`"
+        "are not taken for it, and record again with `python tests/zoo/test_phase_versions.py --record`"
     )
 
 
@@ -341,4 +340,4 @@ if __name__ == "__main__":
         case ["--compare", *names]:
             compare(names)
         case _:
-            sys.exit("usage: python tests/methods/test_phase_versions.py --record")
+            sys.exit("usage: python tests/zoo/test_phase_versions.py --record")

@@ -1,4 +1,4 @@
-"""The classifier objectives of the hosts, written again from their formulas; none of the package's losses is used."""
+"""The exemplar methods' classifier objectives, from their formulas, with none of the package's losses."""
 
 from collections.abc import Callable
 from typing import Any

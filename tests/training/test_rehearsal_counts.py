@@ -9,7 +9,7 @@ import torch
 from objectives_by_hand import class_weights, cross_entropy
 from torch import Tensor
 from unequal_classes import (
-    MEMORY_HOSTS,
+    EXEMPLAR_METHODS,
     REPLAY_HOSTS,
     UNEQUAL,
     Step,
@@ -25,7 +25,7 @@ from tune_cl.nets import Classifier, build_classifier
 from tune_cl.training import _rehearsal
 from tune_cl.training._replay_classifier import prior_of
 
-each_host = pytest.mark.parametrize("host", MEMORY_HOSTS)
+each_method = pytest.mark.parametrize("host", EXEMPLAR_METHODS)
 COUNTS = [*UNEQUAL.old, *UNEQUAL.new]
 BENT = {"tau": 0.7, "alpha": 3.0, "epsilon": 0.3}
 # By hand: alpha 3 times 1, 4, 2 and 3 exemplars; epsilon 0.3 of (5 + 16 + 11) / 3 images.
@@ -38,7 +38,7 @@ def log_share(counts: Sequence[float], tau: float = 1.0) -> np.ndarray:
 
 @pytest.fixture
 def priors(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """Each prior that a host makes."""
+    """Each prior that an exemplar method makes."""
     made = []
     make = _rehearsal.training_prior
 
@@ -50,7 +50,7 @@ def priors(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return made
 
 
-@each_host
+@each_method
 def test_an_epoch_draws_each_image_once_and_the_prior_is_the_log_share_of_what_was_drawn(host, priors):
     trained = train(host, batch_size=14, learning_rate=0.01, loss="balanced")
     assert len(trained.batches) == 3
@@ -58,14 +58,14 @@ def test_an_epoch_draws_each_image_once_and_the_prior_is_the_log_share_of_what_w
     assert priors[0].numpy() == pytest.approx(log_share(trained.counts), abs=1e-5)
 
 
-@each_host
+@each_method
 @pytest.mark.parametrize("loss", ["balanced", "relaxed"])
 def test_a_bent_prior_follows_its_formula_class_by_class(host, loss, priors):
     train(host, loss=loss, **BENT)
     assert priors[0].numpy() == pytest.approx(log_share(BENT_COUNTS[loss], 0.7), abs=1e-5)
 
 
-@each_host
+@each_method
 def test_a_class_balanced_sampler_draws_every_class_as_often_as_the_others(host):
     loss = {"podnet": "nca", "icarl": "bce"}.get(host, "ce")
     drawn = {
@@ -76,7 +76,7 @@ def test_a_class_balanced_sampler_draws_every_class_as_often_as_the_others(host)
     assert drawn["class_balanced"] == pytest.approx([1 / 7] * 7, abs=0.05)
 
 
-@each_host
+@each_method
 def test_post_hoc_adjustment_takes_the_bent_log_share_from_predictions_alone(host):
     plain, posthoc = train(host, loss="ce"), train(host, loss="posthoc", **BENT)
     assert all(torch.equal(tensor, posthoc.tensors[name]) for name, tensor in plain.tensors.items())
@@ -113,7 +113,7 @@ def ce_by_hand(trained: Trained, start: Classifier, config: Any, n_old: int) -> 
 LATER = Step(old=(1, 2, 1, 2, 3, 1, 4), new=(9, 4), t=2)
 
 
-@pytest.mark.parametrize("method", [*MEMORY_HOSTS, "lwf", *REPLAY_HOSTS])
+@pytest.mark.parametrize("method", [*EXEMPLAR_METHODS, "lwf", *REPLAY_HOSTS])
 def test_the_prior_is_made_anew_at_each_increment_from_what_it_draws(method):
     changes: dict[str, Any] = {"loss": "relaxed" if method == "lwf" else "balanced"}
     if method in REPLAY_HOSTS:

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 from objectives_by_hand import bare_logits, cross_entropy
-from unequal_classes import EQUAL, MEMORY_HOSTS, REPLAY_HOSTS, UNEQUAL, Trained, start_of, train
+from unequal_classes import EQUAL, EXEMPLAR_METHODS, REPLAY_HOSTS, UNEQUAL, Trained, start_of, train
 
 from tune_cl.nets import Classifier, build_classifier
 
 # Replayed images as many as old classes are to new ones: of 15 new images, 5 of each class, there are 20 replayed.
 HARD = {"replay_labels": "hard", "replay_share_rule": "classes"}
 BALANCED: list[tuple[str, dict[str, Any]]] = [
-    *((host, {"loss": "balanced"}) for host in MEMORY_HOSTS),
+    *((host, {"loss": "balanced"}) for host in EXEMPLAR_METHODS),
     *((method, {"loss": "balanced", **HARD}) for method in REPLAY_HOSTS),
 ]
 RELAXED: list[tuple[str, dict[str, Any]]] = [
-    *((host, {"loss": "relaxed"}) for host in MEMORY_HOSTS),
+    *((host, {"loss": "relaxed"}) for host in EXEMPLAR_METHODS),
     *((method, {"loss": "relaxed", **labels}) for method in REPLAY_HOSTS for labels in ({}, HARD)),
 ]
 SIGMOIDS: tuple[str, dict[str, Any]] = ("icarl", {"loss": "balanced_bce"})
@@ -55,7 +55,7 @@ def test_an_exponent_of_zero_is_plain_cross_entropy_bit_for_bit(method, changes)
     assert bit_equal(train(method, tau=0.0, **changes), train(method, **plain(changes)))
 
 
-@pytest.mark.parametrize("host", MEMORY_HOSTS)
+@pytest.mark.parametrize("host", EXEMPLAR_METHODS)
 def test_post_hoc_adjustment_by_an_exponent_of_zero_predicts_by_bare_logits(host):
     classifier = build_classifier(train(host, loss="posthoc", tau=0.0).result.changed["classifier"]).eval()
     assert_predicts_by_bare_logits(classifier)

@@ -1,4 +1,4 @@
-"""Hosts with a memory: what they refuse and what they leave alone, balanced finetuning, and budgets."""
+"""Exemplar methods: what they refuse and what they leave alone, balanced finetuning, and budgets."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,15 +14,15 @@ from tune_cl.nets import Component
 from tune_cl.streams import ClassUniform, Place
 from tune_cl.training._batches import RealBatches
 
-HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
+EXEMPLAR_METHODS = ("il_baseline", "icarl", "lucir", "podnet")
 LINEAR = ("il_baseline", "icarl")
 SGD = {"optimizer": "sgd", "schedule": "constant", "epochs": 2}
-each_host = pytest.mark.parametrize("host", HOSTS)
+each_method = pytest.mark.parametrize("host", EXEMPLAR_METHODS)
 
 
 @cache
 def before(host: str, size: int = 3) -> Mapping[str, Component]:
-    """The state at the end of a host's base task."""
+    """The state at the end of an exemplar method's base task."""
     state: dict[str, Component] = {}
     scale = {"scale": 4.0} if host in ("lucir", "podnet") else {}
     state.update(run_phase(host, 0, "classifier", state, scale).changed)
@@ -40,7 +40,7 @@ def moved(before: Mapping[str, Component], after: Mapping[str, Component]) -> se
     return {name for name in old if not torch.equal(old[name], new[name])}
 
 
-@each_host
+@each_method
 def test_the_next_increment_distils_raw_logits_after_a_post_hoc_adjustment(host):
     results = []
     for loss in ("ce", "posthoc"):
@@ -50,7 +50,7 @@ def test_the_next_increment_distils_raw_logits_after_a_post_hoc_adjustment(host)
     assert same(results[0].changed["classifier"], results[1].changed["classifier"])
 
 
-@each_host
+@each_method
 @pytest.mark.parametrize("loss", ["balanced", "relaxed", "posthoc"])
 def test_a_class_balanced_sampler_on_top_of_a_balanced_loss_is_refused(host, loss):
     with pytest.raises(ValidationError, match="over-balances; set sampler: shuffled, or loss: ce"):
@@ -58,7 +58,7 @@ def test_a_class_balanced_sampler_on_top_of_a_balanced_loss_is_refused(host, los
     subtree(host, "increment.classifier", {"loss": "ce", "sampler": "class_balanced"})
 
 
-@each_host
+@each_method
 def test_balanced_finetuning_after_a_post_hoc_adjustment_is_refused(host):
     changes = {"increment": {"classifier": {"loss": "posthoc"}, "finetune": {"epochs": 5}}}
     with pytest.raises(ValidationError, match=r"the same bias twice: set increment\.finetune\.epochs: 0"):
@@ -74,7 +74,7 @@ def test_old_rows_of_the_head_stay_bit_for_bit_where_they_are_frozen(host):
     assert "head.scale" in moved(before(host), frozen.changed)
 
 
-@each_host
+@each_method
 def test_balanced_finetuning_trains_the_head_alone_on_as_many_images_of_each_class(host, monkeypatch):
     drawn = []
     draw = RealBatches.draw
@@ -105,7 +105,7 @@ def test_finetuning_trains_the_scale_and_the_statistics_of_batch_norm_where_it_i
     assert what_moves() & statistics == (statistics if host == "podnet" else set())  # PODNet's released code
 
 
-@each_host
+@each_method
 def test_balanced_finetuning_of_no_epochs_is_no_stage(host):
     method = get_method(host)
     for epochs, expected in ((0, ["classifier", "memory"]), (3, ["classifier", "finetune", "memory"])):
@@ -113,7 +113,7 @@ def test_balanced_finetuning_of_no_epochs_is_no_stage(host):
         assert [phase.name for phase in method.phases(config, 1, 3)] == expected
 
 
-@each_host
+@each_method
 def test_a_small_balanced_set_is_passed_over_until_the_least_number_of_steps(host):
     state = {**before(host), **train(host, "ce").changed}
     changes = {"epochs": 2, "batch_size": 8, "minimum_steps": 10}  # 18 images: 3 steps in a pass
@@ -128,7 +128,7 @@ def test_a_small_balanced_set_is_passed_over_until_the_least_number_of_steps(hos
 WITHOUT = {"base": {"memory": {"size": 0}}}
 
 
-@each_host
+@each_method
 def test_without_a_memory_there_are_no_exemplars_no_class_means_and_no_such_phases(host):
     method = get_method(host)
     config = method.config.model_validate(
@@ -140,7 +140,7 @@ def test_without_a_memory_there_are_no_exemplars_no_class_means_and_no_such_phas
     assert method.sizes(config, old=[16] * 4, new=[16] * 2).memory == 0
 
 
-@each_host
+@each_method
 @pytest.mark.parametrize(
     ("increment", "message"),
     [
@@ -162,7 +162,7 @@ def test_what_needs_exemplars_says_so_where_none_are_kept(host, increment, messa
         get_method(host).config.model_validate({**WITHOUT, "increment": given})
 
 
-@each_host
+@each_method
 def test_without_a_memory_an_increment_trains_on_its_own_images_alone(host):
     state = {"classifier": before(host)["classifier"]}
     result = run_phase(host, 1, "classifier", state, {**SGD, "loss": "relaxed"})
@@ -194,7 +194,7 @@ def test_a_class_balanced_sampler_draws_each_class_equally_often():
     assert torch.equal(sampler.indices(5), ClassUniform(labels, 3000, Place(0, 1, "classifier"), "order").indices(5))
 
 
-@each_host
+@each_method
 def test_each_image_trains_once_an_epoch_memory_included(host):
     phase = phase_of(host, 1, "classifier")
     config = subtree(host, "increment.classifier", SGD)
@@ -215,6 +215,6 @@ def test_icarl_refuses_sigmoids_on_top_of_a_softmax_base_and_the_reverse():
 
 
 def test_a_memory_host_never_gets_the_past():
-    for host in HOSTS:
+    for host in EXEMPLAR_METHODS:
         assert not any(phase.sees_past for phase in (*get_method(host).base, *get_method(host).increment))
         assert phase_data(1, memory=before(host)["memory"]).past is None

@@ -16,7 +16,7 @@ from tune_cl.streams import LabelledImages, join
 from tune_cl.training._batches import RealBatches
 from tune_cl.training._replay_classifier import ReplayLoss
 
-MEMORY_HOSTS = ("il_baseline", "icarl", "lucir", "podnet")
+EXEMPLAR_METHODS = ("il_baseline", "icarl", "lucir", "podnet")
 REPLAY_HOSTS = ("genifer", "oracle")
 HEADS = {"lucir": "cosine", "podnet": "proxies"}
 
