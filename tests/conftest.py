@@ -22,30 +22,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "RayTogether":
-    """With `-n 2`: a folder's tests that start Ray go to one worker, the others file by file."""
-    return RayTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "SearchOnce":
+    """With `-n 3`: files are shared out one by one, but for those whose tests read the same search of minutes."""
+    return SearchOnce(config, log)
 
 
-class RayTogether(LoadScopeScheduling):
-    """Shares out files, those of a folder with tests that are marked `ray` as if they were one.
+class SearchOnce(LoadScopeScheduling):
+    """Shares out files; those that read one search go to one worker, so that it is run once.
 
-    What they read, a search of minutes, is made once. Two folders run side by side: each cluster has ports and
-    folders of its own, and Ray is idle half of the time.
+    Clusters run side by side: each has ports and folders of its own, and Ray is idle half of the time.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return together(self.config.rootpath / file) or file
+        return search_of(self.config.rootpath / file) or file
 
 
 @cache
-def together(file: Path) -> str | None:
-    """The tests that a file's are not parted from; asked of each test when it is shared out and when it is done."""
-    if "pytest.mark.ray" not in file.read_text():
-        return None
-    one_search = any("one_machine" in other.read_text() for other in file.parent.glob("test_*.py"))
-    return "ray, one_machine" if one_search else f"ray, {file.parent.name}"
+def search_of(file: Path) -> str | None:
+    """The search that a file's tests read; asked of each test when it is shared out and when it is done."""
+    text = file.read_text()
+    if file.parent.name == "evaluation" and "pytest.mark.ray" in text:
+        return "searched"
+    return "one_machine" if any(word in text for word in ("one_machine", ": Reference", ": Undisturbed")) else None
 
 
 @pytest.fixture(scope="session")
