@@ -20,8 +20,8 @@ SMOOTH = '''
 from torch.nn import functional
 
 from tune_cl.methods import Method, Phase, Settings, parameter
-from tune_cl.training._classifier import BaseClassifier, ReplayFreeIncrement, grown, real_images, train_on_images
-from tune_cl.zoo.finetune import BASE_CLASSIFIER
+from tune_cl.training import BaseClassifier, ReplayFreeIncrement, grown, real_images, train_on_images
+from tune_cl.training import BASE_CLASSIFIER
 
 
 class Smoothed(ReplayFreeIncrement):

@@ -24,7 +24,7 @@ from tune_cl.methods import get_method, method_names, method_source, register
 from tune_cl.plugins import load_again, load_plugins
 from tune_cl.records import IncrementRow, RunConfig, TrialFolder, write_run
 from tune_cl.streams import open_stream
-from tune_cl.zoo.finetune import BASE_CLASSIFIER
+from tune_cl.training import BASE_CLASSIFIER
 
 pytestmark = pytest.mark.ray
 
@@ -180,8 +180,9 @@ WRAPPED = '''
 from dataclasses import replace
 from functools import partial, wraps
 
-from tune_cl.training._classifier import cross_entropy, train_base, train_base_with
-from tune_cl.zoo.finetune import BASE_CLASSIFIER, METHOD as FINETUNE
+from tune_cl.training import cross_entropy, train_base, train_base_with
+from tune_cl.training import BASE_CLASSIFIER
+from tune_cl.zoo.finetune import METHOD as FINETUNE
 
 
 def loss_of(classifier, images, labels):

@@ -3,20 +3,27 @@
 The methods of the package use nothing but what is offered here, as one of your own would.
 """
 
+from tune_cl.training._batches import RealBatches
 from tune_cl.training._classifier import (
+    BASE_CLASSIFIER,
     BaseClassifier,
+    BaseTask,
     JointIncrement,
     LwfClassifier,
     ReplayFreeIncrement,
+    classifier_steps,
     cross_entropy,
     fine_tune,
+    grown,
     joint_images,
     learn_without_forgetting,
     real_images,
     train_base,
     train_base_with,
     train_jointly,
+    train_on_images,
 )
+from tune_cl.training._features import pooled_features
 from tune_cl.training._finetuning import Finetuning, ScaledFinetuning, finetune_balanced, finetuning_phase
 from tune_cl.training._game import Game, game_images
 from tune_cl.training._generator_phase import (
@@ -32,7 +39,16 @@ from tune_cl.training._generator_phase import (
     train_base_generator,
     train_increment_generator,
 )
-from tune_cl.training._loop import SCHEDULES, Schedule
+from tune_cl.training._loop import (
+    OPTIMIZERS,
+    SCHEDULES,
+    ClassifierTraining,
+    FiniteLoss,
+    LossTail,
+    Optimizer,
+    Schedule,
+    train_classifier,
+)
 from tune_cl.training._memory import (
     BASE_MEMORY,
     NEXT_MEMORY,
@@ -70,9 +86,11 @@ from tune_cl.training._replay_student import (
 from tune_cl.training._sizes import stage_bytes
 
 __all__ = [
+    "BASE_CLASSIFIER",
     "BASE_MEMORY",
     "GENERATOR_STUDENT",
     "NEXT_MEMORY",
+    "OPTIMIZERS",
     "PAST_STUDENT",
     "SCHEDULES",
     "SPREAD",
@@ -81,15 +99,21 @@ __all__ = [
     "BaseClassifier",
     "BaseGame",
     "BaseGenerator",
+    "BaseTask",
+    "ClassifierTraining",
     "Finetuning",
+    "FiniteLoss",
     "Game",
     "IncrementGame",
     "IncrementGenerator",
     "JointIncrement",
     "LossOf",
+    "LossTail",
     "LwfClassifier",
     "MemoryBudget",
     "MemoryTraining",
+    "Optimizer",
+    "RealBatches",
     "RehearsalConfig",
     "RehearsalContext",
     "ReplayClassifier",
@@ -100,17 +124,20 @@ __all__ = [
     "check_doublings",
     "check_generator_fits",
     "check_memory_fits",
+    "classifier_steps",
     "cross_entropy",
     "fine_tune",
     "finetune_balanced",
     "finetuning_phase",
     "game_images",
     "go_on_with_game",
+    "grown",
     "has_memory",
     "joint_images",
     "learn_without_forgetting",
     "matched_stage",
     "planned_memory",
+    "pooled_features",
     "real_images",
     "rehearsal_images",
     "replay_images",
@@ -121,8 +148,10 @@ __all__ = [
     "train_base",
     "train_base_generator",
     "train_base_with",
+    "train_classifier",
     "train_increment_generator",
     "train_jointly",
+    "train_on_images",
     "train_with_exemplars",
     "train_with_generator",
     "train_with_oracle",

@@ -26,6 +26,7 @@ from tune_cl.methods import (
 from tune_cl.nets import ClassifierShape, Generator, blank_classifier, build_generator
 from tune_cl.replay import FeatureReplay
 from tune_cl.training import (
+    BASE_CLASSIFIER,
     BaseClassifier,
     BaseGame,
     Game,
@@ -39,7 +40,6 @@ from tune_cl.training import (
     start_game,
     train_with_replay,
 )
-from tune_cl.zoo.finetune import BASE_CLASSIFIER
 
 
 class FeatureGenerator(BaseGame):

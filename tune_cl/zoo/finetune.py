@@ -1,13 +1,7 @@
 """Fine-tuning: the new classes alone, nothing against forgetting. The lower rung of the ladder."""
 
 from tune_cl.methods import Method, Phase, Settings
-from tune_cl.training import BaseClassifier, ReplayFreeIncrement, fine_tune, real_images, train_base
-
-
-class Base(Settings):
-    """The base task."""
-
-    classifier: BaseClassifier = BaseClassifier()
+from tune_cl.training import BASE_CLASSIFIER, BaseTask, ReplayFreeIncrement, fine_tune, real_images
 
 
 class Increment(Settings):
@@ -19,11 +13,9 @@ class Increment(Settings):
 class FinetuneConfig(Settings):
     """Configuration of `finetune`."""
 
-    base: Base = Base()
+    base: BaseTask = BaseTask()
     increment: Increment = Increment()
 
-
-BASE_CLASSIFIER = Phase("classifier", "base.classifier", 1, train_base, real_images)
 
 METHOD = Method(
     name="finetune",

@@ -1,7 +1,7 @@
 """Frozen: the base task's classifier, never trained again. A control: what is below it has lost by training on."""
 
 from tune_cl.methods import Method, Settings
-from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
+from tune_cl.training import BASE_CLASSIFIER, BaseTask
 
 
 class Increment(Settings):
@@ -11,7 +11,7 @@ class Increment(Settings):
 class FrozenConfig(Settings):
     """Configuration of `frozen`."""
 
-    base: Base = Base()
+    base: BaseTask = BaseTask()
     increment: Increment = Increment()
 
 

@@ -2,6 +2,7 @@
 
 from tune_cl.methods import Method, Phase, Settings
 from tune_cl.training import (
+    BASE_CLASSIFIER,
     GENERATOR_STUDENT,
     BaseClassifier,
     BaseGenerator,
@@ -15,7 +16,6 @@ from tune_cl.training import (
     train_increment_generator,
     train_with_generator,
 )
-from tune_cl.zoo.finetune import BASE_CLASSIFIER
 
 
 class Base(Settings):

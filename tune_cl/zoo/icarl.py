@@ -12,6 +12,7 @@ from tune_cl.losses import binary_distillation
 from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
 from tune_cl.nets import Classifier
 from tune_cl.training import (
+    BASE_CLASSIFIER,
     BASE_MEMORY,
     NEXT_MEMORY,
     AsBefore,
@@ -32,7 +33,6 @@ from tune_cl.training import (
     train_base_with,
     train_with_exemplars,
 )
-from tune_cl.zoo.finetune import BASE_CLASSIFIER
 from tune_cl.zoo.il_baseline import ce_and_kd, finetune_linear
 
 

@@ -10,6 +10,7 @@ from tune_cl.losses import distillation, shifted_cross_entropy
 from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
 from tune_cl.nets import Classifier
 from tune_cl.training import (
+    BASE_CLASSIFIER,
     BASE_MEMORY,
     NEXT_MEMORY,
     AsBefore,
@@ -29,7 +30,6 @@ from tune_cl.training import (
     rehearsal_images,
     train_with_exemplars,
 )
-from tune_cl.zoo.finetune import BASE_CLASSIFIER
 
 
 class BaselineClassifier(MemoryTraining):

@@ -1,8 +1,7 @@
 """Joint training on all real images seen so far: a control that keeps all data. The upper end of the ladder."""
 
 from tune_cl.methods import Method, Phase, Settings
-from tune_cl.training import JointIncrement, joint_images, train_jointly
-from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
+from tune_cl.training import BASE_CLASSIFIER, BaseTask, JointIncrement, joint_images, train_jointly
 
 
 class Increment(Settings):
@@ -14,7 +13,7 @@ class Increment(Settings):
 class JointConfig(Settings):
     """Configuration of `joint`."""
 
-    base: Base = Base()
+    base: BaseTask = BaseTask()
     increment: Increment = Increment()
 
 

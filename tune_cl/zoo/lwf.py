@@ -1,8 +1,7 @@
 """Learning without forgetting (Li & Hoiem 2016): the old network's answers on new images are kept. No memory."""
 
 from tune_cl.methods import Method, Phase, Settings
-from tune_cl.training import LwfClassifier, learn_without_forgetting, real_images
-from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
+from tune_cl.training import BASE_CLASSIFIER, BaseTask, LwfClassifier, learn_without_forgetting, real_images
 
 
 class Increment(Settings):
@@ -14,7 +13,7 @@ class Increment(Settings):
 class LwfConfig(Settings):
     """Configuration of `lwf`."""
 
-    base: Base = Base()
+    base: BaseTask = BaseTask()
     increment: Increment = Increment()
 
 

@@ -1,8 +1,15 @@
 """The oracle: Genifer's classifier phase with real old images in place of replayed ones. A control, not a method."""
 
 from tune_cl.methods import Method, Phase, Settings
-from tune_cl.training import PAST_STUDENT, ReplayClassifier, Student, replay_images, train_with_oracle
-from tune_cl.zoo.finetune import BASE_CLASSIFIER, Base
+from tune_cl.training import (
+    BASE_CLASSIFIER,
+    PAST_STUDENT,
+    BaseTask,
+    ReplayClassifier,
+    Student,
+    replay_images,
+    train_with_oracle,
+)
 
 
 class Increment(Settings):
@@ -15,7 +22,7 @@ class Increment(Settings):
 class OracleConfig(Settings):
     """Configuration of `oracle`."""
 
-    base: Base = Base()
+    base: BaseTask = BaseTask()
     increment: Increment = Increment()
 
 
