@@ -11,7 +11,7 @@ from tune_cl.nets._classifier import (
     new_classifier,
     save_classifier,
 )
-from tune_cl.nets._component import Component, Plain
+from tune_cl.nets._component import Component, Plain, to_component
 from tune_cl.nets._crop_flip import crop_and_flip
 from tune_cl.nets._discriminator import (
     Discriminator,
@@ -75,4 +75,5 @@ __all__ = [
     "save_classifier",
     "save_discriminator",
     "save_generator",
+    "to_component",
 ]
