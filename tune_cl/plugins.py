@@ -1,8 +1,8 @@
-"""Plug-ins: modules from outside the package that bring methods, data sets, metrics, samplers or stopping rules.
+"""Plug-ins: modules from outside the package that bring methods, networks, data sets, metrics, samplers and others.
 
 A plug-in is a module, a path to a `.py` file, or an entry point of the group `tune_cl.plugins` of an installed package.
-What it brings stands in constants named after the kind: `METHOD`, `DATASET`, `METRIC`, `SAMPLER`, `STOPPING_RULE`, or a
-list under the plural.
+What it brings stands in constants named after the kind: `METHOD`, `NETWORK`, `DATASET`, `METRIC`, `SAMPLER`,
+`STOPPING_RULE`, `TRACKER`, or a list under the plural.
 """
 
 import importlib
@@ -13,7 +13,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -105,6 +105,24 @@ def _kinds() -> Iterator[_Kind]:
     from tune_cl.metrics import Metric, register_metric
 
     yield _Kind("METRIC", "a tune_cl.metrics.Metric", _instance_of(Metric), register_metric)
+
+    from tune_cl.nets import Network, register_network
+
+    yield _Kind(
+        "NETWORK",
+        "a tune_cl.nets.Network",
+        _instance_of(Network),
+        lambda network, origin: register_network(replace(network, source=origin.source)),
+    )
+
+    from tune_cl.tracking import register_tracker
+
+    yield _Kind(
+        "TRACKER",
+        "a class with the methods handle and close, see tune_cl.tracking.Tracker",
+        lambda member: callable(getattr(member, "handle", None)) and callable(getattr(member, "close", None)),
+        register_tracker,
+    )
 
     def is_sampler(member: Any) -> bool:
         from tune_cl.search import Sampler

@@ -20,6 +20,6 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(registry, "_origins", {})
     before = set(sys.modules)
     yield
-    for name in ("mutation", "floor", "worst_increment", "stripes"):
+    for name in ("mutation", "floor", "worst_increment", "stripes", "plain_network", "csv_rows"):
         if name not in before:
             sys.modules.pop(name, None)

@@ -95,7 +95,7 @@ BAD = {
     "taken.py": (FLOOR.replace('"floor"', '"median"'), "stopping rule 'median': there is another"),
     "unnamed.py": (FLOOR.replace('    name = "floor"\n', ""), "stopping rule None: unfit as a name"),
     "empty.py": ("METRICS = []\n", "METRICS is empty"),
-    "nothing.py": ("SAMPLR = 1\n", "has none of METHOD, DATASET, METRIC, SAMPLER, STOPPING_RULE"),
+    "nothing.py": ("SAMPLR = 1\n", "has none of METHOD, DATASET, METRIC, NETWORK, TRACKER, SAMPLER, STOPPING_RULE"),
     "breaks.py": ("raise ValueError('first')\n", "cannot be imported: ValueError: first"),
 }
 

@@ -1,4 +1,4 @@
-"""A real search with a sampler, a stopping rule and a metric from outside the package, killed and resumed."""
+"""A real search with a sampler, a stopping rule, a metric, a network and a tracker from outside, killed and resumed."""
 
 import os
 import signal
@@ -28,7 +28,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 OBJECTIVE = "0.5 * val/accuracy + val/accuracy_worst"
 OPTIONS = (
     *("--space", "finetune", *CHEAP, "--set=increment.classifier.learning_rate={log: [1e-4, 1e-1]}"),
-    *(f"--plugin={EXAMPLES / name}.py" for name in ("mutation", "floor", "worst_increment")),
+    *(f"--plugin={EXAMPLES / name}.py" for name in ("mutation", "floor", "worst_increment", "csv_rows")),
+    *(f"--plugin={EXAMPLES / 'plain_network.py'}", "--set=base.classifier.network=plain"),
     *("--sampler", "mutation(keep=0.5)", "--scheduler", "floor(least=0.12)", "--objective", OBJECTIVE),
     *("--trials", "4", "--concurrency", "1", "--name", "s"),
 )
@@ -56,6 +57,10 @@ def test_a_search_with_parts_of_ones_own_goes_on_after_a_kill_as_if_nothing_had_
             accuracy, worst = row.metrics["val/accuracy"], row.metrics["val/accuracy_worst"]
             assert worst == min(row.accuracy_row)
             assert row.metrics[OBJECTIVE] == 0.5 * (accuracy or 0.0) + worst
+    lines = [line.split(",") for line in (whole.path / "increments.csv").read_text().split()]
+    assert [line[:2] for line in lines] == [
+        [str(r.trial), str(r.increment)] for rows in rows_of(whole).values() for r in rows
+    ]
     stopped = [line for line in summary_of(whole).table if line.state == "stopped"]
     assert all((line.value or 0.0) < 0.12 for line in stopped)
     refused, output = search_here(*OPTIONS, "--objective", "val/accuracy_worst", "--results", cut.path.parent)

@@ -41,7 +41,7 @@ from tune_cl.records import (
 )
 from tune_cl.search import SearchSpace, Study, StudySettings, Unreachable, unreachable_values
 from tune_cl.streams import Stream
-from tune_cl.tracking import Trackers
+from tune_cl.tracking import Trackers, own_trackers
 from tune_cl.wandb import WandbTracker
 
 
@@ -118,10 +118,10 @@ def run_search_of(
         sweep=options.wandb_sweep,
     )
     if options.quiet:
-        trackers = Trackers([wandb])
+        trackers = Trackers([wandb, *own_trackers()])
     else:
         console = ConsoleTracker(None if at_once else plain_console(), wandb_line=wandb.describe)
-        trackers = Trackers([console, wandb], report=console.notice)
+        trackers = Trackers([console, wandb, *own_trackers()], report=console.notice)
     with planned(options, command, plugins) as plan:
         if plan.why_scale:
             trackers.notice(plan.why_scale)

@@ -11,6 +11,7 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
+from tune_cl.tracking._registry import own_trackers, register_tracker
 from tune_cl.tracking._trackers import Trackers, in_one_line, write_to_stderr
 
 __all__ = [
@@ -25,5 +26,7 @@ __all__ = [
     "TrialEnded",
     "TrialStarted",
     "in_one_line",
+    "own_trackers",
+    "register_tracker",
     "write_to_stderr",
 ]
