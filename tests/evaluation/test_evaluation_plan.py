@@ -30,7 +30,7 @@ from tune_cl.records import (
     write_run,
 )
 from tune_cl.reports import statistic, within_noise
-from tune_cl.streams import class_order, open_stream
+from tune_cl.streams import DATASETS, class_order, open_stream
 
 pytestmark = pytest.mark.ray
 
@@ -94,7 +94,7 @@ def test_stages_of_merged_streams_have_keys_of_their_own_and_depend_on_no_split(
 
 def test_test_images_are_cut_into_increments_by_the_class_order_of_the_run() -> None:
     merged = open_stream(StreamRecord(name="fashion-b4-t3")).merge((9, 3, 1, 0, 2, 4, 5, 6, 7, 8))
-    test = open_test_set("fashion")
+    test = open_test_set(DATASETS["fashion"])
     parts = by_increment(test, merged)
     assert [sorted(set(part.labels.tolist())) for part in parts] == [[0, 1, 2, 3], [4, 5], [6, 7], [8, 9]]
     assert sum(len(part) for part in parts) == len(test.images)
@@ -105,7 +105,7 @@ def test_test_images_are_cut_into_increments_by_the_class_order_of_the_run() -> 
 
 def test_test_images_of_other_classes_than_the_training_images_are_refused() -> None:
     merged = open_stream(StreamRecord(name="fashion-b4-t3")).merge(tuple(range(10)))
-    test = open_test_set("fashion")
+    test = open_test_set(DATASETS["fashion"])
     first, second, *rest = test.class_names
     for names in ((second, first, *rest), test.class_names[:9]):
         with pytest.raises(TuneCLError, match=r"^fashion: training and test images are not of the same classes: label"):
@@ -156,7 +156,7 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
     assert "unknown option --order; did you mean '--orders'" in refused(capsys, searched, "--order", 3)
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
     write_json(folder / "search.json", record_of(folder).model_copy(update={"method": "my_own"}))
-    assert "a method from outside the package needs --plugin MODULE" in refused(capsys, folder, *EVALUATION)
+    assert "one from outside the package needs --plugin" in refused(capsys, folder, *EVALUATION)
     write_json(folder / "search.json", record_of(searched).model_copy(update={"data_fingerprint": 64 * "0"}))
     others = refused(capsys, folder, *EVALUATION)
     assert "a search on other images: the training files of fashion are not those of then (fingerprint 0000" in others
