@@ -87,7 +87,7 @@ class Runtime(Options):
         Sequence[str],
         Option(
             "a module of your own, from the current folder or as installed, or the path of a .py file, that brings a "
-            "method, data set, metric, sampler or stopping rule; repeatable",
+            "method, network, data set, metric, sampler, stopping rule or tracker; repeatable",
             names("MODULE"),
             _OUTSIDE,
             "--plugin",
