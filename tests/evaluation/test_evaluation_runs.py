@@ -309,7 +309,7 @@ def test_a_dry_run_names_the_runs_and_writes_nothing(searched: Path) -> None:
 def test_the_report_shows_both_averages_and_the_verdict(evaluated: Evaluated) -> None:
     for words in (
         "average incremental accuracy",
-        "the same without the base task",
+        "without the base task",
         "forgetting",
         "every value",
         "Chosen against default, test/average_incremental_accuracy",
