@@ -182,6 +182,7 @@ def test_a_time_limit_needs_the_main_thread(found: SearchResult, options: Search
     assert said and said[0].startswith("time_budget: works in the main thread alone")
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_a_script_and_resumes(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "examples" / "search_from_python.py"]
     for _ in range(2):

@@ -69,7 +69,7 @@ def test_a_written_configuration_has_all_that_is_to_be_known(tmp_path: Path, mon
 
 
 def test_what_is_given_for_data_sets_is_checked(tmp_path: Path) -> None:
-    for given in ("glyphs", ["glyphs"], {"glyphs": 5}, {5: "glyphs"}):
+    for given in ("glyphs", {"glyphs": 5}, {5: "glyphs"}):
         with pytest.raises(TuneCLError, match=r"data_sets .*: not a mapping of names to folders"):
             tune_cl.configure("finetune", data_sets=given)  # type: ignore[arg-type]
     with pytest.raises(TuneCLError, match="nowhere: no such folder"):

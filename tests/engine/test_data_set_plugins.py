@@ -61,6 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_plug_ins_data_set_is_searched_and_evaluated(folder: Path) -> None:
     (folder / "elsewhere").mkdir()
     places = {"cwd": folder, "env": environment(PYTHONDONTWRITEBYTECODE="1")}

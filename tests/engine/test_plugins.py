@@ -173,7 +173,10 @@ BAD = {
     "raises": ("x = 1\nraise ValueError('first\\nlast')\n", ["cannot be imported: last"]),
     "ends": ("import sys\nsys.exit(0)\n", ["cannot be imported: SystemExit"]),
     "needs": ("import no_such_package\n", ["cannot be imported", "No module named 'no_such_package'"]),
-    "without": ("x = 1\n", ["has none of METHOD, DATASET, METRIC, SAMPLER, STOPPING_RULE", "without.py"]),
+    "without": (
+        "x = 1\n",
+        ["has none of METHOD, DATASET, METRIC, NETWORK, TRACKER, SAMPLER, STOPPING_RULE", "without.py"],
+    ),
     "misspelt": ("METHD = 1\n", ["has none of METHOD", "'METHD'"]),
     "text": ("METHOD = 'finetune'\n", ["METHOD holds a str"]),
     "mapping": ("METHODS = {}\n", ["METHODS is a dict"]),

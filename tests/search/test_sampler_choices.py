@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
@@ -130,14 +131,31 @@ def finals(history: Sequence[FrozenTrial], direction: str = "max") -> list[float
     return [trial.value for trial in seen]
 
 
+def by_hand(pairs: Sequence[tuple[float, float]], score: float) -> float:
+    """Least squares through the middle of (at an increment, at the end), and one more trial as far off on both axes."""
+    at, final = np.array(pairs).T
+    more = np.std([*at, score])
+    x, y = np.append(at - at.mean(), more), np.append(final - final.mean(), more)
+    return float(final.mean() + np.linalg.lstsq(x[:, None], y, rcond=None)[0][0] * (score - at.mean()))
+
+
 def test_a_stopped_trial_counts_as_finished_with_the_score_that_finished_ones_let_expect() -> None:
     line = [finished(0.9, v, 2 * v - 0.4) for v in (0.5, 0.6, 0.7)]  # final = 2 * (at increment 1) - 0.4
-    assert finals([*line, stopped_at(1, 0.55)])[-1] == pytest.approx(0.7)
+    pairs = [(0.5, 0.6), (0.6, 0.8), (0.7, 1.0)]
+    assert finals([*line, stopped_at(1, 0.55)])[-1] == pytest.approx(by_hand(pairs, 0.55))
+    assert by_hand(pairs, 0.55) == pytest.approx(0.7, abs=0.02), "nearly on the line"
     assert finals([*line, stopped_at(1, 0.9)])[-1] == pytest.approx(1.0), "never better than the best finished one"
-    two = [finished(0.9, 0.5, 0.3), finished(0.9, 0.7, 0.6)]
-    assert finals([*two, stopped_at(1, 0.4)])[-1] == pytest.approx(0.4 - 0.15), "moved by the mean change"
-    assert finals([*two, stopped_at(1, 0.9)], "min")[-1] == pytest.approx(0.9 - 0.15)
+    two, pairs = [finished(0.9, 0.5, 0.3), finished(0.9, 0.7, 0.6)], [(0.5, 0.3), (0.7, 0.6)]
+    assert finals([*two, stopped_at(1, 0.4)])[-1] == pytest.approx(by_hand(pairs, 0.4))
+    assert finals([*two, stopped_at(1, 0.9)], "min")[-1] == pytest.approx(by_hand(pairs, 0.9))
     assert finals([*two, stopped_at(1, 0.1)], "min")[-1] == pytest.approx(0.3), "the best when less is better"
+
+
+def test_where_finished_trials_are_all_alike_a_lead_is_expected_to_stay() -> None:
+    alike = [finished(0.9, 0.6, 0.5) for _ in range(4)]
+    assert finals([*alike, stopped_at(1, 0.2)])[-1] == pytest.approx(0.1)
+    nearly = [finished(0.9, 0.6 + 0.001 * i, 0.5) for i in range(4)]
+    assert finals([*nearly, stopped_at(1, 0.2)])[-1] == pytest.approx(0.1, abs=0.01)
 
 
 def test_without_a_finished_trial_there_is_nothing_to_expect() -> None:

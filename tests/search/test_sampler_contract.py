@@ -15,6 +15,7 @@ class TestRandom(SamplerContract):
     sampler = "random"
 
 
+@pytest.mark.slow  # a fit for every proposal
 class TestGp(SamplerContract):
     sampler = "gp"
 

@@ -85,7 +85,7 @@ def test_features_that_enter_give_the_loss_of_the_images_that_make_them() -> Non
     prior = prior_of(config, phase_data(1))
     as_images, terms = ReplayLoss(config, teacher, prior, 4)(student, images, labels, old_images, old_labels)
     features = teacher.features(old_images, STAGE)
-    entering = ReplayLoss(config, teacher, prior, 4, entry=STAGE)
+    entering = ReplayLoss(config, teacher, prior, 4, start=STAGE)
     as_features, again = entering(student, images, labels, features, old_labels)
     assert as_features.item() == pytest.approx(as_images.item(), rel=1e-5)
     assert {name: value.item() for name, value in again.items()} == pytest.approx(

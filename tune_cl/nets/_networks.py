@@ -64,8 +64,8 @@ def get_network(name: str) -> Network:
     """
     if name not in _NETWORKS:
         raise ValueError(
-            f"there is no network {name!r}{near_matches(name, _NETWORKS)}: there are {', '.join(_NETWORKS)}; one of "
-            "your own needs --plugin"
+            f"there is no network {name!r}{near_matches(name, _NETWORKS)} (known: {', '.join(_NETWORKS)}; one of your "
+            "own needs --plugin)"
         )
     return _NETWORKS[name]
 

@@ -285,8 +285,10 @@ def as_finished(history: Sequence[FrozenTrial], direction: Direction) -> list[Fr
     """A history for a sampler that learns from finished trials alone: stopped ones with the final score to expect.
 
     The expected score is regressed, on the finished trials, from the score at the increment where the trial was
-    stopped; with fewer than three of them it is the last score moved by the mean change. It is never better than the
-    best finished one. A trial that reported nothing (a refused draw) has the worst score of all.
+    stopped. The slope is drawn towards 1, a lead that stays, as by one more trial that differs from them as trials
+    differ at that increment: finished trials that are all alike say nothing of how far behind a stopped one ends. The
+    expected score is never better than the best finished one. A trial that reported nothing (a refused draw) has the
+    worst score of all.
     """
     finished = [trial for trial in history if trial.state is TrialState.COMPLETE]
     if not finished:
@@ -297,25 +299,25 @@ def as_finished(history: Sequence[FrozenTrial], direction: Direction) -> list[Fr
     def expected(trial: FrozenTrial) -> float:
         if trial.last_step is None:
             return worst
-        found = _regressed(finished, trial.last_step, trial.intermediate_values[trial.last_step])
+        found = _regressed(finished, history, trial.last_step, trial.intermediate_values[trial.last_step])
         return min(found, best) if direction == "max" else max(found, best)
 
     return [_ended(trial, expected(trial)) if trial.state is TrialState.PRUNED else trial for trial in history]
 
 
-def _regressed(finished: Sequence[FrozenTrial], increment: int, score: float) -> float:
-    pairs = [
-        (trial.intermediate_values[increment], float(trial.value))
-        for trial in finished
-        if increment in trial.intermediate_values
-    ]
+def _regressed(finished: Sequence[FrozenTrial], history: Sequence[FrozenTrial], increment: int, score: float) -> float:
+    pairs = [(t.intermediate_values[increment], float(t.value)) for t in finished if increment in t.intermediate_values]
     if not pairs:
         return score
     at, final = zip(*pairs, strict=True)
-    slope = 1.0
-    if len(pairs) >= 3 and max(at) > min(at):
-        slope = max(0.0, statistics.linear_regression(at, final).slope)
-    return statistics.fmean(final) + slope * (score - statistics.fmean(at))
+    mean_at, mean_final = statistics.fmean(at), statistics.fmean(final)
+    prior = statistics.pvariance(
+        t.intermediate_values[increment] for t in history if increment in t.intermediate_values
+    )
+    covariance = sum((a - mean_at) * (f - mean_final) for a, f in pairs) + prior
+    spread = sum((a - mean_at) ** 2 for a in at) + prior
+    slope = max(0.0, covariance / spread) if spread else 1.0
+    return mean_final + slope * (score - mean_at)
 
 
 def _ended(trial: FrozenTrial, value: float) -> FrozenTrial:
