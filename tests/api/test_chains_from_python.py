@@ -127,6 +127,7 @@ def test_trainable_runs_in_a_plain_tuner(ray_here: Any, stages: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_a_fresh_trainable_shares_what_its_own_trials_train_and_nothing_else(
     ray_here: Any, stages: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ class Interrupted(Exception):
     """What ends a chain in these tests."""
 
 
+@pytest.mark.slow
 def test_an_interrupted_chain_resumes_in_its_folder_and_is_evaluated_and_compared(tmp_path: Path) -> None:
     run = tune_cl.configure("finetune", overrides=SMALL)
     places = {"stages": tmp_path / "stages", "output": tmp_path / "mine"}

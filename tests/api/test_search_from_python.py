@@ -193,6 +193,7 @@ def test_the_example_runs_as_a_script_and_resumes(tmp_path: Path) -> None:
     assert f"{result.best.number} {result.best.value}" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_interrupted_script_saves_and_does_not_go_on_to_its_next_line(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -90,6 +90,7 @@ def test_points_of_qmc_cover_more_evenly_than_random_ones(tmp_path: Path) -> Non
         pytest.param("cmaes", marks=CMAES),
     ],
 )
+@pytest.mark.slow
 def test_later_proposals_are_better_than_random_ones_although_many_trials_are_stopped(
     tmp_path: Path, sampler: str
 ) -> None:
