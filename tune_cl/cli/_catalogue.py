@@ -10,12 +10,13 @@ from tune_cl.api.data import listed_folders
 from tune_cl.api.plugins import load_named
 from tune_cl.methods import get_method, method_names
 from tune_cl.metrics import METRICS, VALIDATION
+from tune_cl.nets import get_network, network_names
 from tune_cl.search import SAMPLERS, STOPPING_RULES, load_space, shipped_spaces
 from tune_cl.streams import DATASETS, brought_by
 
 
 def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
-    """Print what can be named: spaces, methods, data sets (of folders of one's own, too), samplers, rules, metrics.
+    """Print what can be named: spaces, methods, data sets (of folders, too), samplers, rules, metrics, networks.
 
     Raises:
         TuneCLError: a plugin cannot be imported, or a folder is not in order.
@@ -50,7 +51,10 @@ def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
     for metric in METRICS:
         prefix = "" if metric.formula is None else VALIDATION
         metrics.add_row(prefix + metric.name, "more" if metric.direction == "max" else "less", metric.label)
-    for table in (spaces, methods, data, samplers, rules, metrics):
+    networks = table_of("networks (base.classifier.network)", "network", "width")
+    for network in map(get_network, network_names()):
+        networks.add_row(network.name, "any" if network.width is None else str(network.width))
+    for table in (spaces, methods, data, samplers, rules, metrics, networks):
         console.print(table)
         console.print()
 

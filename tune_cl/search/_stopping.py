@@ -64,7 +64,7 @@ class StoppingRule(Member):
 
 
 class Halving(StoppingRule):
-    """Successive halving on increments: one in `factor` continues at increments first, first * factor, ...
+    """Successive halving on increments: one in `factor` continues at increment first, first * factor and so on.
 
     Asynchronous (Li et al. 2020, arXiv 1810.05934): at a rung a trial continues if its score is among the best
     ceil(n / factor) of the n reported there so far, its own included; ties continue. So the first at a rung always
