@@ -86,7 +86,7 @@ def configure(
         train_seed=SEED.check(train_seed, "train_seed"),
         threads=THREADS.check(threads, "threads"),
         device=_device(device),
-        backbone_weights=_file(backbone_weights, "backbone_weights"),
+        backbone_weights=_given(given_file, backbone_weights, "backbone_weights"),
         plugins=check_names(plugins, "plugins"),
         data_sets=own_folders(_given(check_folders, data_sets, "data_sets") or ()),
     )
@@ -138,17 +138,16 @@ def run_chain(
     from tune_cl.store import StageStore
     from tune_cl.streams import open_stream, with_own_data
 
-    workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
+    workers = _given(LOADER_WORKERS.check, loader_workers, "loader_workers")
     if on_increment is not None and not callable(on_increment):
         raise TuneCLError(f"on_increment {on_increment!r}: cannot be called; give a function of one row")
     loaded = load_plugins(check_names(plugins, "plugins"))
     config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
     folder = given_folder(stages, "stages")
-    backbone = read_named_backbone(config, _file(backbone_weights, "backbone_weights"))
+    backbone = read_named_backbone(config, _given(given_file, backbone_weights, "backbone_weights"))
     told, _ = with_own_data(config.stream, own_folders(_given(check_folders, data_sets, "data_sets") or ()))
-    stream = open_stream(
-        told, _folder(data_root, "data_root"), check_switch(accept_modified_data, "accept_modified_data")
-    )
+    root = _given(given_folder, data_root, "data_root")
+    stream = open_stream(told, root, check_switch(accept_modified_data, "accept_modified_data"))
     renew = check_switch(fresh, "fresh")
     chain = Chain(config, stream, StageStore(folder), loader_workers=workers, backbone=backbone, fresh=renew)
 
@@ -228,7 +227,7 @@ def trainable(
 
     if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not 0 <= gpus < 1024:
         raise TuneCLError(f"gpus {gpus!r}: must be a fraction from 0 to 1, or a whole number")
-    workers = None if loader_workers is None else LOADER_WORKERS.check(loader_workers, "loader_workers")
+    workers = _given(LOADER_WORKERS.check, loader_workers, "loader_workers")
     folder = given_folder(stages, "stages")
     loaded = load_plugins(check_names(plugins, "plugins"))
     run = configure(
@@ -244,10 +243,9 @@ def trainable(
         backbone_weights=backbone_weights,
         data_sets=data_sets,
     )
-    backbone = read_named_backbone(run, _file(backbone_weights, "backbone_weights"))
-    data = open_stream(
-        run.stream, _folder(data_root, "data_root"), check_switch(accept_modified_data, "accept_modified_data")
-    )
+    backbone = read_named_backbone(run, _given(given_file, backbone_weights, "backbone_weights"))
+    root = _given(given_folder, data_root, "data_root")
+    data = open_stream(run.stream, root, check_switch(accept_modified_data, "accept_modified_data"))
     if backbone is not None:
         check_backbone(backbone, data.image_shape[0])
     given = tune.with_parameters(
@@ -297,11 +295,3 @@ def _device(given: Any) -> str:
     if given not in ("cpu", "cuda"):
         raise TuneCLError(f"device {shown(given)}: not one of cpu, cuda")
     return str(given)
-
-
-def _file(given: str | Path | None, what: str) -> Path | None:
-    return None if given is None else given_file(given, what)
-
-
-def _folder(given: str | Path | None, what: str) -> Path | None:
-    return None if given is None else given_folder(given, what)

@@ -26,9 +26,7 @@ from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseConte
 from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.options import LOADER_WORKERS
 from tune_cl.records import IncrementRow, RunConfig, StageUse
-from tune_cl.store import stage_key
-from tune_cl.store._leases import Lease
-from tune_cl.store._stages import Stage, StageRecord, StageStore
+from tune_cl.store import Lease, Stage, StageRecord, StageStore, stage_key
 from tune_cl.streams import Pixels, Place, Stream, default_workers, join
 from tune_cl.training import SPREAD, STUDENT, within_class_spread
 

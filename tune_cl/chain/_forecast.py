@@ -7,7 +7,7 @@ from typing import Literal
 from tune_cl.chain._planned import planned_keys
 from tune_cl.methods import get_method
 from tune_cl.records import RunConfig
-from tune_cl.store._stages import StageRecord
+from tune_cl.store import StageRecord
 from tune_cl.streams import Stream
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from tune_cl.chain._scoring import Correct
 from tune_cl.methods import CLASSIFIER, Phase
 from tune_cl.nets import Component
-from tune_cl.store._stages import Stage
+from tune_cl.store import Stage
 
 _CHANCE = 0.01  # how probable it may be that a classifier that knows nothing gets as many right, before a word is said
 

@@ -15,7 +15,7 @@ from tune_cl.console._live import render
 from tune_cl.console._report import report
 from tune_cl.console._state import ViewState, reduce, with_notice
 from tune_cl.records import SearchFolder
-from tune_cl.tracking._events import Event, SearchEnded, SearchStarted
+from tune_cl.tracking import Event, SearchEnded, SearchStarted
 
 _FRAMES_PER_SECOND = 2.0  # the view shares the cores with the training
 

@@ -2,7 +2,7 @@
 
 from tune_cl.console._state import ViewState
 from tune_cl.text import replay_text, setting_text, trial_counts_text, value_text, waiting_text
-from tune_cl.tracking._events import (
+from tune_cl.tracking import (
     Event,
     IncrementReported,
     SearchEnded,

@@ -20,7 +20,7 @@ from tune_cl.text import (
     unit_text,
     value_text,
 )
-from tune_cl.tracking._events import SearchEnded
+from tune_cl.tracking import SearchEnded
 
 _BEST_SHOWN = 5
 _FAILED_SHOWN = 5

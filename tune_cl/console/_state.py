@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tune_cl.records import SearchFolder, SearchRecord, TrialState, TrialSummary
-from tune_cl.tracking._events import (
+from tune_cl.tracking import (
     Event,
     IncrementReported,
     PhaseProgress,

@@ -35,10 +35,6 @@ _SHIPPED = (
 _METHODS: dict[str, Method] = {}  # those that have been looked up, and those from outside the package
 
 
-def _all() -> list[Method]:
-    return [get_method(name) for name in method_names()]
-
-
 def method_names() -> list[str]:
     """The methods that can be named in a space file: the ladder from its lower end up, then the exemplar methods."""
     return [*_SHIPPED, *(name for name in _METHODS if name not in _SHIPPED)]
@@ -70,14 +66,13 @@ def register(method: Method) -> None:
     """
     known = get_method(method.name) if method.name in method_names() else None
     if known is None or _as_made(known) != _as_made(method):
-        check_method(method, _all())
+        check_method(method, map(get_method, method_names()))
         _METHODS[method.name] = with_sources(method, _shipped_runs())
 
 
 def _shipped_runs() -> tuple[Any, ...]:
     """What the phases of the package's own methods run."""
-    methods = (importlib.import_module(f"tune_cl.zoo.{name}").METHOD for name in _SHIPPED)
-    return tuple(phase.run for method in methods for part in method.parts().values() for phase in part)
+    return tuple(phase.run for name in _SHIPPED for part in get_method(name).parts().values() for phase in part)
 
 
 def _as_made(method: Method) -> Method:

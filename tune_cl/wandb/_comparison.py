@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_cl.commands import beside_python
 from tune_cl.errors import TuneCLError
-from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking import in_one_line
 from tune_cl.wandb._mode import entity_name, prepared, project_name
 from tune_cl.wandb._sdk import abandon_service, quiet_wandb
 from tune_cl.wandb._settings import run_settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tune_cl.commands import sync_command
 from tune_cl.metrics import on_test_data
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, TrialFolder
-from tune_cl.tracking._trackers import in_one_line, write_to_stderr
+from tune_cl.tracking import in_one_line, write_to_stderr
 from tune_cl.wandb._mode import entity_name, prepared, project_name
 from tune_cl.wandb._run import SearchOfRuns, ShownRun, TrialRun, note_run, up_to_date
 from tune_cl.wandb._sdk import quiet_wandb

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from tune_cl.commands import sync_command
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.records import SearchFolder
-from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking import in_one_line
 from tune_cl.wandb._sdk import check_place, quiet_wandb
 
 WandbMode = Literal["online", "offline", "disabled"]

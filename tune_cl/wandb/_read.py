@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import TrialState
-from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking import in_one_line
 from tune_cl.wandb._mode import credentials_found
 from tune_cl.wandb._sdk import quiet_wandb
 

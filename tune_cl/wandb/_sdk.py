@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from tune_cl.errors import TuneCLError
-from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking import in_one_line
 
 # How to reach the server and as whom, and where caches lie; the last line is read by us as well.
 _LEFT = {

@@ -12,7 +12,7 @@ import yaml
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, SearchRecord, read_record, write_json
-from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking import in_one_line
 from tune_cl.wandb._run import mark_path, read_mark
 
 _METHODS = {"tpe": "bayes", "random": "random"}

@@ -16,7 +16,7 @@ from tune_cl.records import (
     TrialSummary,
     read_record,
 )
-from tune_cl.tracking._trackers import in_one_line
+from tune_cl.tracking import in_one_line
 from tune_cl.wandb._mode import credentials_found, entity_name, project_name
 from tune_cl.wandb._offline_sessions import OfflineSession, mark_uploaded, offline_sessions, upload_session
 from tune_cl.wandb._run import SearchOfRuns, ShownRun, TrialRun, read_mark, up_to_date

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tune_cl.commands import sync_command
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record, write_json
-from tune_cl.tracking._events import (
+from tune_cl.tracking import (
     Event,
     IncrementReported,
     PhaseProgress,
@@ -14,8 +14,9 @@ from tune_cl.tracking._events import (
     SearchStarted,
     TrialEnded,
     TrialStarted,
+    in_one_line,
+    write_to_stderr,
 )
-from tune_cl.tracking._trackers import in_one_line, write_to_stderr
 from tune_cl.wandb._mode import entity_name, prepared, project_name
 from tune_cl.wandb._run import SearchOfRuns, TrialRun, up_to_date
 from tune_cl.wandb._sdk import quiet_wandb

@@ -6,12 +6,10 @@ from tune_cl.methods import Method, Settings, parameter
 from tune_cl.training import (
     BaseClassifier,
     BaseGenerator,
-    IncrementGenerator,
-    ReplayClassifier,
-    Student,
     check_generator_fits,
 )
 from tune_cl.zoo.genifer import METHOD as GENIFER
+from tune_cl.zoo.genifer import Increment
 
 
 class ImageGenerator(BaseGenerator):
@@ -25,14 +23,6 @@ class Base(Settings):
 
     classifier: BaseClassifier = BaseClassifier()
     generator: ImageGenerator = ImageGenerator()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: ReplayClassifier = ReplayClassifier()
-    generator: IncrementGenerator = IncrementGenerator()
-    student: Student = Student()
 
 
 class ImageReplayConfig(Settings):
