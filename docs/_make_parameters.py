@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.methods import Leaf, get_method, leaves, method_names
-from tune_cl.search import SearchSpace, load_space, resolve
+from tune_cl.study import SearchSpace, load_space, resolve
 
 PAGE = Path(__file__).with_name("parameters.md")
 _SPACES = Path(__file__).parents[1] / "search_spaces"

@@ -10,7 +10,7 @@ import pytest
 from tune_cl import methods, plugins
 from tune_cl.metrics import METRICS
 from tune_cl.nets import _networks
-from tune_cl.search import SAMPLERS, STOPPING_RULES
+from tune_cl.study import SAMPLERS, STOPPING_RULES
 from tune_cl.tracking import _registry as trackers
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -34,7 +34,7 @@ from tune_cl.records import (
     write_json,
     write_run,
 )
-from tune_cl.search import load_space, resolve, shipped_spaces
+from tune_cl.study import load_space, resolve, shipped_spaces
 
 USE = StageUse(phase="classifier", key="0" * 64, origin="trained", seconds=1.5, cpu_seconds=1.0, images_trained=8)
 ROW = IncrementRow(

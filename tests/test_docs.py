@@ -150,7 +150,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    reference = (tmp_path / "reference" / "tune_cl.search.html").read_text()
+    reference = (tmp_path / "reference" / "tune_cl.study.html").read_text()
     assert "What messages call the file." in reference, "the comment of a field"
     assert (tmp_path / "repository" / "launch" / "clusters" / "slurm.sbatch").is_file(), "what a page links to"
 

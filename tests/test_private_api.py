@@ -10,7 +10,7 @@ SOURCES = sorted((ROOT / "tune_cl").rglob("*.py"))
 # file -> what is used there, and the dependency whose next minor release may change it.
 USED = {
     "tune_cl/engine/_submission.py": {"ray": {"_do_request"}},
-    "tune_cl/search/_storage.py": {"optuna": {"optuna.storages._rdb.models"}},
+    "tune_cl/study/_storage.py": {"optuna": {"optuna.storages._rdb.models"}},
     "tune_cl/wandb/_sweep.py": {"wandb": {"_service_api"}},
 }
 

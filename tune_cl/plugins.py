@@ -125,28 +125,28 @@ def _kinds() -> Iterator[_Kind]:
     )
 
     def is_sampler(member: Any) -> bool:
-        from tune_cl.search import Sampler
+        from tune_cl.study import Sampler
 
         return isinstance(member, type) and issubclass(member, Sampler)
 
     def add_sampler(member: Any, origin: Origin) -> None:
-        from tune_cl.search import register_sampler
+        from tune_cl.study import register_sampler
 
         register_sampler(member, origin)
 
-    yield _Kind("SAMPLER", "a class derived from tune_cl.search.Sampler", is_sampler, add_sampler)
+    yield _Kind("SAMPLER", "a class derived from tune_cl.study.Sampler", is_sampler, add_sampler)
 
     def is_rule(member: Any) -> bool:
-        from tune_cl.search import StoppingRule
+        from tune_cl.study import StoppingRule
 
         return isinstance(member, type) and issubclass(member, StoppingRule)
 
     def add_rule(member: Any, origin: Origin) -> None:
-        from tune_cl.search import register_stopping_rule
+        from tune_cl.study import register_stopping_rule
 
         register_stopping_rule(member, origin)
 
-    yield _Kind("STOPPING_RULE", "a class derived from tune_cl.search.StoppingRule", is_rule, add_rule)
+    yield _Kind("STOPPING_RULE", "a class derived from tune_cl.study.StoppingRule", is_rule, add_rule)
 
 
 def _instance_of(kind: type) -> Callable[[Any], bool]:

@@ -9,7 +9,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, get_method
 from tune_cl.metrics import VALIDATION, scored_metrics
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, TrialFolder, read_record
-from tune_cl.search import ScaleSettings, SearchSpace, SpaceFile, resolve
+from tune_cl.study import ScaleSettings, SearchSpace, SpaceFile, resolve
 
 _METRICS = (*(VALIDATION + metric.name for metric in scored_metrics()), "replay_accuracy")
 # Accuracies are ratios of counts of images and means of a few of them: nine places tell any two of them apart.

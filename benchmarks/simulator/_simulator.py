@@ -26,14 +26,14 @@ from tune_cl.errors import TuneCLError
 from tune_cl.methods import Phase, get_method
 from tune_cl.metrics import Direction, default_direction
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, SearchSeeds, StageUse
-from tune_cl.search import (
+from tune_cl.store import stage_key
+from tune_cl.study import (
     SearchSpace,
     Study,
     StudySettings,
     check_base_configurations,
     check_option,
 )
-from tune_cl.store import stage_key
 from tune_cl.tracking import Trackers
 
 Cost = Literal["cpu_seconds", "images_trained"] | Callable[[int, str], float]

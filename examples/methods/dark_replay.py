@@ -83,7 +83,7 @@ def train(config: DarkReplay, data: PhaseData, state: State, context: PhaseConte
     new = RealBatches(data.new, half, data, context)
     # Draws of its own, by a purpose of its own. `indices(step)` says which exemplars are in the batch of a step; they
     # are in the order of the memory's tensors, and so are the stored logits.
-    order = Batches(len(data.memory), half, context.place, "order of exemplars")
+    order = Batches(len(data.memory), half, context.random_key, "order of exemplars")
     old = RealBatches(data.memory, half, data, context, order)
     stored = state[LOGITS].tensors["values"].to(context.device)
 

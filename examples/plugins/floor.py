@@ -3,7 +3,7 @@
 tune-cl search --space finetune --plugin examples/plugins/floor.py --scheduler 'floor(least=0.3)'
 """
 
-from tune_cl.search import Report, StoppingRule
+from tune_cl.study import Report, StoppingRule
 
 
 class Floor(StoppingRule):

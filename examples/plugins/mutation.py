@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 from pydantic import Field
 
-from tune_cl.search import Sampler, SamplerContext
+from tune_cl.study import Sampler, SamplerContext
 
 
 class Mutation(Sampler):

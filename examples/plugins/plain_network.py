@@ -11,7 +11,7 @@ from torch import nn
 from tune_cl.nets import Network
 
 
-def stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
+def layers(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     """A convolution each, with a ReLU but perhaps after the last."""
     made: list[nn.Module] = []
     for i, (before, after) in enumerate(pairwise(channels)):
@@ -20,4 +20,4 @@ def stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     return made
 
 
-NETWORK = Network("plain", multiples=(1, 1, 2, 2, 4), build=stages)
+NETWORK = Network("plain", multiples=(1, 1, 2, 2, 4), build=layers)

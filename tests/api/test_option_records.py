@@ -51,13 +51,13 @@ def test_the_functions_have_the_fields_of_their_records_as_arguments() -> None:
 
 
 def test_the_command_line_and_python_make_the_same_record() -> None:
-    words = ["--space=genifer", "--trials=16", "--time-budget=2h", "--stage-budget=1GiB", "--set=a.b=3", "--fresh"]
+    words = ["--space=genifer", "--trials=16", "--time-limit=2h", "--max-store-size=1GiB", "--set=a.b=3", "--fresh"]
     typed = made(SearchOptions, PARSERS["search"]().parse_args([*words, "--class-order=3,1,2", "--plugin=mine"]))
     given = SearchOptions(
         Path("genifer"),
         trials=16,
-        time_budget=7200,
-        stage_budget=2**30,
+        time_limit=7200,
+        max_store_size=2**30,
         overrides=["a.b=3"],
         fresh=True,
         class_order=(3, 1, 2),
@@ -89,10 +89,10 @@ def test_records_cannot_be_changed() -> None:
         ({"trials": True}, "trials: True is not a whole number"),
         ({"search_seed": -1}, "search_seed: -1, but it must be at least 0"),
         ({"search_seed": False}, "search_seed: False is not a whole number"),
-        ({"time_budget": "soon"}, "time_budget soon: write a time above 0 such as 90s"),
-        ({"time_budget": -3}, "time_budget -3: write a time"),
-        ({"stage_budget": "5 loaves"}, "stage_budget 5 loaves: 'loaves' is no unit of size"),
-        ({"stage_budget": 0}, "stage_budget 0: write a size above 0"),
+        ({"time_limit": "soon"}, "time_limit soon: write a time above 0 such as 90s"),
+        ({"time_limit": -3}, "time_limit -3: write a time"),
+        ({"max_store_size": "5 loaves"}, "max_store_size 5 loaves: 'loaves' is no unit of size"),
+        ({"max_store_size": 0}, "max_store_size 0: write a size above 0"),
         ({"gpus_per_trial": 1.5}, "gpus_per_trial 1.5: must be a fraction from 0 to 1"),
         ({"fresh": 1}, "fresh 1: neither True nor False"),
         ({"plugins": "mine"}, "plugins 'mine': not a list of names"),

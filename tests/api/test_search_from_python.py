@@ -172,14 +172,14 @@ def test_a_time_limit_needs_the_main_thread(found: SearchResult, options: Search
 
     def run() -> None:
         try:
-            tune_cl.search(replace(options, time_budget=60, results=tmp_path / "results", quiet=True))
+            tune_cl.search(replace(options, time_limit=60, results=tmp_path / "results", quiet=True))
         except TuneCLError as error:
             said.append(str(error))
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert said and said[0].startswith("time_budget: works in the main thread alone")
+    assert said and said[0].startswith("time_limit: works in the main thread alone")
 
 
 @pytest.mark.slow

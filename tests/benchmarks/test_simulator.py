@@ -19,7 +19,7 @@ from made_recordings import (
 from simulator import NearestTrial, Recording, SimulatedSearch, Simulation, recorded_space, simulate
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import Proposal, Study, StudySettings
+from tune_cl.study import Proposal, Study, StudySettings
 
 AIA = "val/average_incremental_accuracy"
 CONTINUOUS = {BASE_LR: {"log": [0.001, 0.01]}, BASE_GAMMA: {"log": [0.01, 0.1]}}

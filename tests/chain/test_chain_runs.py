@@ -58,7 +58,11 @@ def test_a_phase_receives_the_tensors_of_its_own_increment_and_nothing_more(name
         assert equal(data.new, stream.training(t))
         assert set(data.new.labels.tolist()) == set(stream.classes(t))
         assert (data.n_old, data.n_new) == (stream.n_seen(t) - len(stream.classes(t)), len(stream.classes(t)))
-        assert (context.place.train_seed, context.place.increment, context.place.phase) == (0, t, phase.name)
+        assert (context.random_key.train_seed, context.random_key.increment, context.random_key.phase) == (
+            0,
+            t,
+            phase.name,
+        )
         assert settings == getattr(config.base if t == 0 else config.increment, phase.name)
         if name in ("oracle", "joint") and t:
             assert data.past is not None

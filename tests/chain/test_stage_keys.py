@@ -33,7 +33,7 @@ ALL_LEAVES = [
 
 
 # At which every network exists, a total memory has room for each class, and features are reached from two sizes.
-WIDE = {"base.classifier.width": 64, "base.memory.size": 10, "base.generator.replay_stage": 3}
+WIDE = {"base.classifier.width": 64, "base.memory.size": 10, "base.generator.replay_layer": 3}
 
 
 def wide(method: str, changes: dict[str, Any] | None = None, **fields: Any) -> RunConfig:

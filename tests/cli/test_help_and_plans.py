@@ -14,7 +14,7 @@ import tune_cl
 from tune_cl.cli._parser import search_parser, train_parser
 from tune_cl.cli.main import main
 from tune_cl.methods import method_names
-from tune_cl.search import shipped_spaces
+from tune_cl.study import shipped_spaces
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str], command:
 def test_help_names_all_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "search", "--help")
     options = """--space --trials --stream --budget --set --search-seed --order-seed --split-seed --train-seed --sampler
-    --scheduler --concurrency --time-budget --results --stages --name --data-root --cpus-per-trial --gpus-per-trial
+    --scheduler --concurrency --time-limit --results --stages --name --data-root --cpus-per-trial --gpus-per-trial
     --address --wandb-project --wandb-entity --wandb-mode --list --dry-run --download --accept-modified-data"""
     for option in options.split():
         assert option in text

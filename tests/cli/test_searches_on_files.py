@@ -13,8 +13,8 @@ from tune_cl.cli._parser import made, search_parser
 from tune_cl.engine import fitting_scale
 from tune_cl.options import SearchOptions
 from tune_cl.records import SearchFolder, write_json
-from tune_cl.search import load_space
 from tune_cl.streams import DATASETS
+from tune_cl.study import load_space
 
 
 def write_cifar10(root: Path, seed: int = 0) -> None:

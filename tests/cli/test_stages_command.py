@@ -10,7 +10,7 @@ from search_cli import LAUNCH, run_side_by_side
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 
-from small_stages import keys_in, publish, size_of, size_of_all
+from small_layers import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config
 
 from tune_cl.cli._parser import stages_parser
@@ -80,8 +80,8 @@ def test_a_size_is_read_as_it_is_written(text: str, expected: int) -> None:
 )
 def test_a_bad_size_is_refused_in_a_sentence(text: str, words: list[str]) -> None:
     with pytest.raises(TuneCLError) as refused:
-        size(text, "--stage-budget")
-    assert str(refused.value).startswith("--stage-budget") and "\n" not in str(refused.value)
+        size(text, "--max-store-size")
+    assert str(refused.value).startswith("--max-store-size") and "\n" not in str(refused.value)
     for word in words:
         assert word in str(refused.value)
 

@@ -13,7 +13,7 @@ from tune_cl.cli._submit import _entrypoint, _load_plugins, _space, _written
 from tune_cl.cli.main import main
 from tune_cl.engine import Job
 from tune_cl.options import SearchOptions, written
-from tune_cl.search import load_space
+from tune_cl.study import load_space
 
 RESULTS = "--results=/shared/results"
 NOBODY = "--address=http://127.0.0.1:9"  # nothing listens at this port
@@ -26,7 +26,7 @@ NOBODY = "--address=http://127.0.0.1:9"  # nothing listens at this port
         (["--space=finetune", RESULTS, "--trails=3"], "did you mean '--trials'"),
         (["--space=finetune", RESULTS, "--set=increment.classifier.epoch=3"], "did you mean 'increment.classifier.epo"),
         (["--space=finetune", RESULTS, "--stream=fashio-b4-t3"], "did you mean 'fashion'"),
-        (["--space=finetune", RESULTS, "--time-budget=2x"], "write a time above 0"),
+        (["--space=finetune", RESULTS, "--time-limit=2x"], "write a time above 0"),
         (["--space=finetune"], "--results results: relative, but a job's folder is temporary; name an absolute path"),
         (["--space=finetune", RESULTS, "--stages=s"], "--stages s: relative"),
         (["--space=finetune", RESULTS, "--data-root=data"], "--data-root data: relative"),

@@ -18,7 +18,7 @@ from methods_under_test import CASES, METHODS, Case
 from tune_cl.chain import phase_data
 from tune_cl.methods import Leaf, Method, Phase, PhaseContext, Settings, get_method, leaves, unflatten
 from tune_cl.nets import Component
-from tune_cl.streams import Place, Stream
+from tune_cl.streams import RandomKey, Stream
 from tune_cl.testing._chains import small_stream
 
 CPU = torch.device("cpu")
@@ -59,21 +59,21 @@ BESIDE: dict[str, list[dict[str, Any]]] = {
     "augmentation_target": [{"augmentation_speed": 0.3}],
     "augmentation_limit": [{"augmentation_speed": 0.9, "augmentation_target": -0.9}],
     "ema_half_life": [{"ema_ramp": 1.0}],
-    "feature_replay/start_size": [{"replay_stage": 3}],  # whose maps can be reached from more than one size
+    "feature_replay/start_size": [{"replay_layer": 3}],  # whose maps can be reached from more than one size
     "il_baseline/weight_kd": [{"weighting": "fixed"}],
     "lucir/increment.finetune.weight_feature": [{"trains": "all"}],
     # Where the margin's gradient is the same for every margin, it decides which samples lead by enough.
     "podnet/base.classifier.margin": [{"loss": "nca_formula", "scale": 10.0, "epochs": 10}],
     "podnet/increment.classifier.margin": [{"loss": "nca_formula", "base.classifier.scale": 10.0, "epochs": 10}],
     "podnet/increment.finetune.margin": [{"loss": "nca_formula", "base.classifier.scale": 10.0, "epochs": 20}],
-    "feature_replay/increment.classifier.distillation_stage": [{"base.generator.replay_stage": 3}],
+    "feature_replay/increment.classifier.distillation_layer": [{"base.generator.replay_layer": 3}],
     "network": [{"width": width, "epochs": 1} for width in (16, 64)],  # small_cnn has both; the others have one of them
 }
 PER_CLASS = 20  # images of a class: 16 to train on
 FEWER_PER_CLASS = {"network": 5}  # of some parameters, since a step takes long
 NOT_HERE = {
     "base.classifier.pretrained": "needs a file of weights: tests/engine/test_backbone_weights.py",
-    "image_replay/base.generator.matching_stage": "has one choice, out of those of genifer, which are told apart",
+    "image_replay/base.generator.matching_layer": "has one choice, out of those of genifer, which are told apart",
 }
 
 
@@ -203,7 +203,7 @@ def _run(
         return None
     state = _state_before(method, own, t, name)
     before = _state_before(method, own, t, "classifier")
-    context = PhaseContext(Place(0, t, phase.name), CPU, before=before)
+    context = PhaseContext(RandomKey(0, t, phase.name), CPU, before=before)
     data = phase_data(_stream(per_class), phase, t, state)
     return phase.run(found.subtree(config, t, phase), data, state, context).changed
 

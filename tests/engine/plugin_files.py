@@ -11,7 +11,7 @@ import pytest
 import tune_cl.methods as methods_room
 from tune_cl import plugins
 from tune_cl.metrics import METRICS
-from tune_cl.search import SAMPLERS, STOPPING_RULES
+from tune_cl.study import SAMPLERS, STOPPING_RULES
 
 # What a user writes: fine-tuning with label smoothing, on the base task of the package.
 SMOOTH = '''

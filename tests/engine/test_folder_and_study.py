@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from search_cli import STEADY, Reference, here, search_here
 
 from tune_cl.records import SearchFolder, SearchRecord, read_record, write_json
-from tune_cl.search._attributes import FOLDER
+from tune_cl.study._attributes import FOLDER
 
 pytestmark = pytest.mark.ray
 ANEW = "another --name begins a new search"

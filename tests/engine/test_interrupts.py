@@ -28,7 +28,7 @@ from search_cli import (
 
 import tune_cl
 from tune_cl.errors import TuneCLError
-from tune_cl.records import IncrementRow, SearchFolder, held, read_lines
+from tune_cl.records import IncrementRow, SearchFolder, exclusive_lock, read_lines
 from tune_cl.store import PhaseCheckpoint
 
 pytestmark = pytest.mark.ray
@@ -55,12 +55,12 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
     story = Disturbed(search_folder, interrupts=request.param)
     command = [LAUNCH / "search.py", *STEADY, "--results", place / "results"]
 
-    _run_here(story, "--time-budget", "1s")
+    _run_here(story, "--time-limit", "1s")
 
     process = start(command, place / "log", env=environment())
     try:
         wait_until(lambda: len(search_folder.trial(0).rows()) >= 1, 90, "the base task is trained")
-        with pytest.raises(TuneCLError) as refusal, held(search_folder):
+        with pytest.raises(TuneCLError) as refusal, exclusive_lock(search_folder):
             pass
         story.refused = str(refusal.value)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
@@ -81,7 +81,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
     return story
 
 
-def test_time_budget_ends_with_0_and_interrupts_with_130(disturbed: Disturbed) -> None:
+def test_time_limit_ends_with_0_and_interrupts_with_130(disturbed: Disturbed) -> None:
     assert disturbed.codes == [0, *[130] * disturbed.interrupts, 0], "\n".join(disturbed.outputs)
     assert not any("Traceback" in output for output in disturbed.outputs)
 

@@ -31,7 +31,7 @@ from tune_cl.records import (
     SearchFolder,
     SearchRecord,
     TrialFolder,
-    held,
+    exclusive_lock,
     read_lines,
     read_record,
 )
@@ -210,7 +210,7 @@ def test_second_process_on_a_running_search_is_refused(
     reference: Reference, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     results = copied(reference, tmp_path)
-    with held(SearchFolder(results / "s")):
+    with exclusive_lock(SearchFolder(results / "s")):
         assert main(["search", *reference.options, "--results", str(results)]) == 2
     assert "another process is running this search" in capfd.readouterr().err
 

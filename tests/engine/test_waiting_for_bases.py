@@ -20,7 +20,7 @@ from tune_cl.records import (
     StreamRecord,
     read_record,
 )
-from tune_cl.search import Deferred, Study
+from tune_cl.study import Deferred, Study
 from tune_cl.tracking import Event, SlotDeferred, TrialStarted
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "search"))

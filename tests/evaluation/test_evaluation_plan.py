@@ -23,7 +23,7 @@ from tune_cl.records import (
     SearchRecord,
     StreamRecord,
     Summary,
-    held,
+    exclusive_lock,
     read_lines,
     read_record,
     write_json,
@@ -245,5 +245,5 @@ def test_a_search_that_still_runs_is_not_evaluated(
     searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
-    with held(SearchFolder(folder)):
+    with exclusive_lock(SearchFolder(folder)):
         assert "another process is running this search" in refused(capsys, folder)

@@ -124,7 +124,7 @@ class Tripwire:
 
     def set_in_study(self) -> None:
         """Patch the study."""
-        from tune_cl.search import Study
+        from tune_cl.study import Study
 
         report = Study.report
 
@@ -215,7 +215,7 @@ def set_by_environment() -> None:
     folder = os.environ.get("FAULT_WIRES")
     if folder:
         wire = Tripwire(Path(folder))
-        then = {"tune_cl.chain": wire.set_in_chain, "tune_cl.search": wire.set_in_study}
+        then = {"tune_cl.chain": wire.set_in_chain, "tune_cl.study": wire.set_in_study}
         sys.meta_path.insert(0, SetWhenImported(then))
 
 

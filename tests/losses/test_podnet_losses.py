@@ -8,7 +8,7 @@ import torch
 
 from tune_cl.losses import nca, nca_formula, pod_flat, pod_spatial
 
-SHAPES = [(5, 3, 4, 6), (5, 2, 3, 3)]  # two stages, one of them not square
+SHAPES = [(5, 3, 4, 6), (5, 2, 3, 3)]  # two layers, one of them not square
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def formula_by_hand(scores: np.ndarray, eta: float, labels: np.ndarray, margin: 
     return float(np.mean(costs))
 
 
-def test_pod_spatial_is_the_distance_of_normalised_profiles_averaged_over_stages(maps):
+def test_pod_spatial_is_the_distance_of_normalised_profiles_averaged_over_layers(maps):
     new, old = maps
-    per_stage = [
+    per_layer = [
         np.mean([np.linalg.norm(profile(a) - profile(b)) for a, b in zip(x.numpy(), y.numpy(), strict=True)])
         for x, y in zip(new, old, strict=True)
     ]
-    assert pod_spatial(new, old).item() == pytest.approx(np.mean(per_stage), rel=1e-12)
-    assert pod_spatial(new[:1], old[:1]).item() == pytest.approx(per_stage[0], rel=1e-12)
+    assert pod_spatial(new, old).item() == pytest.approx(np.mean(per_layer), rel=1e-12)
+    assert pod_spatial(new[:1], old[:1]).item() == pytest.approx(per_layer[0], rel=1e-12)
 
 
 def test_pod_spatial_is_blind_to_scale_sign_and_the_order_of_pixels_in_what_is_pooled(maps):
@@ -187,7 +187,7 @@ def test_half_precision_is_raised_to_float32(maps, scores, dtype):
 def test_misfitting_arguments_are_refused(maps):
     new, old = maps
     for wrong in (([], []), (new, old[:1]), (new, old[::-1]), ([new[0].flatten(1)], [old[0].flatten(1)])):
-        with pytest.raises(ValueError, match="stage by stage"):
+        with pytest.raises(ValueError, match="layer by layer"):
             pod_spatial(*wrong)
     with pytest.raises(ValueError, match="twice"):
         pod_flat(torch.zeros(2, 3), torch.zeros(2, 4))

@@ -115,7 +115,7 @@ def test_a_resnet_32_computes_what_is_published_of_it(network, final_relu):
     for _ in range(2):
         classifier(images(shape, 8))
     classifier.eval()
-    state = {name.removeprefix("stages."): tensor for name, tensor in classifier.state_dict().items()}
+    state = {name.removeprefix("layers."): tensor for name, tensor in classifier.state_dict().items()}
 
     def normed(x: torch.Tensor, name: str) -> torch.Tensor:
         w, b, mean, var = (state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var"))
@@ -168,7 +168,7 @@ def test_loaded_weights_give_torchvisions_features_and_leave_the_head_alone(head
     before = {name: tensor.clone() for name, tensor in classifier.head.state_dict().items()}
     load_backbone(classifier, torchvisions.state_dict())
     assert all(torch.equal(tensor, before[name]) for name, tensor in classifier.head.state_dict().items())
-    assert classifier.stages[2][1].bn2.num_batches_tracked == 2
+    assert classifier.layers[2][1].bn2.num_batches_tracked == 2
     assert all(p.requires_grad for p in classifier.parameters())
     seen = {}
     hook = torchvisions.fc.register_forward_hook(lambda module, args, output: seen.update(pooled=args[0]))
@@ -188,8 +188,8 @@ def test_older_files_without_counters_load_and_share_no_memory(torchvisions):
     weights = {n: t.clone() for n, t in torchvisions.state_dict().items() if not n.endswith("num_batches_tracked")}
     load_backbone(classifier, weights)
     weights["conv1.weight"].zero_()
-    assert torch.equal(classifier.stages[0][0].weight, torchvisions.conv1.weight)
-    assert classifier.stages[0][1].num_batches_tracked == 0
+    assert torch.equal(classifier.layers[0][0].weight, torchvisions.conv1.weight)
+    assert classifier.layers[0][1].num_batches_tracked == 0
 
 
 def without(weights: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
@@ -201,7 +201,7 @@ def without(weights: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tens
     [
         (lambda w: without(w, "layer2.0.downsample.0.weight"), "'layer2.0.downsample.0.weight' is missing"),
         (lambda w: {f"module.{name}": t for name, t in w.items()}, "'module.conv1.weight' and 121 more has no place"),
-        (lambda w: {**w, "stages.0.0.weight": w["conv1.weight"]}, "'stages.0.0.weight' has no place"),
+        (lambda w: {**w, "layers.0.0.weight": w["conv1.weight"]}, "'layers.0.0.weight' has no place"),
         (lambda w: {**w, "layer4.2.bn1.bias": w["bn1.bias"]}, "'layer4.2.bn1.bias' has no place"),
         (lambda w: {**w, "bn1.bias": torch.zeros(32)}, r"'bn1.bias' is \(32,\), not \(64,\)"),
         (lambda w: {**w, "bn1.bias": 0.5}, "'bn1.bias' is float"),

@@ -61,7 +61,7 @@ def test_the_cifar_stages_are_torchvisions_blocks_behind_a_three_by_three_stem()
     classifier = used(CIFAR)
     reference = resnet18(num_classes=100)
     reference.conv1, reference.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-    stem, *blocks = list(classifier.stages)[:5]
+    stem, *blocks = list(classifier.layers)[:5]
     reference.conv1.load_state_dict(stem[0].state_dict())
     reference.bn1.load_state_dict(stem[1].state_dict())
     for block, name in zip(blocks, ("layer1", "layer2", "layer3", "layer4"), strict=True):
@@ -106,7 +106,7 @@ def test_growing_leaves_the_old_classifier_alone_and_draws_new_rows_from_the_see
     first, again, other = (grow_head(old, 7, seed) for seed in (5, 5, 6))
     with torch.no_grad():
         first.head.weight.zero_()
-        first.stages[0][0].weight.zero_()
+        first.layers[0][0].weight.zero_()
     assert all(torch.equal(tensor, before[name]) for name, tensor in old.state_dict().items())
     elsewhere = grow_head(new_classifier(SMALL, 99), 7, 5)
     assert torch.equal(again.head.weight[4:], elsewhere.head.weight[4:])
@@ -128,8 +128,8 @@ def test_initial_weights_depend_on_the_seed_and_leave_the_global_generator_alone
     torch.manual_seed(0)
     first = new_classifier(SMALL, 1)
     assert torch.equal(torch.rand(1), expected)
-    assert torch.equal(first.stages[0][0].weight, new_classifier(SMALL, 1).stages[0][0].weight)
-    assert not torch.equal(first.stages[0][0].weight, new_classifier(SMALL, 2).stages[0][0].weight)
+    assert torch.equal(first.layers[0][0].weight, new_classifier(SMALL, 1).layers[0][0].weight)
+    assert not torch.equal(first.layers[0][0].weight, new_classifier(SMALL, 2).layers[0][0].weight)
 
 
 def test_a_saved_classifier_is_built_again_with_its_batch_norm_and_shares_no_memory():
@@ -140,9 +140,9 @@ def test_a_saved_classifier_is_built_again_with_its_batch_norm_and_shares_no_mem
     assert torch.equal(again(images), classifier(images))
     with torch.no_grad():
         classifier.head.weight.zero_()
-        again.stages[0][1].running_mean.fill_(7)
+        again.layers[0][1].running_mean.fill_(7)
     assert component.tensors["head.weight"].abs().sum() > 0
-    assert not torch.equal(component.tensors["stages.0.1.running_mean"], again.stages[0][1].running_mean)
+    assert not torch.equal(component.tensors["layers.0.1.running_mean"], again.layers[0][1].running_mean)
 
 
 def test_a_frozen_classifier_passes_gradients_to_its_images_but_has_none():
@@ -155,6 +155,6 @@ def test_a_frozen_classifier_passes_gradients_to_its_images_but_has_none():
 
 def test_asking_for_a_feature_shape_leaves_mode_and_statistics_alone():
     classifier = used(SMALL).train()
-    before = classifier.stages[0][1].running_mean.clone()
+    before = classifier.layers[0][1].running_mean.clone()
     classifier.feature_shape(5)
-    assert classifier.training and torch.equal(classifier.stages[0][1].running_mean, before)
+    assert classifier.training and torch.equal(classifier.layers[0][1].running_mean, before)

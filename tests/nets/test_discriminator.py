@@ -112,7 +112,7 @@ def test_the_label_decides_with_the_features():
 def test_a_saved_discriminator_is_built_again_whatever_else_its_settings_say():
     discriminator = scrambled(SMALL)
     component = save_discriminator(discriminator)
-    component = Component(component.kind, {**component.settings, "stage": 4}, component.tensors)
+    component = Component(component.kind, {**component.settings, "layer": 4}, component.tensors)
     again = build_discriminator(component)
     assert again.shape == SMALL
     x, labels = features(SMALL, 4), torch.arange(4)

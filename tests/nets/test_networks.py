@@ -15,13 +15,13 @@ from tune_cl.nets import ClassifierShape, Network, _networks, network_names, new
 from tune_cl.store import stage_key
 
 
-def plain_stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
+def plain_layers(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     last = nn.ReLU() if final_relu else nn.Identity()
     convolutions = [nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels)]
     return [*(nn.Sequential(c, nn.ReLU()) for c in convolutions[:-1]), nn.Sequential(convolutions[-1], last)]
 
 
-PLAIN = Network("plain", (1, 1, 2, 2, 3), plain_stages, source="ab" * 32)
+PLAIN = Network("plain", (1, 1, 2, 2, 3), plain_layers, source="ab" * 32)
 
 
 @pytest.fixture
@@ -80,6 +80,6 @@ def test_what_is_unsound_is_refused(network: Network, message: str) -> None:
 
 def test_a_network_that_is_not_cut_into_five_is_refused_when_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_networks, "_NETWORKS", dict(_networks._NETWORKS))
-    register_network(replace(PLAIN, build=lambda channels, final_relu: plain_stages(channels, final_relu)[:4]))
-    with pytest.raises(ValueError, match="gives 4 stages; five are needed"):
+    register_network(replace(PLAIN, build=lambda channels, final_relu: plain_layers(channels, final_relu)[:4]))
+    with pytest.raises(ValueError, match="gives 4 layers; five are needed"):
         new_classifier(ClassifierShape("plain", 5, (1, 28, 28), 3), seed=0)

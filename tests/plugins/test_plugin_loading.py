@@ -12,7 +12,7 @@ from tune_cl import plugins
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import METRICS
 from tune_cl.plugins import Plugin, load_again, load_plugins
-from tune_cl.search import SAMPLERS, STOPPING_RULES, find_sampler, find_stopping_rule
+from tune_cl.study import SAMPLERS, STOPPING_RULES, find_sampler, find_stopping_rule
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 FLOOR = (EXAMPLES / "floor.py").read_text()

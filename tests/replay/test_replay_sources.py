@@ -10,12 +10,12 @@ from scipy import stats
 
 from tune_cl.nets import Generator, GeneratorShape, new_generator
 from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
-from tune_cl.streams import FileImages, ImageFiles, LabelledImages, Pixels, Place, Preprocessing
+from tune_cl.streams import FileImages, ImageFiles, LabelledImages, Pixels, Preprocessing, RandomKey
 
 CPU = torch.device("cpu")
 N_OLD = 7
 PIXELS = Pixels(Preprocessing((0.3, 0.5, 0.4), (0.2, 0.25, 0.3), 2, True), CPU)
-PLACE = Place(11, 2, "classifier")
+PLACE = RandomKey(11, 2, "classifier")
 
 
 def wild_generator() -> Generator:
@@ -35,11 +35,11 @@ def unequal_past() -> LabelledImages:
     return LabelledImages(images[mixed], labels[mixed])
 
 
-def generator_source(place: Place = PLACE) -> GeneratorReplay:
+def generator_source(place: RandomKey = PLACE) -> GeneratorReplay:
     return GeneratorReplay(wild_generator(), N_OLD, PIXELS, place, CPU)
 
 
-def oracle_source(place: Place = PLACE) -> OracleReplay:
+def oracle_source(place: RandomKey = PLACE) -> OracleReplay:
     return OracleReplay(unequal_past(), PIXELS, place, CPU)
 
 
@@ -64,7 +64,7 @@ def test_images_are_valid_pixels(source: ReplaySource):
 def test_what_the_generator_makes_beyond_the_valid_range_is_clamped_and_the_rest_kept():
     source, generator = generator_source(), wild_generator()
     replayed = source.draw(16, "replay", 3)
-    random = PLACE.generator("replay", 3)
+    random = PLACE.rng("replay", 3)
     labels = torch.randint(N_OLD, (16,), generator=random)
     latents = generator.draw_latents(16, random)
     raw = generator(latents, labels, generator.draw_noise(16, random))
@@ -89,7 +89,7 @@ def test_a_draw_depends_on_place_purpose_and_step_alone(source: ReplaySource):
 @pytest.mark.parametrize("make", [generator_source, oracle_source])
 def test_another_seed_increment_or_phase_draws_otherwise(make):
     first = make().draw(32, "replay", 0).labels
-    for place in (Place(12, 2, "classifier"), Place(11, 3, "classifier"), Place(11, 2, "generator")):
+    for place in (RandomKey(12, 2, "classifier"), RandomKey(11, 3, "classifier"), RandomKey(11, 2, "generator")):
         assert not torch.equal(first, make(place).draw(32, "replay", 0).labels)
 
 
@@ -119,7 +119,7 @@ def test_a_small_generators_images_are_brought_to_the_size_that_is_asked_for():
     assert torch.equal(small.labels, large.labels) and large.images.shape == (4, 3, 16, 16)
     assert (large.images >= PIXELS.black).all() and (large.images <= PIXELS.white).all()
     raw = wild_generator()
-    random = PLACE.generator("replay", 2)
+    random = PLACE.rng("replay", 2)
     labels = torch.randint(N_OLD, (4,), generator=random)
     images = raw(raw.draw_latents(4, random), labels, raw.draw_noise(4, random))
     doubled = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)

@@ -10,10 +10,10 @@ import torch
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import StreamRecord
-from tune_cl.streams import Batches, Feed, ImageSource, LabelledImages, Place, in_turn, open_stream
+from tune_cl.streams import Batches, Feed, ImageSource, LabelledImages, RandomKey, in_turn, open_stream
 
 CPU = torch.device("cpu")
-PLACE = Place(3, 1, "classifier")
+PLACE = RandomKey(3, 1, "classifier")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tune_cl.nets import (
     new_discriminator,
     new_generator,
 )
-from tune_cl.streams import Place
+from tune_cl.streams import RandomKey
 from tune_cl.training._game import EDGE_PIXELS, Draw, Game
 
 STAGE = 4
@@ -180,7 +180,7 @@ def test_the_game_is_played_on_what_is_replayed_cut_to_valid_pixels(make):
     draw, low, high = game.draw(3), (0 - 0.2860) / 0.3530, (1 - 0.2860) / 0.3530
     for images in (draw.fake, draw.real):
         assert low - 1e-6 <= images.min() and images.max() <= high + 1e-6
-    random = game.context.place.generator("latents", 3)
+    random = game.context.random_key.rng("latents", 3)
     torch.randint(1, (len(draw.real) - draw.n_old,), generator=random)
     latents, noise = game.generator.draw_latents(8, random), game.generator.draw_noise(8, random)
     with torch.no_grad():
@@ -245,7 +245,7 @@ def test_an_increment_goes_on_from_the_old_average_and_the_old_discriminator():
 def test_a_restarted_network_starts_from_new_weights_and_the_other_goes_on(restart):
     still = {"learning_rate": 1e-30, "restart": restart}
     changed = run_phase("genifer", 1, "generator", mid_state(), still).changed
-    place = phase_context(1, "generator").place
+    place = phase_context(1, "generator").random_key
     new = {
         "generator": new_generator(build_generator(base_state()["generator"]).shape, place.seed("generator")),
         "discriminator": new_discriminator(
@@ -277,7 +277,7 @@ def test_what_a_phase_stores_is_the_moving_average_of_its_generator(make):
         for name, p in game.generator.named_parameters():
             expected[name] = decay * expected[name] + (1 - decay) * p.detach().double().numpy()
 
-    game.context = PhaseContext(game.context.place, CPU, follow)
+    game.context = PhaseContext(game.context.random_key, CPU, follow)
     stored = game.play(image_weight=1.0).changed["generator"].tensors
     for name, values in expected.items():
         np.testing.assert_allclose(stored[name].numpy(), values, rtol=1e-4, atol=1e-5)
@@ -303,12 +303,12 @@ def test_real_and_fake_images_are_augmented_before_the_classifier_sees_them(make
     game = make(augmentation="fixed", augmentation_p=0.9)
     seen = Seen(game)
     draw, _, _ = discriminator_gradient(game, 5)
-    place, low, high = game.context.place, game.pixels.black.flatten(), game.pixels.white.flatten()
+    place, low, high = game.context.random_key, game.pixels.black.flatten(), game.pixels.white.flatten()
     for shown, images, purpose in zip(
         seen.images, (draw.fake, draw.real), ("augment fake", "augment real"), strict=True
     ):
         assert not torch.allclose(shown, images)
-        expected = augment(images.detach(), 0.9, place.generator(purpose, 5), low=low, high=high)
+        expected = augment(images.detach(), 0.9, place.rng(purpose, 5), low=low, high=high)
         torch.testing.assert_close(shown, expected)
 
 
@@ -358,7 +358,7 @@ def test_two_learning_rates_see_the_same_images_latents_labels_and_augmentation(
 def test_another_place_draws_otherwise():
     game = base_game()
     first = game.draw(0)
-    game.context = PhaseContext(Place(1, 0, "generator"), CPU)
+    game.context = PhaseContext(RandomKey(1, 0, "generator"), CPU)
     assert not torch.equal(first.fake, game.draw(0).fake)
 
 
@@ -367,7 +367,7 @@ def test_a_preview_shows_every_class_seen_made_by_the_stored_average():
     assert result.preview is not None and result.preview.dtype == torch.uint8
     assert result.preview.shape == (6, 8, 1, 28, 28)
     generator = build_generator(result.changed["generator"])
-    random = phase_context(1, "generator").place.generator("preview")
+    random = phase_context(1, "generator").random_key.rng("preview")
     for label, shown in enumerate(result.preview):
         latents = generator.draw_latents(8, random)
         with torch.no_grad():
@@ -378,12 +378,12 @@ def test_a_preview_shows_every_class_seen_made_by_the_stored_average():
 
 @pytest.mark.parametrize("stage", [0, 2, 3, 5, 6])
 def test_any_stage_can_be_matched_and_later_increments_keep_it(stage):
-    """The matching stage is the base's: an increment reads it from the discriminator."""
+    """The matching layer is the base's: an increment reads it from the discriminator."""
     state = dict(base_state())
-    state.update(run_phase("genifer", 0, "generator", state, {"matching_stage": stage}).changed)
+    state.update(run_phase("genifer", 0, "generator", state, {"matching_layer": stage}).changed)
     state["classifier"] = mid_state()["classifier"]
     result = run_phase("genifer", 1, "generator", state)
-    assert result.changed["discriminator"].settings["stage"] == stage
+    assert result.changed["discriminator"].settings["layer"] == stage
     assert all(np.isfinite(value) for value in result.losses.values())
 
 

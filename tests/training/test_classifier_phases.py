@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tune_cl.methods import Diverged
 from tune_cl.nets import ClassifierShape, new_classifier, save_classifier
-from tune_cl.streams import Place
+from tune_cl.streams import RandomKey
 from tune_cl.training._classifier import RealBatches, grown, train_base
 from tune_cl.training._loop import ClassifierTraining, check_weights, train_classifier
 from tune_cl.training._replay_classifier import train_with_generator
@@ -23,7 +23,7 @@ FROZEN = {"learning_rate": 1e-30, "weight_decay": 0.0}
 def test_the_base_classifier_starts_from_weights_of_its_place():
     trained = run_phase("finetune", 0, "classifier", {}, FROZEN).changed["classifier"]
     shape = ClassifierShape("small_cnn", 4, (1, 28, 28), 4)
-    start = save_classifier(new_classifier(shape, Place(0, 0, "classifier").seed("weights")))
+    start = save_classifier(new_classifier(shape, RandomKey(0, 0, "classifier").seed("weights")))
     for name, tensor in start.tensors.items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(trained.tensors[name], tensor, rtol=0, atol=1e-20, msg=name)
@@ -62,14 +62,14 @@ def test_without_an_update_a_grown_classifier_keeps_its_old_head_and_its_feature
     old = base_state()["classifier"].tensors
     assert changed.settings["n_classes"] == 6
     assert torch.equal(changed.tensors["head.weight"][:4], old["head.weight"])
-    assert torch.equal(changed.tensors["stages.2.0.weight"], old["stages.2.0.weight"])
+    assert torch.equal(changed.tensors["layers.2.0.weight"], old["layers.2.0.weight"])
 
 
 @pytest.mark.parametrize("method", ["finetune", "lwf", "genifer", "oracle", "joint"])
 def test_every_layer_of_the_classifier_is_trained_at_an_increment(method):
     trained = run_phase(method, 1, "classifier", base_state()).changed["classifier"].tensors
     old = base_state()["classifier"].tensors
-    for name in ("stages.0.0.weight", "stages.4.0.weight", "stages.4.1.weight"):
+    for name in ("layers.0.0.weight", "layers.4.0.weight", "layers.4.1.weight"):
         assert not torch.equal(trained[name], old[name]), name
     assert not torch.equal(trained["head.weight"][:4], old["head.weight"])
 

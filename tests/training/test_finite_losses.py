@@ -69,7 +69,7 @@ class KilledOnce:
 
 def test_a_phase_that_was_killed_after_a_bad_step_fails_with_that_step_when_it_goes_on():
     context = phase_context(0, "classifier")
-    resumed = PhaseContext(context.place, context.device, checkpoint=KilledOnce(at=60))
+    resumed = PhaseContext(context.random_key, context.device, checkpoint=KilledOnce(at=60))
     for end in (KeyboardInterrupt, Diverged):
         net = nn.Linear(2, 1)
         with pytest.raises(end, match="at step 55 of 120" if end is Diverged else None):

@@ -69,7 +69,7 @@ def test_real_and_generated_images_have_the_generators_size_and_the_classifier_i
     draw = played.draw(0)
     assert draw.real.shape == draw.fake.shape == (8, 3, MADE, MADE)
     seen = []
-    monkeypatch.setattr(played.classifier, "features", lambda images, stage: seen.append(images) or images)
+    monkeypatch.setattr(played.classifier, "features", lambda images, layer: seen.append(images) or images)
     for images in (draw.real, draw.fake):
         played.features(images, "augment", 0)
         doubled = functional.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
@@ -78,7 +78,7 @@ def test_real_and_generated_images_have_the_generators_size_and_the_classifier_i
 
 def test_real_images_go_down_with_antialiasing():
     played = game()
-    index = Batches(len(played.data.new), 8, played.context.place).indices(0)
+    index = Batches(len(played.data.new), 8, played.context.random_key).indices(0)
     stored = Pixels(played.data.preprocessing, played.context.device).normalise(played.data.new.gather(index))
     expected = functional.interpolate(stored, (MADE, MADE), mode="bilinear", antialias=True, align_corners=False)
     assert torch.equal(played.draw(0).real, expected)

@@ -11,7 +11,7 @@ from tiny_phases import phase_data, phase_of, run_phase, same, subtree
 
 from tune_cl.methods import PhaseResult, Sizes, get_method
 from tune_cl.nets import Component
-from tune_cl.streams import ClassUniform, Place
+from tune_cl.streams import ClassUniform, RandomKey
 from tune_cl.training._batches import RealBatches
 
 EXEMPLAR_METHODS = ("il_baseline", "icarl", "lucir", "podnet")
@@ -187,11 +187,13 @@ def test_il_baseline_without_a_memory_and_with_a_fixed_weight_is_learning_withou
 
 def test_a_class_balanced_sampler_draws_each_class_equally_often():
     labels = torch.tensor([0] * 90 + [1] * 9 + [2])
-    sampler = ClassUniform(labels, 3000, Place(0, 1, "classifier"), "order")
+    sampler = ClassUniform(labels, 3000, RandomKey(0, 1, "classifier"), "order")
     counts = torch.bincount(labels[sampler.indices(0)]) / 3000
     assert counts.tolist() == pytest.approx([1 / 3] * 3, abs=0.04)
     assert not torch.equal(sampler.indices(0), sampler.indices(1))
-    assert torch.equal(sampler.indices(5), ClassUniform(labels, 3000, Place(0, 1, "classifier"), "order").indices(5))
+    assert torch.equal(
+        sampler.indices(5), ClassUniform(labels, 3000, RandomKey(0, 1, "classifier"), "order").indices(5)
+    )
 
 
 @each_method

@@ -43,7 +43,7 @@ from tune_cl.nets import (
     new_classifier,
 )
 from tune_cl.streams import Pixels
-from tune_cl.zoo.podnet import compared_stages
+from tune_cl.zoo.podnet import compared_layers
 
 BENT = {"tau": 0.7, "alpha": 3.0, "epsilon": 0.3}
 COSINES = {"weight_feature": 3.0, "weight_ranking": 2.0, "margin": 0.4}
@@ -153,7 +153,7 @@ def test_one_update_of_balanced_finetuning_follows_its_plain_loss(method, change
     ((images, labels),) = trained.batches
     start = build_classifier(old_classifier(method, 7)).train(batch_norm == "train")
     if trains == "head":
-        start.stages.requires_grad_(False)
+        start.layers.requires_grad_(False)
     term = changes.get("loss", "ce")
     loss = _nca_of(term, start, images, labels) if term != "ce" else cross_entropy(start(images), labels, np.ones(7))
     terms = {term.removesuffix("_formula"): loss, "total": loss}
@@ -206,5 +206,5 @@ def test_podnets_first_new_proxy_is_the_direction_of_a_classs_only_image():
 @pytest.mark.parametrize("network", network_names())
 def test_pod_spatial_compares_the_maps_of_every_block(network):
     shape = ClassifierShape(network, fixed_width(network) or 4, (3, 32, 32), 2)
-    stages = enumerate(new_classifier(shape, 0).stages, start=1)
-    assert list(compared_stages(network)) == [i for i, stage in stages if i > 1 and list(stage.parameters())]
+    stages = enumerate(new_classifier(shape, 0).layers, start=1)
+    assert list(compared_layers(network)) == [i for i, stage in stages if i > 1 and list(stage.parameters())]

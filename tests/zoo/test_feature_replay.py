@@ -35,7 +35,7 @@ def after_classifier() -> Mapping[str, Component]:
 def lower(component: Component) -> dict[str, Tensor]:
     """Weights and buffers of the stages up to the replayed one."""
     return {
-        name: t for name, t in component.tensors.items() if name.startswith(tuple(f"stages.{i}." for i in range(4)))
+        name: t for name, t in component.tensors.items() if name.startswith(tuple(f"layers.{i}." for i in range(4)))
     }
 
 
@@ -48,21 +48,21 @@ def test_stages_up_to_the_replayed_one_stay_bit_for_bit_and_those_after_it_learn
     before, after = after_base()["classifier"], after_classifier()["classifier"]
     assert lower(before).keys() == lower(after).keys() and len(lower(before)) > 8
     assert all(torch.equal(tensor, lower(after)[name]) for name, tensor in lower(before).items())
-    higher = [name for name in before.tensors if name.startswith("stages.4.") and before.tensors[name].dim() == 4]
+    higher = [name for name in before.tensors if name.startswith("layers.4.") and before.tensors[name].dim() == 4]
     assert higher and all(not torch.equal(before.tensors[name], after.tensors[name]) for name in higher)
 
 
 def test_the_generator_makes_maps_of_the_replayed_stage() -> None:
     generator = build_generator(after_base()["generator"])
     assert generator.shape.image_shape == build_classifier(base_state()["classifier"]).feature_shape(STAGE)
-    assert after_base()["discriminator"].settings["stage"] == STAGE
+    assert after_base()["discriminator"].settings["layer"] == STAGE
 
 
 def test_replayed_features_are_what_the_generator_makes_cut_at_zero_as_after_a_relu() -> None:
     generator = build_generator(after_base()["generator"]).eval()
-    place = phase_context(1, "classifier").place
+    place = phase_context(1, "classifier").random_key
     drawn = FeatureReplay(generator, 4, place, CPU).draw(64, "replay", 3)
-    random = place.generator("replay", 3, CPU)
+    random = place.rng("replay", 3, CPU)
     labels = torch.randint(4, (64,), generator=random)
     with torch.no_grad():
         made = generator(generator.draw_latents(64, random), labels, generator.draw_noise(64, random))
@@ -78,7 +78,7 @@ def test_features_that_enter_give_the_loss_of_the_images_that_make_them() -> Non
     config = subtree(METHOD, "increment.classifier", {"weight_ce": 0.3, "weight_feature": 0.7, "loss": "relaxed"})
     teacher = build_classifier(base_state()["classifier"]).frozen()
     student = build_classifier(after_classifier()["classifier"]).eval()
-    student.stages[:STAGE].requires_grad_(False)
+    student.layers[:STAGE].requires_grad_(False)
     random = torch.Generator().manual_seed(3)
     images, old_images = (torch.randn(n, 1, 28, 28, generator=random) for n in (6, 5))
     labels, old_labels = torch.tensor([4, 5, 4, 4, 5, 5]), torch.tensor([0, 1, 2, 3, 0])
@@ -92,8 +92,8 @@ def test_features_that_enter_give_the_loss_of_the_images_that_make_them() -> Non
         {name: value.item() for name, value in terms.items()}, rel=1e-5
     )
     as_features.backward()
-    assert all(p.grad is None for p in student.stages[:STAGE].parameters())
-    assert all(p.grad is not None for p in student.stages[STAGE:].parameters())
+    assert all(p.grad is None for p in student.layers[:STAGE].parameters())
+    assert all(p.grad is not None for p in student.layers[STAGE:].parameters())
 
 
 def test_an_increment_without_learning_hands_on_the_old_networks() -> None:
@@ -115,12 +115,12 @@ def test_the_l1_term_holds_the_features_of_old_classes() -> None:
     ("changes", "sentence"),
     [
         (
-            {"base": {"generator": {"replay_stage": 5}}, "increment": {"classifier": {"distillation_stage": 5}}},
+            {"base": {"generator": {"replay_layer": 5}}, "increment": {"classifier": {"distillation_layer": 5}}},
             "above 5",
         ),
         (
-            {"increment": {"classifier": {"distillation_stage": 4}}},
-            r"distillation_stage 4: stages up to .* take a stage",
+            {"increment": {"classifier": {"distillation_layer": 4}}},
+            r"distillation_layer 4: layers up to .* take a layer",
         ),
     ],
 )

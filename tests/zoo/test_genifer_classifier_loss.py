@@ -55,10 +55,10 @@ def by_hand(config: Any, net: Classifier) -> dict[str, float]:
     """The terms in NumPy, from features and logits of the networks."""
     images, labels, old_images, old_labels = batch()
     with torch.no_grad():
-        features = net.features(torch.cat([images, old_images]), config.distillation_stage)
-        z = net.logits_from(features, config.distillation_stage).double().numpy()
+        features = net.features(torch.cat([images, old_images]), config.distillation_layer)
+        z = net.logits_from(features, config.distillation_layer).double().numpy()
         f = features[len(images) :].flatten(1).double().numpy()
-        old_f = teacher().features(old_images, config.distillation_stage).flatten(1).double().numpy()
+        old_f = teacher().features(old_images, config.distillation_layer).flatten(1).double().numpy()
         old_z = teacher()(old_images).double().numpy()
     n, new_counts = len(images), np.bincount(phase_data(1).new.labels.numpy(), minlength=N_SEEN)[N_OLD:]
     replayed_by_class = new_counts.sum() * replayed_per_step(config, N_OLD, N_SEEN - N_OLD) / config.batch_size / N_OLD
@@ -86,8 +86,8 @@ def by_hand(config: Any, net: Classifier) -> dict[str, float]:
         {"replay_labels": "hard"},
         {"replay_labels": "hard", "loss": "balanced", "tau": 0.8, "replay_share": 0.25},
         {"loss": "relaxed", "epsilon": 0.01},
-        {"temperature": 2.5, "distillation_stage": 5},
-        {"distillation_stage": 6},
+        {"temperature": 2.5, "distillation_layer": 5},
+        {"distillation_layer": 6},
         {"distillation_over": "old", "temperature": 2.0},
     ],
 )
@@ -151,7 +151,7 @@ def test_the_balanced_prior_is_that_of_the_labels_counted_over_epochs(share):
     data, context = phase_data(1), phase_context(1, "classifier")
     generator = build_generator(base_state()["generator"]).eval().requires_grad_(False)
     source = GeneratorReplay(
-        generator, N_OLD, Pixels(data.preprocessing, context.device), context.place, context.device
+        generator, N_OLD, Pixels(data.preprocessing, context.device), context.random_key, context.device
     )
     real = RealBatches(data.new, config.batch_size, data, context)
     counts, epochs = torch.zeros(N_SEEN), 60

@@ -41,8 +41,8 @@ from tune_cl.methods import (
     unflatten,
 )
 from tune_cl.nets import Classifier, Component, build_classifier
-from tune_cl.search import load_space, resolve, shipped_spaces
-from tune_cl.streams import DATASETS, LabelledImages, Pixels, Place
+from tune_cl.streams import DATASETS, LabelledImages, Pixels, RandomKey
+from tune_cl.study import load_space, resolve, shipped_spaces
 from tune_cl.training._loop import LossTail
 from tune_cl.zoo import podnet
 
@@ -152,7 +152,7 @@ def train(method: Method, config: Settings, scale: str, steps: tuple[int, int] =
             key = (*key, phase.kind, phase.version, settings.model_dump_json())
             trained = _trained.get(key)
             if trained is None:
-                context = PhaseContext(Place(0, t, phase.name), CPU, before=before)
+                context = PhaseContext(RandomKey(0, t, phase.name), CPU, before=before)
                 result, terms = spied(phase, settings, data, state, context)
                 trained = _trained[key] = Trained(phase, terms, result.changed, t, GENERATOR in before)
             state.update(trained.changed)

@@ -38,7 +38,7 @@ from tune_cl.nets import (
     save_discriminator,
     save_generator,
 )
-from tune_cl.streams import Place
+from tune_cl.streams import RandomKey
 
 RECORDED = Path(__file__).parent / "phase_checksums.json"
 TOLERANCE = 1e-4  # of the largest number of its group; see the module's docstring
@@ -116,7 +116,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "genifer.base.generator": {
         "fixed": _FIXED,
         "adaptive": _GAN,
-        "image replay": {**_FIXED, "matching_stage": 0},
+        "image replay": {**_FIXED, "matching_layer": 0},
         "labels, gain": {
             **_GAN, "augmentation": "off", "weight_label": 2.0, "convolution_gain": "leaky_relu", "label_scale": "unit",
         },
@@ -129,7 +129,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "replay.student": {"three steps": {"steps": 3}},
     "oracle.student": {"three steps": {"steps": 3}},
-    "feature_replay.base.generator": {"stage 4": _GAN, "stage 3": {**_GAN, "replay_stage": 3}},
+    "feature_replay.base.generator": {"stage 4": _GAN, "stage 3": {**_GAN, "replay_layer": 3}},
     "feature_replay.generator": {"stage 4": {**_GAN, "weight_image": 0.02}},
 }  # fmt: skip
 
@@ -158,7 +158,7 @@ def train(kind: str, changes: Mapping[str, Any]) -> PhaseResult:
         head = next((head for start, head in HEADS.items() if kind.startswith(start)), "linear")
         state = _untrained_state(6 if after_classifier else 4, head, makes_features=kind.startswith("feature_replay"))
         memory = state["memory"] if phase.sees_memory else None
-        context = PhaseContext(Place(7, t, phase.name), CPU, before=_untrained_state(4, head, makes_features=False))
+        context = PhaseContext(RandomKey(7, t, phase.name), CPU, before=_untrained_state(4, head, makes_features=False))
         return phase.run(config, phase_data(t, with_past=phase.sees_past, memory=memory), state, context)
     finally:
         torch.set_default_dtype(torch.float32)
@@ -178,7 +178,7 @@ def _untrained_state(n_classes: int, head: str, makes_features: bool) -> dict[st
     return {
         "classifier": save_classifier(classifier),
         "generator": save_generator(generator),
-        "discriminator": Component("discriminator", {**discriminator.settings, "stage": 4}, discriminator.tensors),
+        "discriminator": Component("discriminator", {**discriminator.settings, "layer": 4}, discriminator.tensors),
         "memory": Component(
             "memory",
             {"budget": "total", "size": 12, "selection": "herding"},

@@ -9,7 +9,7 @@ from tiny_phases import CPU
 import tune_cl
 from tune_cl.methods import PhaseContext, PhaseData, get_method
 from tune_cl.nets import Component, build_generator
-from tune_cl.streams import LabelledImages, Place, StreamShape, parse_name
+from tune_cl.streams import LabelledImages, RandomKey, StreamShape, parse_name
 
 ONE_STEP: dict[str, Any] = {
     f"{part}.{phase}.{name}": value
@@ -60,7 +60,7 @@ def test_every_phase_takes_a_step_at_the_shipped_sizes(method: str, stream: str,
     for t in (0, 1):
         data = images_of(shape, t)
         for phase in chosen.phases(config, t, horizon=2):
-            context = PhaseContext(Place(0, t, phase.name), CPU)
+            context = PhaseContext(RandomKey(0, t, phase.name), CPU)
             state |= phase.run(chosen.subtree(config, t, phase), data, state, context).changed
     assert state["classifier"].tensors["head.weight"].shape[0] == 2 * CLASSES
     assert build_generator(state["generator"]).shape.image_shape[1:] == (made, made)

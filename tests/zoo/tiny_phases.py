@@ -11,7 +11,7 @@ import torch
 from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, get_method, unflatten
 from tune_cl.nets import Component
 from tune_cl.records import StreamRecord
-from tune_cl.streams import LabelledImages, Place, Stream, open_stream
+from tune_cl.streams import LabelledImages, RandomKey, Stream, open_stream
 
 CPU = torch.device("cpu")
 
@@ -97,7 +97,7 @@ def exemplars(memory: Component) -> LabelledImages:
 def phase_context(
     t: int, phase: str, train_seed: int = 0, before: Mapping[str, Component] | None = None
 ) -> PhaseContext:
-    return PhaseContext(Place(train_seed, t, phase), CPU, before=before or {})
+    return PhaseContext(RandomKey(train_seed, t, phase), CPU, before=before or {})
 
 
 def phase_of(method: str, t: int, name: str, loss: str = "") -> Phase:

@@ -14,7 +14,8 @@ from tune_cl.methods import Method, get_method, unflatten
 from tune_cl.nets import Backbone
 from tune_cl.options import SearchOptions
 from tune_cl.records import SearchFolder, StreamRecord, given_text, search_folder
-from tune_cl.search import (
+from tune_cl.streams import dataset_of, shape_of, unmeasured, with_own_data
+from tune_cl.study import (
     SearchSpace,
     SpaceFile,
     check_base_configurations,
@@ -28,7 +29,6 @@ from tune_cl.search import (
     protocol_horizon,
     resolve,
 )
-from tune_cl.streams import dataset_of, shape_of, unmeasured, with_own_data
 
 # What an option may say in place of the space file.
 _NAMED_ORDERS = ("seed", "numpy-1993", "podnet")

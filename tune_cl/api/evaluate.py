@@ -39,7 +39,7 @@ from tune_cl.records import (
     EvaluationSummary,
     SearchFolder,
     SearchRecord,
-    held,
+    exclusive_lock,
     lies_there,
     nothing_left,
     read_record,
@@ -119,7 +119,7 @@ def _prepared(
     resources = there.share_out(options)
     if not lies_there(folder.search):
         raise TuneCLError(f"{folder.path}: not the folder of a search (it has no {folder.search.name})")
-    with held(folder):  # not while the search may still choose another
+    with exclusive_lock(folder):  # not while the search may still choose another
         record = read_record(folder.search, SearchRecord)
         method = get_method(record.method)  # a plugin's is known only where its module is named
         if method_source(method) != record.method_source:
@@ -187,7 +187,7 @@ def run_evaluation(
             check_seen(Path(images.folder), "--data-set")
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
-        with held(plan.folder.evaluation), EvaluationView(console) as view:
+        with exclusive_lock(plan.folder.evaluation), EvaluationView(console) as view:
             conductor = EvaluationConductor(plan, view, lambda run: wandb.show(run.name, run.trial, run.config))
             console.print(_heading(evaluation, conductor.missing))
             for warning in warnings(plan):

@@ -11,9 +11,9 @@ from tune_cl.chain import Increment
 from tune_cl.engine import Conductor, save_winner
 from tune_cl.methods import flatten, get_method, method_source
 from tune_cl.plugins import Plugin
-from tune_cl.records import RunConfig, SearchFolder, SearchRecord, SearchSeeds, held, nothing_left, write_json
-from tune_cl.search import SearchSpace, Study, StudySettings
+from tune_cl.records import RunConfig, SearchFolder, SearchRecord, SearchSeeds, exclusive_lock, nothing_left, write_json
 from tune_cl.streams import Stream, shape_of
+from tune_cl.study import SearchSpace, Study, StudySettings
 from tune_cl.tracking import Trackers
 
 _OBJECTIVE = "val/average_incremental_accuracy"
@@ -68,7 +68,7 @@ def recorded(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     record = continued(folder, record)
-    with nothing_left(folder.path), held(folder):
+    with nothing_left(folder.path), exclusive_lock(folder):
         study = Study.open(folder.study, record.name, space, StudySettings.of(record), folder)
         write_json(folder.search, record)
         study.bind(folder, record.study or "")

@@ -33,14 +33,14 @@ from tune_cl.records import (
     SearchRecord,
     SearchSeeds,
     Summary,
-    held,
+    exclusive_lock,
     lies_there,
     nothing_left,
     search_id,
     write_json,
 )
-from tune_cl.search import SearchSpace, Study, StudySettings, Unreachable, unreachable_values
 from tune_cl.streams import Stream
+from tune_cl.study import SearchSpace, Study, StudySettings, Unreachable, unreachable_values
 from tune_cl.tracking import Trackers, own_trackers
 from tune_cl.wandb import WandbTracker
 
@@ -79,7 +79,7 @@ def search(options: SearchOptions) -> SearchResult:
     `SearchOptions`; what is left out is as the space file has it.
 
     Returns:
-        What was found. A search that ran out of `time_budget` is unfinished: `result.summary.trials` counts.
+        What was found. A search that ran out of `time_limit` is unfinished: `result.summary.trials` counts.
 
     Raises:
         TuneCLError: an option, the space, the data or the machines are not in order; nothing has been written.
@@ -159,7 +159,7 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
             trackers.notice(f"failed trials that run again: {again or 'none'}")
         for unreachable in plan.unreachable:
             trackers.notice(str(unreachable))
-        most: Any = options.stage_budget
+        most: Any = options.max_store_size
         with StageBudget(plan.stages, most, folder, plan.stream, report=trackers.notice) as keeper:
             slots = plan.resources.concurrency
             conductor = Conductor(study, plan.space, record, folder, trackers, slots=slots, keeper=keeper)
@@ -186,7 +186,7 @@ def _places(plan: Plan) -> Iterator[None]:
     """Make the folders that the search writes to, and lock its own; where they are refused, none is left behind."""
     with nothing_left(plan.folder.path, plan.stages):
         make_stages(plan.stages)
-        with held(plan.folder, ", or give this one another --name"):
+        with exclusive_lock(plan.folder, ", or give this one another --name"):
             yield
 
 

@@ -27,7 +27,7 @@ from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.options import LOADER_WORKERS
 from tune_cl.records import IncrementRow, RunConfig, StageUse
 from tune_cl.store import Lease, Stage, StageRecord, StageStore, stage_key
-from tune_cl.streams import Pixels, Place, Stream, default_workers, join
+from tune_cl.streams import Pixels, RandomKey, Stream, default_workers, join
 from tune_cl.training import SPREAD, STUDENT, within_class_spread
 
 REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name
@@ -227,11 +227,11 @@ class Chain:
             if self._on_progress(Progress(t, phase.name, step, steps)):
                 checkpoint.urge()
 
-        place = Place(self._run.train_seed, t, phase.name)
+        random_key = RandomKey(self._run.train_seed, t, phase.name)
         from_file = self._backbone if (t, phase.name) == (0, CLASSIFIER) else None
         weights = from_file.tensors if from_file else None
         context = PhaseContext(
-            place, self._device, progress, checkpoint, weights, self._loader_workers, before=self._state
+            random_key, self._device, progress, checkpoint, weights, self._loader_workers, before=self._state
         )
         subtree = self._method.subtree(self._config, t, phase)
         try:

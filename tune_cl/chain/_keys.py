@@ -50,6 +50,7 @@ def stage_ingredients(
     if network is not None:
         source["network"] = network
     return {
+        "schema_version": 2,
         "parent": parent,
         "stream": dict(stream),
         "train_seed": train_seed,

@@ -11,8 +11,8 @@ from tune_cl.api.plugins import load_named
 from tune_cl.methods import get_method, method_names
 from tune_cl.metrics import METRICS, VALIDATION
 from tune_cl.nets import get_network, network_names
-from tune_cl.search import SAMPLERS, STOPPING_RULES, load_space, shipped_spaces
 from tune_cl.streams import DATASETS, brought_by
+from tune_cl.study import SAMPLERS, STOPPING_RULES, load_space, shipped_spaces
 
 
 def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:

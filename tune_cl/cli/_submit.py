@@ -27,7 +27,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
 from tune_cl.options import JobOptions, SearchOptions, written
 from tune_cl.records import given_text
-from tune_cl.search import space_in_one
+from tune_cl.study import space_in_one
 
 _PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
 _SPACES = "spaces"  # where a user's space file lies in the job's folder

@@ -9,7 +9,7 @@ from tune_cl.api.places import results_folder
 from tune_cl.cli._parser import made
 from tune_cl.errors import TuneCLError
 from tune_cl.options import SyncOptions
-from tune_cl.records import held, lies_there
+from tune_cl.records import exclusive_lock, lies_there
 from tune_cl.wandb import Upload, plan_upload, upload
 
 
@@ -22,7 +22,10 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
             f"{options.search}: no search lies there (no search.json); name a folder below {options.results}"
         )
     evaluated = folder.evaluation.path.is_dir()
-    with held(folder), held(folder.evaluation) if evaluated else nullcontext():  # what runs now sends its rows itself
+    with (
+        exclusive_lock(folder),
+        exclusive_lock(folder.evaluation) if evaluated else nullcontext(),
+    ):  # what runs now sends its rows itself
         plan = plan_upload(folder, options.wandb_project, options.wandb_entity, only_look=args.dry_run)
         if plan.empty:
             print(f"{folder.path}: W&B has everything already")

@@ -40,8 +40,8 @@ from tune_cl.records import (
     nothing_left,
     write_run,
 )
-from tune_cl.search import with_options
 from tune_cl.store import CHECKPOINT_SECONDS, Pins, StageStore
+from tune_cl.study import with_options
 from tune_cl.text import replay_text
 
 WEIGHTS = "classifier.pt"  # in --output

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 from tune_cl.engine._driver import Driver
 from tune_cl.engine._failures import describe_failure
 from tune_cl.records import Failure, IncrementRow
-from tune_cl.search import Deferred
+from tune_cl.study import Deferred
 
 _STOP: str = TrialScheduler.STOP
 _CONTINUE: str = TrialScheduler.CONTINUE

@@ -8,7 +8,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, get_method, unflatten
 from tune_cl.nets import Backbone
 from tune_cl.records import RunConfig
-from tune_cl.search import SearchSpace
+from tune_cl.study import SearchSpace
 
 _NETWORK = "base.classifier.network"
 

@@ -109,7 +109,7 @@ class StageBudget:
         self.evicted_stages += len(stages)
         self.evicted_bytes += sum(item.bytes for item in stages)
         if pruned.complaint:
-            self._tell_once("budget", f"--stage-budget: {pruned.complaint}")
+            self._tell_once("budget", f"--max-store-size: {pruned.complaint}")
         return pruned
 
     def _keys_of(self, number: int) -> list[str]:

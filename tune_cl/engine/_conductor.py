@@ -25,7 +25,7 @@ from tune_cl.records import (
     write_json,
     write_run,
 )
-from tune_cl.search import Decision, Deferred, SearchSpace, Study
+from tune_cl.study import Decision, Deferred, SearchSpace, Study
 from tune_cl.tracking import (
     IncrementReported,
     PhaseProgress,

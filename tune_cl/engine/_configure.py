@@ -13,8 +13,8 @@ from tune_cl.methods import flatten, get_method, leaves, unflatten
 from tune_cl.nets import read_backbone
 from tune_cl.plugins import load_plugins
 from tune_cl.records import RunConfig, StreamRecord, describe_validation
-from tune_cl.search import SpaceFile, check_value, find_leaf, load_space, resolve
 from tune_cl.streams import Dataset, Source, shape_of, with_own_data
+from tune_cl.study import SpaceFile, check_value, find_leaf, load_space, resolve
 
 
 def configure(

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tune_cl.records import Failure, IncrementRow, RunConfig
-from tune_cl.search import Decision, Deferred
+from tune_cl.study import Decision, Deferred
 from tune_cl.tracking import PhaseProgress
 
 Ending = Literal["done", "interrupted", "out of time"]

@@ -8,7 +8,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
 
 DISK_SECONDS = 300.0  # for which a trained stage waits for space on a full disk before its trial fails
-_FREE = "free some, or let --stage-budget keep the stages small"
+_FREE = "free some, or let --max-store-size keep the stages small"
 _REMEDIES = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,

@@ -83,7 +83,7 @@ def run_search(
         TuneCLError: the space proposes what the method refuses, or there is a time limit outside of the main thread.
     """
     checkpoint_every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
-    limit: Any = options.time_budget
+    limit: Any = options.time_limit
     # Workers start side by side; with fewer pending trials each would wait until the one before it is up.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
     coordinator = start_coordinator()
@@ -150,14 +150,14 @@ def check_writable(path: Path, option: str) -> None:
 
 
 @contextmanager
-def _stoppable(time_budget: float | None, before_end: Callable[[], None], at_once: bool) -> Iterator[_Stop]:
+def _stoppable(time_limit: float | None, before_end: Callable[[], None], at_once: bool) -> Iterator[_Stop]:
     """Turn Ctrl-C, SIGTERM and the time limit into Ray's orderly end; a second Ctrl-C ends at once.
 
     Signals reach the main thread alone: in another one a search can be ended by nothing.
     """
     if threading.current_thread() is not threading.main_thread():
-        if time_budget is not None:
-            raise TuneCLError("--time-budget: works in the main thread alone, since it ends Ray by a signal")
+        if time_limit is not None:
+            raise TuneCLError("--time-limit: works in the main thread alone, since it ends Ray by a signal")
         yield _Stop()
         return
     stop, asked, over = _Stop(), threading.Event(), threading.Event()
@@ -172,7 +172,7 @@ def _stoppable(time_budget: float | None, before_end: Callable[[], None], at_onc
 
     def insist() -> None:
         # Ray ends in an orderly way at SIGUSR1, but only once its own handler is there: hence more than one.
-        asked.wait(None if time_budget is None else min(time_budget, threading.TIMEOUT_MAX))
+        asked.wait(None if time_limit is None else min(time_limit, threading.TIMEOUT_MAX))
         if not over.is_set() and stop.ending == "done":
             stop.ending = "out of time"
         if not over.is_set():

@@ -14,8 +14,8 @@ from tune_cl.records import (
     Summary,
     TrialSummary,
 )
-from tune_cl.search import Study, TrialView
 from tune_cl.streams import shape_of
+from tune_cl.study import Study, TrialView
 
 
 def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summary:

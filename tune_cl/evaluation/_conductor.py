@@ -26,8 +26,8 @@ from tune_cl.records import (
     write_json,
     write_yaml,
 )
-from tune_cl.search import Decision
 from tune_cl.streams import dataset_of, shape_of
+from tune_cl.study import Decision
 from tune_cl.tracking import PhaseProgress
 
 _HEADING = "Part of an evaluation: trained on training and validation images together, by launch/evaluate.py"

@@ -15,25 +15,25 @@ from tune_cl.losses._unit import unit_vectors
 
 
 def pod_spatial(activations: Sequence[Tensor], old_activations: Sequence[Tensor]) -> Tensor:
-    """Distance of squared maps that are summed over their width and over their height, mean over stages.
+    """Distance of squared maps that are summed over their width and over their height, mean over layers.
 
-    Of each stage: square, sum over the width to (B, C * H) and over the height to (B, C * W), concatenate, normalise,
+    Of each layer: square, sum over the width to (B, C * H) and over the height to (B, C * W), concatenate, normalise,
     Euclidean distance to the old classifier's, mean over samples. It is blind to a factor on all activations of a
-    stage, and to signs.
+    layer, and to signs.
 
     Args:
-        activations: one (B, C, H, W) per stage, any float dtype.
+        activations: one (B, C, H, W) per layer, any float dtype.
         old_activations: as many of the same shapes, of the previous classifier; gradients flow into them if they ask.
 
     Returns:
-        Scalar, float32 or wider, in [0, sqrt(2)]. Where a stage's maps agree its gradient is 0.
+        Scalar, float32 or wider, in [0, sqrt(2)]. Where a layer's maps agree its gradient is 0.
 
     Raises:
-        ValueError: there is no stage, or the stages do not fit.
+        ValueError: there is no layer, or the layers do not fit.
     """
     ours, theirs = [tuple(a.shape) for a in activations], [tuple(a.shape) for a in old_activations]
     if not ours or ours != theirs or any(len(shape) != 4 for shape in ours):
-        raise ValueError(f"both networks' maps must be (B, C, H, W), stage by stage, got {ours} and {theirs}")
+        raise ValueError(f"both networks' maps must be (B, C, H, W), layer by layer, got {ours} and {theirs}")
     pairs = zip(activations, old_activations, strict=True)
     return torch.stack([feature_distance(_pooled(new), _pooled(old)) for new, old in pairs]).mean()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tune_cl.methods._tree import Settings
 from tune_cl.nets import Component
 from tune_cl.store import Stateful
-from tune_cl.streams import ImageSource, Place, Preprocessing
+from tune_cl.streams import ImageSource, Preprocessing, RandomKey
 
 State = Mapping[str, Component]
 CLASSIFIER, GENERATOR, DISCRIMINATOR = "classifier", "generator", "discriminator"
@@ -71,7 +71,7 @@ class NoCheckpoint:
 class PhaseContext:
     """Where and how a phase runs."""
 
-    place: Place
+    random_key: RandomKey
     device: torch.device
     progress: Callable[[int, int], None] = lambda step, steps: None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
@@ -84,7 +84,7 @@ class PhaseContext:
         """The steps of a training loop, from where a killed run of the phase left it.
 
         Reports progress and offers a checkpoint after each step. `parts` is all that a step changes; random numbers
-        need no state, since they belong to a place.
+        need no state, since they belong to a key.
         """
         for step in range(self.checkpoint.resume(parts), steps):
             yield step

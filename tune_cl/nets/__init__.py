@@ -1,4 +1,4 @@
-"""Classifiers with stages and growing heads, generators, discriminators, image-space augmentation."""
+"""Classifiers with layers and growing heads, generators, discriminators, image-space augmentation."""
 
 from tune_cl.nets._augment import AdaptiveStrength, augment
 from tune_cl.nets._classifier import (

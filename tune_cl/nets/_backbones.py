@@ -1,4 +1,4 @@
-"""The networks below a head, cut into five stages each: stage 1 is the stem, 2-5 are blocks.
+"""The networks below a head, cut into five layers each: layer 1 is the stem, 2-5 are blocks.
 
 torchvision is imported where it is used: that takes longer than what a command without its networks has to say.
 """
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def small_stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
+def small_layers(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     """Five 3x3 convolutions with batch norm; 28x28 images become 28, 14, 14, 7 and 7 pixels wide."""
     strides = [1, 2, 1, 2, 1]
-    stages: list[nn.Module] = []
+    layers: list[nn.Module] = []
     for i in range(5):
         convolution = nn.Conv2d(channels[i], channels[i + 1], 3, stride=strides[i], padding=1, bias=False)
         relu = [nn.ReLU()] if final_relu or i < 4 else []
-        stages.append(nn.Sequential(convolution, nn.BatchNorm2d(channels[i + 1]), *relu))
-    return stages
+        layers.append(nn.Sequential(convolution, nn.BatchNorm2d(channels[i + 1]), *relu))
+    return layers
 
 
-def resnet18_stages(channels: Sequence[int], final_relu: bool, cifar: bool) -> list[nn.Module]:
+def resnet18_layers(channels: Sequence[int], final_relu: bool, cifar: bool) -> list[nn.Module]:
     """torchvision's ResNet-18: its own stem (7x7, stride 2, max-pool), or a CIFAR stem (3x3, stride 1, no max-pool)."""
     from torchvision.models import resnet18
 
@@ -38,43 +38,43 @@ def resnet18_stages(channels: Sequence[int], final_relu: bool, cifar: bool) -> l
     return [nn.Sequential(*first), net.layer1, net.layer2, net.layer3, net.layer4]
 
 
-def resnet32_stages(channels: Sequence[int], final_relu: bool, projection: bool) -> list[nn.Module]:
+def resnet32_layers(channels: Sequence[int], final_relu: bool, projection: bool) -> list[nn.Module]:
     """The CIFAR ResNet-32 of He et al. 2016 (arXiv 1512.03385, section 4.2): 32x32 images become 32, 32, 16, 8 and 8.
 
-    Three groups of five basic blocks, all ReLUs in place; stage 5 is an identity, so stages 4 and 5 are one activation.
+    Three groups of five basic blocks, all ReLUs in place; layer 5 is an identity, so layers 4 and 5 are one activation.
     Shortcuts that change the shape have no parameters (option A, theirs) or are projections (option B, LUCIR's).
     """
     from torchvision.models.resnet import BasicBlock
 
-    stages: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
+    layers: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
     for before, after in pairwise(channels[1:5]):
         shortcut = _projection(before, after) if projection else _PaddedShortcut()
         first = BasicBlock(before, after) if before == after else BasicBlock(before, after, 2, shortcut)
-        stages.append(nn.Sequential(first, *(BasicBlock(after, after) for _ in range(4))))
+        layers.append(nn.Sequential(first, *(BasicBlock(after, after) for _ in range(4))))
     if not final_relu:
-        stages[-1] = nn.Sequential(*list(stages[-1].children())[:-1], _LinearBlock(channels[4], channels[4]))
-    _initialise_all(stages)
-    return [*stages, nn.Identity()]
+        layers[-1] = nn.Sequential(*list(layers[-1].children())[:-1], _LinearBlock(channels[4], channels[4]))
+    _initialise_all(layers)
+    return [*layers, nn.Identity()]
 
 
-def podnet_stages(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
+def podnet_layers(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     """The ResNet-32 that PODNet trains on CIFAR: 32x32 images become 32, 32, 16, 8 and 8.
 
     No ReLU after a block, residual branches that start at 0, shortcuts without parameters; the last of the fifteen
-    blocks is stage 5, so that POD-spatial compares its maps, too.
+    blocks is layer 5, so that POD-spatial compares its maps, too.
     """
-    stages: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
+    layers: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
     for before, after, blocks in zip(channels[1:4], channels[2:5], (5, 5, 4), strict=True):
         rest = [_LinearBlock(after, after) for _ in range(blocks - 1)]
-        stages.append(nn.Sequential(_LinearBlock(before, after), *rest))
+        layers.append(nn.Sequential(_LinearBlock(before, after), *rest))
     last = _LinearBlock(channels[4], channels[5])
-    stages.append(nn.Sequential(last, nn.ReLU()) if final_relu else nn.Sequential(last))
-    _initialise_all(stages)
-    for stage in stages:
-        for module in stage.modules():
+    layers.append(nn.Sequential(last, nn.ReLU()) if final_relu else nn.Sequential(last))
+    _initialise_all(layers)
+    for layer in layers:
+        for module in layer.modules():
             if isinstance(module, _LinearBlock):
                 nn.init.zeros_(module.bn2.weight)
-    return stages
+    return layers
 
 
 class _LinearBlock(nn.Module):
@@ -118,8 +118,8 @@ def _initialise(convolution: nn.Conv2d) -> None:
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _initialise_all(stages: list[nn.Module]) -> None:
-    for stage in stages:
-        for module in stage.modules():
+def _initialise_all(layers: list[nn.Module]) -> None:
+    for layer in layers:
+        for module in layer.modules():
             if isinstance(module, nn.Conv2d):
                 _initialise(module)

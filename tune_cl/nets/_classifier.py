@@ -1,6 +1,6 @@
-"""Classifiers whose activations can be read after each of six stages, with a head that grows.
+"""Classifiers whose activations can be read after each of six layers, with a head that grows.
 
-Stages are numbered as in Genifer (arXiv 2106.05350): 0 the image, 1 the stem, 2-5 the blocks, 6 the pooled features.
+Layers are numbered as in Genifer (arXiv 2106.05350): 0 the image, 1 the stem, 2-5 the blocks, 6 the pooled features.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tune_cl.nets._component import Component, Plain, seeded, to_component
 from tune_cl.nets._heads import Head, new_head
-from tune_cl.nets._networks import build_stages, channels_of
+from tune_cl.nets._networks import build_layers, channels_of
 
 POOLED = 6
 
@@ -27,52 +27,52 @@ class ClassifierShape:
     proxies: int = 10  # per class; read by the head 'proxies' only
     scale: float = 1.0  # what the learned scale of a new head starts at, above 0; not read by the head 'linear'
     similarity: str = "cosine"  # of features to proxies, 'cosine' or 'distance'; read by the head 'proxies' only
-    final_relu: bool = True  # whether the activation after stage 5 went through a ReLU
+    final_relu: bool = True  # whether the activation after layer 5 went through a ReLU
 
 
 class Classifier(nn.Module):
-    """A staged network: images (B, C, H, W) float32, normalised -> logits (B, n_classes).
+    """A network in layers: images (B, C, H, W) float32, normalised -> logits (B, n_classes).
 
     `adjustment` is (n_classes,) float32, or None as long as nobody set one: what `predict` takes off the logits.
     """
 
     adjustment: Tensor | None
 
-    def __init__(self, shape: ClassifierShape, stages: list[nn.Module]) -> None:
+    def __init__(self, shape: ClassifierShape, layers: list[nn.Module]) -> None:
         super().__init__()
         self.shape = shape
-        self.stages = nn.ModuleList([*stages, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())])
+        self.layers = nn.ModuleList([*layers, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())])
         self.n_features = channels_of(shape.network, shape.width, shape.image_shape[0])[5]
         self.head: Head = _head(shape, self.n_features, shape.n_classes)
         self.register_buffer("adjustment", None)
 
-    def features(self, images: Tensor, stage: int) -> Tensor:
-        """Activation after a stage: (B, C_l, H_l, W_l), or (B, D) for stage 6; stage 0 is the image itself."""
-        return self.forward_from(images, 0, stage)
+    def features(self, images: Tensor, layer: int) -> Tensor:
+        """Activation after a layer: (B, C_l, H_l, W_l), or (B, D) for layer 6; layer 0 is the image itself."""
+        return self.forward_from(images, 0, layer)
 
     def forward_from(self, activation: Tensor, start: int, end: int) -> Tensor:
-        """From the activation after stage `start` to that after stage `end`.
+        """From the activation after layer `start` to that after layer `end`.
 
         Raises:
             ValueError: `end` comes before `start`.
         """
         if end < start:
-            raise ValueError(f"stage {end} cannot be reached from stage {start}, which comes after it")
+            raise ValueError(f"layer {end} cannot be reached from layer {start}, which comes after it")
         x = activation
-        for transform in self.stages[start:end]:
+        for transform in self.layers[start:end]:
             x = transform(x)
         return x
 
     def activations(self, images: Tensor) -> list[Tensor]:
-        """Activations of one pass, the index is the stage: images, five maps (B, C_l, H_l, W_l), features (B, D)."""
+        """Activations of one pass, the index is the layer: images, five maps (B, C_l, H_l, W_l), features (B, D)."""
         activations = [images]
-        for transform in self.stages:
+        for transform in self.layers:
             activations.append(transform(activations[-1]))
         return activations
 
-    def logits_from(self, activation: Tensor, stage: int) -> Tensor:
-        """Go on from the activation after a stage to the raw logits (B, n_classes)."""
-        logits: Tensor = self.head(self.forward_from(activation, stage, POOLED))
+    def logits_from(self, activation: Tensor, layer: int) -> Tensor:
+        """Go on from the activation after a layer to the raw logits (B, n_classes)."""
+        logits: Tensor = self.head(self.forward_from(activation, layer, POOLED))
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
@@ -103,12 +103,12 @@ class Classifier(nn.Module):
             )
         self.adjustment = adjustment.detach().to(self.head.weight.device, torch.float32, copy=True)
 
-    def feature_shape(self, stage: int) -> tuple[int, int, int]:
-        """(C, H, W) after a stage; pooled features are (D, 1, 1)."""
+    def feature_shape(self, layer: int) -> tuple[int, int, int]:
+        """(C, H, W) after a layer; pooled features are (D, 1, 1)."""
         with torch.no_grad():
             training = self.training
             self.eval()
-            activation = self.features(torch.zeros(1, *self.shape.image_shape, device=self.head.weight.device), stage)
+            activation = self.features(torch.zeros(1, *self.shape.image_shape, device=self.head.weight.device), layer)
             self.train(training)
         channels, height, width = (*activation.shape[1:], 1, 1)[:3]
         return channels, height, width
@@ -190,7 +190,7 @@ def blank_classifier(shape: ClassifierShape) -> Classifier:
     Raises:
         ValueError: there is no such network or head, or a setting does not fit it.
     """
-    return Classifier(shape, build_stages(shape.network, shape.width, shape.image_shape[0], shape.final_relu))
+    return Classifier(shape, build_layers(shape.network, shape.width, shape.image_shape[0], shape.final_relu))
 
 
 def _head(shape: ClassifierShape, n_features: int, n_classes: int) -> Head:

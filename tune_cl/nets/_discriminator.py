@@ -15,7 +15,7 @@ from tune_cl.nets._equalised import EqualConv, EqualLinear
 class DiscriminatorShape:
     """What a discriminator is built from."""
 
-    feature_shape: tuple[int, int, int]  # (C, H, W) at the matching stage; pooled features are (D, 1, 1)
+    feature_shape: tuple[int, int, int]  # (C, H, W) at the matching layer; pooled features are (D, 1, 1)
     n_classes: int  # one-hot width: the classes of the whole stream
     width: int  # channels of the first block; twice as many from the second on and in the dense layer
     group: int  # samples that share one minibatch standard deviation
@@ -80,7 +80,7 @@ def save_discriminator(discriminator: Discriminator) -> Component:
 
 def build_discriminator(component: Component) -> Discriminator:
     """Build a discriminator again from plain data."""
-    settings = {name: value for name, value in component.settings.items() if name != "stage"}
+    settings = {name: value for name, value in component.settings.items() if name != "layer"}
     settings["feature_shape"] = tuple(settings["feature_shape"])  # type: ignore[arg-type]
     discriminator = Discriminator(DiscriminatorShape(**settings))  # type: ignore[arg-type]
     discriminator.load_state_dict(dict(component.tensors))

@@ -7,27 +7,27 @@ from functools import partial
 from torch import nn
 
 from tune_cl.errors import TuneCLError, near_matches
-from tune_cl.nets._backbones import podnet_stages, resnet18_stages, resnet32_stages, small_stages
+from tune_cl.nets._backbones import podnet_layers, resnet18_layers, resnet32_layers, small_layers
 
 
 @dataclass(frozen=True)
 class Network:
-    """A convolutional network below the head, cut into five stages.
+    """A convolutional network below the head, cut into five layers.
 
     Attributes:
         name: what a configuration calls it.
-        multiples: channels after stages 1 to 5, in widths.
-        build: (channels after stages 0 to 5, whether stage 5 ends with its ReLU) -> the five stages, with initial
-            weights from PyTorch's global generator. Stage 0 is the image, (B, C, H, W); each stage maps
+        multiples: channels after layers 1 to 5, in widths.
+        build: (channels after layers 0 to 5, whether layer 5 ends with its ReLU) -> the five layers, with initial
+            weights from PyTorch's global generator. Layer 0 is the image, (B, C, H, W); each layer maps
             (B, channels[i], H, W) to (B, channels[i + 1], H', W').
         width: channels after the stem; None where that is free.
         source: SHA-256 of the source, for a network from outside the package; it is in the keys of the stages that are
             trained with it.
 
     Example:
-        >>> def stages(channels, final_relu):
+        >>> def layers(channels, final_relu):
         ...     return [nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(channels)]
-        >>> NETWORK = Network("plain", multiples=(1, 1, 2, 2, 2), build=stages)
+        >>> NETWORK = Network("plain", multiples=(1, 1, 2, 2, 2), build=layers)
     """
 
     name: str
@@ -41,12 +41,12 @@ _RESNET18, _RESNET32 = (1, 1, 2, 4, 8), (1, 1, 2, 4, 4)
 _NETWORKS = {
     network.name: network
     for network in (
-        Network("small_cnn", (1, 2, 2, 4, 4), small_stages),
-        Network("resnet18_cifar", _RESNET18, partial(resnet18_stages, cifar=True), 64),
-        Network("resnet32_cifar", _RESNET32, partial(resnet32_stages, projection=False), 16),
-        Network("resnet32_projection", _RESNET32, partial(resnet32_stages, projection=True), 16),
-        Network("resnet32_podnet", _RESNET32, podnet_stages, 16),
-        Network("resnet18", _RESNET18, partial(resnet18_stages, cifar=False), 64),
+        Network("small_cnn", (1, 2, 2, 4, 4), small_layers),
+        Network("resnet18_cifar", _RESNET18, partial(resnet18_layers, cifar=True), 64),
+        Network("resnet32_cifar", _RESNET32, partial(resnet32_layers, projection=False), 16),
+        Network("resnet32_projection", _RESNET32, partial(resnet32_layers, projection=True), 16),
+        Network("resnet32_podnet", _RESNET32, podnet_layers, 16),
+        Network("resnet18", _RESNET18, partial(resnet18_layers, cifar=False), 64),
     )
 }
 
@@ -100,18 +100,18 @@ def fixed_width(network: str) -> int | None:
 
 
 def channels_of(network: str, width: int, image_channels: int) -> list[int]:
-    """Channels after stages 0 (the image) to 5."""
+    """Channels after layers 0 (the image) to 5."""
     return [image_channels, *(width * multiple for multiple in get_network(network).multiples)]
 
 
-def build_stages(network: str, width: int, image_channels: int, final_relu: bool = True) -> list[nn.Module]:
-    """Stages 1 to 5 with whatever initial weights the global generator gives.
+def build_layers(network: str, width: int, image_channels: int, final_relu: bool = True) -> list[nn.Module]:
+    """Layers 1 to 5 with whatever initial weights the global generator gives.
 
     Args:
         network: one of `network_names()`.
         width: channels after the stem.
         image_channels: channels of the images.
-        final_relu: False leaves out the ReLU at the end of stage 5, as LUCIR does before its cosine head.
+        final_relu: False leaves out the ReLU at the end of layer 5, as LUCIR does before its cosine head.
 
     Raises:
         ValueError: there is no such network, it does not have this width, or it is not cut into five.
@@ -119,7 +119,7 @@ def build_stages(network: str, width: int, image_channels: int, final_relu: bool
     found = get_network(network)
     if found.width is not None and width != found.width:
         raise ValueError(f"{network} has width {found.width}, not {width}")
-    stages = list(found.build(channels_of(network, width, image_channels), final_relu))
-    if len(stages) != 5:
-        raise ValueError(f"network {network!r}: its build gives {len(stages)} stages; five are needed")
-    return stages
+    layers = list(found.build(channels_of(network, width, image_channels), final_relu))
+    if len(layers) != 5:
+        raise ValueError(f"network {network!r}: its build gives {len(layers)} layers; five are needed")
+    return layers

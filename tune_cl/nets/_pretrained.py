@@ -1,4 +1,4 @@
-"""Weights from a torchvision file into the stages of a classifier."""
+"""Weights from a torchvision file into the layers of a classifier."""
 
 from collections.abc import Mapping
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from tune_cl.errors import TuneCLError
 from tune_cl.nets._classifier import Classifier
 
-_PLACES = {"stages.0.0.": "conv1.", "stages.0.1.": "bn1."} | {f"stages.{i}.": f"layer{i}." for i in range(1, 5)}
+_PLACES = {"layers.0.0.": "conv1.", "layers.0.1.": "bn1."} | {f"layers.{i}.": f"layer{i}." for i in range(1, 5)}
 
 
 @torch.no_grad()
 def load_backbone(classifier: Classifier, state_dict: Mapping[str, Tensor]) -> None:
-    """Copy torchvision's ResNet-18 into stages 1 to 5 of a `resnet18` classifier, in place; the head stays as it is.
+    """Copy torchvision's ResNet-18 into layers 1 to 5 of a `resnet18` classifier, in place; the head stays as it is.
 
     Args:
         classifier: of the network 'resnet18'.
@@ -28,7 +28,7 @@ def load_backbone(classifier: Classifier, state_dict: Mapping[str, Tensor]) -> N
             f"weights of torchvision's ResNet-18 fit the network 'resnet18' only, not {classifier.shape.network!r}"
         )
     state = classifier.state_dict(keep_vars=True)  # the tensors themselves
-    wanted = {_torchvision_name(name): tensor for name, tensor in state.items() if name.startswith("stages.")}
+    wanted = {_torchvision_name(name): tensor for name, tensor in state.items() if name.startswith("layers.")}
     given = {name: value for name, value in state_dict.items() if not name.startswith("fc.")}
     unknown = [name for name in given if name not in wanted]
     if unknown:
@@ -50,7 +50,7 @@ def load_backbone(classifier: Classifier, state_dict: Mapping[str, Tensor]) -> N
 
 
 def _torchvision_name(name: str) -> str:
-    """torchvision's name for a classifier's: 'stages.1.0.bn1.bias' is 'layer1.0.bn1.bias'."""
+    """torchvision's name for a classifier's: 'layers.1.0.bn1.bias' is 'layer1.0.bn1.bias'."""
     place = next(place for place in _PLACES if name.startswith(place))
     return _PLACES[place] + name.removeprefix(place)
 

@@ -222,7 +222,7 @@ class SearchOptions(Progress, WandbOptions, Placement, Runtime):
     protocol: Annotated[str | None, Option("whose validation data may decide: stream, or first_<k>", text(), _HOW)] = (
         None
     )
-    time_budget: Annotated[float | str | None, Option(_IN_TIME, TIME, _HOW)] = None
+    time_limit: Annotated[float | str | None, Option(_IN_TIME, TIME, _HOW)] = None
     retry_failed: Annotated[
         bool,
         Option(
@@ -249,7 +249,7 @@ class SearchOptions(Progress, WandbOptions, Placement, Runtime):
         bool,
         Option("use no stage that this search has not trained itself; its trials share theirs", SWITCH, _WRITE),
     ] = False
-    stage_budget: Annotated[
+    max_store_size: Annotated[
         int | str | None,
         Option(
             "size that the stages may reach, e.g. 50GiB; what is worth least is evicted (default: no limit)",
@@ -296,7 +296,7 @@ class EvaluationOptions(Progress, WandbOptions, Placement, Runtime):
     with_default: Annotated[bool, Option("evaluate the method's default, trial 0, beside it", SWITCH, _EVALUATED)] = (
         False
     )
-    time_budget: Annotated[float | str | None, Option(_IN_TIME, TIME, _EVALUATED)] = None
+    time_limit: Annotated[float | str | None, Option(_IN_TIME, TIME, _EVALUATED)] = None
     results: Annotated[StrPath, Option(_SEARCHES, path(), _WRITE)] = "results"
     stages: Annotated[
         StrPath | None,

@@ -2,6 +2,7 @@
 
 from tune_cl.records._evaluation import EvaluatedConfiguration, EvaluationSummary, Reading, Statistic
 from tune_cl.records._evaluation_place import EvaluationPlace, order_name, parse_run, place_of
+from tune_cl.records._exclusive_lock import exclusive_lock, make_folder
 from tune_cl.records._files import (
     append_line,
     describe_validation,
@@ -25,7 +26,6 @@ from tune_cl.records._given import (
     lies_there,
     nothing_left,
 )
-from tune_cl.records._held import held, make_folder
 from tune_cl.records._image_folder import Crop, ImageFolder
 from tune_cl.records._models import (
     CONFIG_VERSION,
@@ -82,13 +82,13 @@ __all__ = [
     "append_line",
     "check_files",
     "describe_validation",
+    "exclusive_lock",
     "flatten",
     "given_file",
     "given_folder",
     "given_output",
     "given_path",
     "given_text",
-    "held",
     "lies_there",
     "make_folder",
     "nothing_left",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tune_cl.nets import Generator
-from tune_cl.streams import ClassUniform, Feed, ImageSource, LabelledImages, Pixels, Place, resize
+from tune_cl.streams import ClassUniform, Feed, ImageSource, LabelledImages, Pixels, RandomKey, resize
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ReplaySource(Protocol):
     """Draws images of old classes, the class uniform over all of them."""
 
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
-        """Draw a batch; the draw depends on the place, the purpose and the step only."""
+        """Draw a batch; the draw depends on the key, the purpose and the step only."""
         ...
 
 
@@ -34,7 +34,7 @@ class GeneratorReplay:
         generator: frozen, on the device.
         n_old: old classes.
         pixels: the pixel space on the device.
-        place: where in the chain.
+        key: where in the chain.
         device: of all draws.
         size: side that images are brought to, bilinearly: the stream's, before a crop; None: as the generator has them.
     """
@@ -44,17 +44,17 @@ class GeneratorReplay:
         generator: Generator,
         n_old: int,
         pixels: Pixels,
-        place: Place,
+        key: RandomKey,
         device: torch.device,
         size: int | None = None,
     ) -> None:
-        self._generator, self._n_old, self._pixels, self._place = generator, n_old, pixels, place
+        self._generator, self._n_old, self._pixels, self._key = generator, n_old, pixels, key
         self._device, self._size = device, size or generator.shape.image_shape[1]
 
     @torch.no_grad()
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
         """Generate a batch of n images."""
-        random = self._place.generator(purpose, step, self._device)
+        random = self._key.rng(purpose, step, self._device)
         images, labels = generated(self._generator, n, self._n_old, random)
         return Replayed(self._pixels.clamp(resize(images, self._size)), labels)
 
@@ -65,17 +65,17 @@ class FeatureReplay:
     Args:
         generator: frozen, on the device; makes features.
         n_old: old classes.
-        place: where in the chain.
+        key: where in the chain.
         device: of all draws.
     """
 
-    def __init__(self, generator: Generator, n_old: int, place: Place, device: torch.device) -> None:
-        self._generator, self._n_old, self._place, self._device = generator, n_old, place, device
+    def __init__(self, generator: Generator, n_old: int, key: RandomKey, device: torch.device) -> None:
+        self._generator, self._n_old, self._key, self._device = generator, n_old, key, device
 
     @torch.no_grad()
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
         """Generate a batch of n features."""
-        random = self._place.generator(purpose, step, self._device)
+        random = self._key.rng(purpose, step, self._device)
         features, labels = generated(self._generator, n, self._n_old, random)
         return Replayed(features.clamp(min=0), labels)
 
@@ -93,7 +93,7 @@ class OracleReplay:
     Args:
         past: images of all old classes.
         pixels: the pixel space on the device.
-        place: where in the chain.
+        key: where in the chain.
         device: of all draws.
         workers: processes that decode image files ahead.
     """
@@ -102,18 +102,18 @@ class OracleReplay:
         self,
         past: ImageSource,
         pixels: Pixels,
-        place: Place,
+        key: RandomKey,
         device: torch.device,
         workers: int = 0,
     ) -> None:
         self._past: ImageSource = past.to(device) if isinstance(past, LabelledImages) else past
-        self._pixels, self._place, self._device, self._workers = pixels, place, device, workers
+        self._pixels, self._key, self._device, self._workers = pixels, key, device, workers
         self._feeds: dict[tuple[int, str], Feed] = {}
 
     def draw(self, n: int, purpose: str, step: int) -> Replayed:
         """Draw n real images: a class uniformly, then one of its images uniformly."""
         if (n, purpose) not in self._feeds:
-            places = ClassUniform(self._past.labels, n, self._place, purpose, self._device)
+            places = ClassUniform(self._past.labels, n, self._key, purpose, self._device)
             self._feeds[n, purpose] = Feed(self._past, places, self._device, self._workers)
         images, labels = self._feeds[n, purpose].at(step)
         return Replayed(self._pixels.normalise(images), labels)

@@ -16,7 +16,7 @@ from tune_cl.streams._names import StreamShape, dataset_of, parse_name, shape_of
 from tune_cl.streams._orders import class_order
 from tune_cl.streams._own_data import OwnData, Source, own_data, unmeasured, with_own_data
 from tune_cl.streams._pixels import Pixels, resize
-from tune_cl.streams._place import Place
+from tune_cl.streams._random_key import RandomKey
 from tune_cl.streams._registry import DATASETS, brought_by, dataset_names, find_dataset, register_dataset
 from tune_cl.streams._stream import Stream, open_stream
 
@@ -35,8 +35,8 @@ __all__ = [
     "LabelledImages",
     "OwnData",
     "Pixels",
-    "Place",
     "Preprocessing",
+    "RandomKey",
     "RawFiles",
     "RawImages",
     "Reader",

@@ -1,11 +1,11 @@
-"""Which images are in which batch: a function of the place and the step alone."""
+"""Which images are in which batch: a function of the key and the step alone."""
 
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from tune_cl.streams._place import Place
+from tune_cl.streams._random_key import RandomKey
 
 
 class StepIndices(Protocol):
@@ -18,8 +18,8 @@ class StepIndices(Protocol):
 class Batches:
     """Which of n images are in the batch of a step: each epoch a permutation, its last batch filled from its start."""
 
-    def __init__(self, n: int, batch_size: int, place: Place, purpose: str = "order") -> None:
-        self._n, self._batch, self._place, self._purpose = n, batch_size, place, purpose
+    def __init__(self, n: int, batch_size: int, key: RandomKey, purpose: str = "order") -> None:
+        self._n, self._batch, self._key, self._purpose = n, batch_size, key, purpose
         self.per_epoch = -(-n // batch_size)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -27,7 +27,7 @@ class Batches:
         """Indices (batch_size,) int64 on the CPU."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            order = torch.randperm(self._n, generator=self._place.generator(self._purpose, epoch))
+            order = torch.randperm(self._n, generator=self._key.rng(self._purpose, epoch))
             short = self.per_epoch * self._batch - self._n
             self._epoch, self._order = epoch, torch.cat([order, order.repeat(-(-short // self._n))[:short]])
         return self._order[position * self._batch : (position + 1) * self._batch]
@@ -51,23 +51,23 @@ class ClassUniform:
     Args:
         labels: (N,) int64, in any order; a class without an image is left out.
         batch_size: of each step.
-        place: where random numbers are drawn.
+        key: where random numbers are drawn.
         purpose: what for.
         device: of the draws and the indices.
     """
 
     def __init__(
-        self, labels: Tensor, batch_size: int, place: Place, purpose: str, device: torch.device | str = "cpu"
+        self, labels: Tensor, batch_size: int, key: RandomKey, purpose: str, device: torch.device | str = "cpu"
     ) -> None:
         counts = torch.bincount(labels)
         self._order = torch.argsort(labels, stable=True).to(device)
         self._present = torch.nonzero(counts).flatten().to(device)
         self._counts, self._starts = counts.to(device), (counts.cumsum(0) - counts).to(device)
-        self._batch, self._place, self._purpose, self._device = batch_size, place, purpose, device
+        self._batch, self._key, self._purpose, self._device = batch_size, key, purpose, device
 
     def indices(self, step: int) -> Tensor:
         """Indices (batch_size,) int64: of a class drawn uniformly, an image drawn uniformly."""
-        random = self._place.generator(self._purpose, step, self._device)
+        random = self._key.rng(self._purpose, step, self._device)
         drawn = torch.randint(len(self._present), (self._batch,), generator=random, device=self._device)
         share = torch.rand(self._batch, generator=random, device=self._device)
         labels = self._present[drawn]

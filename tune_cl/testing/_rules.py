@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tune_cl.plugins import load_plugins
-from tune_cl.search import Proposal, Report, find_stopping_rule
+from tune_cl.study import Proposal, Report, find_stopping_rule
 from tune_cl.testing._searches import HORIZON, made_value, open_study, run_trial, searched, small_space
 
 

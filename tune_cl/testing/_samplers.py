@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tune_cl.plugins import load_plugins
-from tune_cl.search import Proposal, find_sampler
+from tune_cl.study import Proposal, find_sampler
 from tune_cl.testing._searches import (
     ALL_RANGES,
     BASE_RATE,

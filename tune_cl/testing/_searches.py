@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from tune_cl.methods import Settings, parameter
-from tune_cl.search import Proposal, ScaleSettings, SearchSpace, SpaceFile, Study, StudySettings, TrialView, resolve
+from tune_cl.study import Proposal, ScaleSettings, SearchSpace, SpaceFile, Study, StudySettings, TrialView, resolve
 
 HORIZON = 4
 RATE = "increment.classifier.learning_rate"

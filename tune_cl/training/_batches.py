@@ -28,7 +28,7 @@ class RealBatches:
         context: PhaseContext,
         batches: StepIndices | None = None,
     ) -> None:
-        self._feed = fed(images, batches or Batches(len(images), batch_size, context.place), context)
+        self._feed = fed(images, batches or Batches(len(images), batch_size, context.random_key), context)
         self._augment = Augment(data, context)
         self._pixels = self._augment.pixels
 
@@ -46,8 +46,8 @@ class Augment:
         self._preprocessing, self._size, self._context = data.preprocessing, data.image_shape[1], context
 
     def __call__(self, images: Tensor, purpose: str, step: int) -> Tensor:
-        """Augment a batch; the draws depend on the place, the purpose and the step only."""
-        random = self._context.place.generator(purpose, step, self._context.device)
+        """Augment a batch; the draws depend on the key, the purpose and the step only."""
+        random = self._context.random_key.rng(purpose, step, self._context.device)
         padding, flip = self._preprocessing.crop_padding, self._preprocessing.flip
         if self._preprocessing.crop == "random":
             return random_crop_and_flip(images, self._size, flip, random)

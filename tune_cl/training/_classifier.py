@@ -144,7 +144,7 @@ def train_base_with(
         similarity=similarity,
         final_relu=config.final_relu,
     )
-    classifier = new_classifier(shape, context.place.seed("weights"))
+    classifier = new_classifier(shape, context.random_key.seed("weights"))
     if config.pretrained != "none":
         assert context.backbone is not None
         load_backbone(classifier, context.backbone)
@@ -231,7 +231,7 @@ def joint_batch(config: JointIncrement) -> int:
 def grown(state: State, data: PhaseData, context: PhaseContext) -> Classifier:
     """The previous classifier with a head for all classes seen."""
     previous = build_classifier(state[CLASSIFIER])
-    return grow_head(previous, data.n_old + data.n_new, context.place.seed("head"))
+    return grow_head(previous, data.n_old + data.n_new, context.random_key.seed("head"))
 
 
 def new_class_counts(data: PhaseData) -> Tensor:

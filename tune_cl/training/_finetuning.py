@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Sizes, State, parameter
 from tune_cl.nets import build_classifier, save_classifier
-from tune_cl.streams import Place, join
+from tune_cl.streams import RandomKey, join
 from tune_cl.training._batches import RealBatches
 from tune_cl.training._loop import OPTIMIZERS, SCHEDULES, ClassifierTraining, Optimizer, Schedule, train_classifier
 from tune_cl.training._rehearsal import LossOf, steps_over
@@ -46,7 +46,7 @@ def finetune_balanced(
     classifier.set_adjustment(None)
     assert data.memory is not None
     per_class = max(1, len(data.memory) // data.n_old)
-    images = join([data.memory, data.new.subset(_undersampled(data, per_class, context.place))])
+    images = join([data.memory, data.new.subset(_undersampled(data, per_class, context.random_key))])
     real = RealBatches(images, config.batch_size, data, context)
     steps = finetuning_steps(config, len(images))
     classifier.requires_grad_(config.trains == "all")
@@ -92,9 +92,9 @@ def finetuning_phase(
     )
 
 
-def _undersampled(data: PhaseData, per_class: int, place: Place) -> Tensor:
+def _undersampled(data: PhaseData, per_class: int, key: RandomKey) -> Tensor:
     """Places of new images: so many of each new class, at random."""
-    order = torch.randperm(len(data.new), generator=place.generator("undersample"))
+    order = torch.randperm(len(data.new), generator=key.rng("undersample"))
     labels = data.new.labels[order]
     chosen = [order[labels == c][:per_class] for c in range(data.n_old, data.n_old + data.n_new)]
     return torch.cat(chosen).sort().values

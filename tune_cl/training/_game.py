@@ -1,6 +1,6 @@
 """One phase of Genifer's adversarial training (arXiv 2106.05350): generator against discriminator on features.
 
-Real and fake images are augmented in image space, go through the frozen classifier up to the matching stage, and only
+Real and fake images are augmented in image space, go through the frozen classifier up to the matching layer, and only
 then reach the discriminator:
 L_D = softplus(D(f(fake))) + softplus(-D(f(real))) + R1, L_G = softplus(-D(f(fake))) + weight * L1(old image, image)
 + weight_label * CE(C(fake), label); the last term is our own, 0 is the paper's method.
@@ -144,20 +144,20 @@ class Game:
         data: PhaseData,
         context: PhaseContext,
         classifier: Classifier,
-        stage: int,
+        layer: int,
         generator: Generator,
         discriminator: Discriminator,
         old: Generator | None,
     ) -> None:
         self.config, self.data, self.context = config, data, context
-        self.classifier, self.stage = _laid_out(classifier, context.device), stage
+        self.classifier, self.layer = _laid_out(classifier, context.device), layer
         self.generator = _laid_out(generator, context.device)
         self.discriminator = _laid_out(discriminator, context.device)
         self.old = _laid_out(old, context.device) if old is not None else None
         self.average = build_generator(save_generator(generator)).to(context.device).eval().requires_grad_(False)
         self.pixels = Pixels(data.preprocessing, context.device)
         self.n_old_images = config.batch_size // 2 if old is not None else 0
-        batches = Batches(len(data.new), config.batch_size - self.n_old_images, context.place)
+        batches = Batches(len(data.new), config.batch_size - self.n_old_images, context.random_key)
         self.feed = fed(data.new, batches, context)
         self.augmentation, self.strength = "off", AdaptiveStrength()
         if isinstance(config, GeneratorTraining):
@@ -205,10 +205,10 @@ class Game:
         The fakes' labels are uniform over the increment's own classes; at an increment the old half's are uniform over
         all old classes, and its real counterpart is what the old generator makes of the same latents, labels and noise.
         """
-        device, place, n_old = self.context.device, self.context.place, self.data.n_old
+        device, key, n_old = self.context.device, self.context.random_key, self.data.n_old
         stored, real_labels = self.feed.at(step)
         real = self.real(stored)
-        random = place.generator("latents", step, device)
+        random = key.rng("latents", step, device)
         labels = n_old + torch.randint(self.data.n_new, (len(real),), generator=random, device=device)
         latents = self.generator.draw_latents(self.config.batch_size, random)
         noise = self.generator.draw_noise(self.config.batch_size, random)
@@ -231,16 +231,16 @@ class Game:
         return resize(self.pixels.normalise(stored), self.generator.shape.image_shape[1])
 
     def features(self, images: Tensor, purpose: str, step: int) -> Tensor:
-        """Augment images at the generator's size and take them through the frozen classifier up to the matching stage.
+        """Augment images at the generator's size and take them through the frozen classifier up to the matching layer.
 
         In between they are brought to the size at which the stream stores images, and cut to what networks see.
         """
         if self.augmentation != "off":
-            random = self.context.place.generator(purpose, step, self.context.device)
+            random = self.context.random_key.rng(purpose, step, self.context.device)
             low, high = self.pixels.black.flatten(), self.pixels.white.flatten()
             images = augment(images, self.strength.p, random, low=low, high=high)
         seen = self.pixels.centre(resize(images, self.data.stored_size))
-        return self.classifier.features(seen, self.stage)
+        return self.classifier.features(seen, self.layer)
 
     def generator_objective(
         self, draw: Draw, fake_features: Tensor, image_weight: float
@@ -249,7 +249,7 @@ class Game:
         loss = generator_loss(self.discriminator(fake_features, draw.fake_labels))
         terms = {"adversarial": loss}
         if self.config.weight_label > 0:
-            logits = self.classifier.logits_from(fake_features, self.stage)
+            logits = self.classifier.logits_from(fake_features, self.layer)
             terms["label"] = functional.cross_entropy(logits, draw.fake_labels)
             loss = loss + self.config.weight_label * terms["label"]
         if draw.n_old:
@@ -312,7 +312,7 @@ class Game:
 
     def _result(self, losses: dict[str, float]) -> PhaseResult:
         discriminator = save_discriminator(self.discriminator)
-        settings = {**discriminator.settings, "stage": self.stage}
+        settings = {**discriminator.settings, "layer": self.layer}
         changed = {
             GENERATOR: save_generator(self.average),
             DISCRIMINATOR: Component(discriminator.kind, settings, discriminator.tensors),
@@ -325,7 +325,7 @@ class Game:
     def preview(self) -> Tensor | None:
         """Replayed images of the classes seen, or of some of them: (classes, k, C, H, W) uint8 on the CPU."""
         shape = self.average.shape.image_shape
-        random = self.context.place.generator("preview", device=self.context.device)
+        random = self.context.random_key.rng("preview", device=self.context.device)
         parts = []
         for label in previewed_classes(self.data.n_old + self.data.n_new, shape):
             labels = torch.full((_PREVIEW,), label, device=self.context.device)

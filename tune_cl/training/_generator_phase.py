@@ -54,8 +54,8 @@ class BaseGame(Adversarial):
 class BaseGenerator(BaseGame, GeneratorTraining):
     """The base task's generator: its network, what it matches, and how it is trained."""
 
-    matching_stage: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
-        4, "stage whose features are matched, in all increments; 0 is plain image replay", source="genifer"
+    matching_layer: Literal[0, 1, 2, 3, 4, 5, 6] = parameter(
+        4, "layer whose features are matched, in all increments; 0 is plain image replay", source="genifer"
     )
     image_size: int = parameter(
         0,
@@ -120,7 +120,7 @@ def train_base_generator(config: BaseGenerator, data: PhaseData, state: State, c
     """Train a new generator on the base classes, with the base classifier as frozen feature extractor."""
     size = config.image_size or data.image_shape[1]
     made = (data.image_shape[0], size, size)
-    return start_game(Game, config, config.matching_stage, made, data, state, context)
+    return start_game(Game, config, config.matching_layer, made, data, state, context)
 
 
 def train_increment_generator(
@@ -136,7 +136,7 @@ def train_increment_generator(
 def start_game(
     game: type[Game],
     config: BaseGame,
-    stage: int,
+    layer: int,
     made: tuple[int, int, int] | None,
     data: PhaseData,
     state: State,
@@ -147,14 +147,14 @@ def start_game(
     Args:
         game: what is played.
         config: the phase's configuration.
-        stage: of the classifier, whose features the discriminator is shown.
+        layer: of the classifier, whose features the discriminator is shown.
         made: (C, H, W) of what the generator makes; None: of these features.
         data: the base task.
         state: holds the classifier.
         context: where and how.
     """
     classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
-    features = classifier.feature_shape(stage)
+    features = classifier.feature_shape(layer)
     generator_shape = GeneratorShape(
         made or features,
         data.n_stream,
@@ -169,9 +169,9 @@ def start_game(
     discriminator_shape = DiscriminatorShape(
         features, data.n_stream, config.discriminator_width, config.deviation_group
     )
-    generator = new_generator(generator_shape, context.place.seed("generator"))
-    discriminator = new_discriminator(discriminator_shape, context.place.seed("discriminator"))
-    return game(config, data, context, classifier, stage, generator, discriminator, old=None).play(image_weight=0.0)
+    generator = new_generator(generator_shape, context.random_key.seed("generator"))
+    discriminator = new_discriminator(discriminator_shape, context.random_key.seed("discriminator"))
+    return game(config, data, context, classifier, layer, generator, discriminator, old=None).play(image_weight=0.0)
 
 
 def go_on_with_game(
@@ -182,14 +182,14 @@ def go_on_with_game(
     old = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
     generator, discriminator = build_generator(state[GENERATOR]), build_discriminator(state[DISCRIMINATOR])
     if config.restart in ("generator", "both"):
-        generator = new_generator(generator.shape, context.place.seed("generator"))
+        generator = new_generator(generator.shape, context.random_key.seed("generator"))
     if config.restart in ("discriminator", "both"):
-        discriminator = new_discriminator(discriminator.shape, context.place.seed("discriminator"))
+        discriminator = new_discriminator(discriminator.shape, context.random_key.seed("discriminator"))
     scale = data.n_old / data.n_new if config.weight_image_scaling == "classes" else 1.0
-    played = game(config, data, context, classifier, matched_stage(state), generator, discriminator, old)
+    played = game(config, data, context, classifier, matched_layer(state), generator, discriminator, old)
     return played.play(image_weight=config.weight_image * scale)
 
 
-def matched_stage(state: State) -> int:
-    """The stage whose features the discriminator was shown from the base task on."""
-    return int(str(state[DISCRIMINATOR].settings["stage"]))
+def matched_layer(state: State) -> int:
+    """The layer whose features the discriminator was shown from the base task on."""
+    return int(str(state[DISCRIMINATOR].settings["layer"]))

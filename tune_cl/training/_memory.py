@@ -121,7 +121,7 @@ def _choose(
 def _new_exemplars(selection: str, features: Tensor, most: int, context: PhaseContext, label: int) -> Tensor:
     if selection == "herding":
         return herd(features, most)
-    return torch.randperm(len(features), generator=context.place.generator("exemplars", label))[:most]
+    return torch.randperm(len(features), generator=context.random_key.rng("exemplars", label))[:most]
 
 
 def _nothing(config: Settings, sizes: Sizes) -> int:

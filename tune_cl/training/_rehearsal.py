@@ -118,10 +118,10 @@ def train_with_exemplars(
     """
     loss: str = config.loss  # type: ignore[attr-defined]
     teacher = build_classifier(state[CLASSIFIER])
-    student = grow_head(teacher, data.n_old + data.n_new, context.place.seed("head"))
+    student = grow_head(teacher, data.n_old + data.n_new, context.random_key.seed("head"))
     if imprint:
         features = pooled_features(teacher.to(context.device).frozen(), data.new, data, context)
-        imprint_head(student, features, data.new.labels, data.n_old, context.place.seed("imprint"))
+        imprint_head(student, features, data.new.labels, data.n_old, context.random_key.seed("imprint"))
     student.to(context.device)
     images = data.new if data.memory is None else join([data.memory, data.new])
     counts = torch.bincount(images.labels, minlength=data.n_old + data.n_new).float()
@@ -135,7 +135,7 @@ def train_with_exemplars(
         data.n_new,
     )
     batches = (
-        ClassUniform(images.labels, config.batch_size, context.place, "balanced order")
+        ClassUniform(images.labels, config.batch_size, context.random_key, "balanced order")
         if config.sampler == "class_balanced"
         else None
     )

@@ -33,7 +33,7 @@ class ReplayClassifier(ClassifierTraining):
     weight_ce: float = parameter(0.02, "w_CE; w_KD is 1 - w_CE", ge=0, le=1, source="genifer")
     weight_feature: float = parameter(1.0, "w_feat", ge=0, le=1000, source="genifer")
     temperature: float = parameter(1.0, "of the distillation", gt=0, le=100, source="genifer")
-    distillation_stage: Literal[3, 4, 5, 6] = parameter(4, "stage whose features are distilled", source="genifer")
+    distillation_layer: Literal[3, 4, 5, 6] = parameter(4, "layer whose features are distilled", source="genifer")
     teacher_batch_norm: Literal["eval", "train"] = parameter(
         "eval", "train: batch statistics of the replay, as the released code has it", source="own: the sane variant"
     )
@@ -84,14 +84,14 @@ def replay_of_generator(data: PhaseData, state: State, context: PhaseContext) ->
     """What the generator in the state replays of the old classes."""
     generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
     pixels = Pixels(data.preprocessing, context.device)
-    return GeneratorReplay(generator, data.n_old, pixels, context.place, context.device, data.stored_size)
+    return GeneratorReplay(generator, data.n_old, pixels, context.random_key, context.device, data.stored_size)
 
 
 def replay_of_past(data: PhaseData, context: PhaseContext) -> OracleReplay:
     """Real images of the old classes; closed with the phase."""
     assert data.past is not None
     pixels = Pixels(data.preprocessing, context.device)
-    source = OracleReplay(data.past, pixels, context.place, context.device, context.loader_workers)
+    source = OracleReplay(data.past, pixels, context.random_key, context.device, context.loader_workers)
     context.closing.callback(source.close)
     return source
 
@@ -112,13 +112,13 @@ def train_with_replay(
         state: holds the classifier before it, which is the teacher.
         context: where and how.
         source: of what is replayed.
-        start: stage at which it enters the classifier: 0 images, else features; what comes before them stays as it is.
+        start: layer at which it enters the classifier: 0 images, else features; what comes before them stays as it is.
     """
     teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
     replay_accuracy = accuracy_on(teacher, source, Pixels(data.preprocessing, context.device), start)
     teacher.train(config.teacher_batch_norm == "train")
     student = grown(state, data, context).to(context.device)
-    unchanged = student.stages[:start].requires_grad_(False)
+    unchanged = student.layers[:start].requires_grad_(False)
     real = RealBatches(data.new, config.batch_size, data, context)
     augment = Augment(data, context)
     n_replayed = replayed_per_step(config, data.n_old, data.n_new)
@@ -156,13 +156,13 @@ class ReplayLoss:
             student: the network in training.
             images: (B, C, H, W) real new images, normalised and augmented.
             labels: (B,) their stream class indices.
-            old_images: (R, C, H, W) replayed images, normalised and augmented; or features after the stage `start`.
+            old_images: (R, C, H, W) replayed images, normalised and augmented; or features after the layer `start`.
             old_labels: (R,) the labels they were drawn for.
         """
         config, start = self._config, self._start
-        stage = config.distillation_stage
-        features = student.forward_from(torch.cat([student.features(images, start), old_images]), start, stage)
-        logits = student.logits_from(features, stage)
+        layer = config.distillation_layer
+        features = student.forward_from(torch.cat([student.features(images, start), old_images]), start, layer)
+        logits = student.logits_from(features, layer)
         n = len(images)
         hard = config.replay_labels == "hard"
         prior = self._prior.to(logits.device) if self._prior is not None else None
@@ -172,8 +172,8 @@ class ReplayLoss:
             else shifted_cross_entropy(logits[:n], labels, prior)
         )
         with torch.no_grad():
-            old_features = self._teacher.forward_from(old_images, start, stage)
-            old_logits = self._teacher.logits_from(old_features, stage)
+            old_features = self._teacher.forward_from(old_images, start, layer)
+            old_logits = self._teacher.logits_from(old_features, layer)
         kd = distillation(logits[n:], old_logits, config.temperature, config.distillation_over)
         feature = feature_distance(features[n:], old_features)
         total = config.weight_ce * ce + (1 - config.weight_ce) * kd + config.weight_feature * feature
@@ -210,7 +210,7 @@ def prior_of(config: ReplayClassifier, data: PhaseData) -> Tensor | None:
 def accuracy_on(classifier: Classifier, source: ReplaySource, pixels: Pixels, start: int = 0) -> float:
     """Accuracy of a classifier in eval mode on replayed images under their labels (necessary, not sufficient).
 
-    Or on replayed features, which enter after the stage `start`.
+    Or on replayed features, which enter after the layer `start`.
     """
     n = _JUDGED if pixels.preprocessing.stored_size is None else _JUDGED_AT_ONCE
     right = []

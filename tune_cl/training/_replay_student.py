@@ -60,7 +60,7 @@ def _student(
 ) -> PhaseResult:
     pixels = Pixels(data.preprocessing, context.device)
     shape = ClassifierShape("small_cnn", _WIDTH, data.image_shape, data.n_old)
-    student = new_classifier(shape, context.place.seed(STUDENT)).to(context.device)
+    student = new_classifier(shape, context.random_key.seed(STUDENT)).to(context.device)
 
     def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         replayed = source.draw(_BATCH, STUDENT, step)

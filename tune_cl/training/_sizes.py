@@ -65,13 +65,13 @@ def _generator_bytes(
         return int(str(base[f"generator.{name}"]))
 
     g = {name: setting(name) for name in ("latent_dim", "style_dim", "embedding_dim", "channels", "start_size")}
-    features = "generator.replay_stage" in base
-    stage = setting("replay_stage" if features else "matching_stage")
+    features = "generator.replay_layer" in base
+    layer = setting("replay_layer" if features else "matching_layer")
     size = 0 if features else setting("image_size") or image_shape[1]
-    made = classifier.feature_shape(stage) if features else (image_shape[0], size, size)
+    made = classifier.feature_shape(layer) if features else (image_shape[0], size, size)
     generator = Generator(GeneratorShape(made, n_stream, **g))  # type: ignore[arg-type]
     shape = DiscriminatorShape(
-        classifier.feature_shape(stage),
+        classifier.feature_shape(layer),
         n_stream,
         setting("discriminator_width"),
         setting("deviation_group"),

@@ -35,7 +35,7 @@ from tune_cl.training import (
     check_doublings,
     game_images,
     go_on_with_game,
-    matched_stage,
+    matched_layer,
     replay_images,
     start_game,
     train_with_replay,
@@ -45,9 +45,9 @@ from tune_cl.training import (
 class FeatureGenerator(BaseGame):
     """The base task's generator of features."""
 
-    replay_stage: Literal[3, 4, 5] = parameter(
+    replay_layer: Literal[3, 4, 5] = parameter(
         4,
-        "stage whose features are made and replayed; it and all before it stay as the base task left them",
+        "layer whose features are made and replayed; it and all before it stay as the base task left them",
         source="own",
     )
 
@@ -55,8 +55,8 @@ class FeatureGenerator(BaseGame):
 class FeatureClassifier(ReplayClassifier):
     """An increment's classifier under replayed features."""
 
-    distillation_stage: Literal[4, 5, 6] = parameter(
-        6, "stage whose features are distilled, after replay_stage", source="own"
+    distillation_layer: Literal[4, 5, 6] = parameter(
+        6, "layer whose features are distilled, after replay_layer", source="own"
     )
 
 
@@ -82,11 +82,11 @@ class FeatureReplayConfig(Settings):
 
     @model_validator(mode="after")
     def _distils_what_can_change(self) -> "FeatureReplayConfig":
-        replayed, distilled = self.base.generator.replay_stage, self.increment.classifier.distillation_stage
+        replayed, distilled = self.base.generator.replay_layer, self.increment.classifier.distillation_layer
         if distilled <= replayed:
             raise ValueError(
-                f"increment.classifier.distillation_stage {distilled}: stages up to base.generator.replay_stage "
-                f"{replayed} do not change, so that there is nothing to distil; take a stage above {replayed}"
+                f"increment.classifier.distillation_layer {distilled}: layers up to base.generator.replay_layer "
+                f"{replayed} do not change, so that there is nothing to distil; take a layer above {replayed}"
             )
         return self
 
@@ -106,7 +106,7 @@ class FeatureGame(Game):
     @torch.no_grad()
     def real(self, stored: Tensor) -> Tensor:
         """Features (B, C, H, W) of stored images as they are, without augmentation."""
-        return self.classifier.features(self.pixels.see(stored), self.stage)
+        return self.classifier.features(self.pixels.see(stored), self.layer)
 
     def features(self, images: Tensor, purpose: str, step: int) -> Tensor:
         """They are features already."""
@@ -118,7 +118,7 @@ class FeatureGame(Game):
 
 def train_base_features(config: FeatureGenerator, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Train a new generator of the base classes' features."""
-    return start_game(FeatureGame, config, config.replay_stage, None, data, state, context)
+    return start_game(FeatureGame, config, config.replay_layer, None, data, state, context)
 
 
 def train_increment_features(
@@ -129,25 +129,25 @@ def train_increment_features(
 
 
 def train_with_features(config: FeatureClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
-    """Train the stages after the replayed one: real new images through all of them, replayed features through these."""
+    """Train the layers after the replayed one: real new images through all of them, replayed features through these."""
     generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
-    source = FeatureReplay(generator, data.n_old, context.place, context.device)
-    return train_with_replay(config, data, state, context, source, start=matched_stage(state))
+    source = FeatureReplay(generator, data.n_old, context.random_key, context.device)
+    return train_with_replay(config, data, state, context, source, start=matched_layer(state))
 
 
 def _check_fit(config: FeatureReplayConfig, extent: Extent) -> None:
     classifier = config.base.classifier
     shape = ClassifierShape(classifier.network, classifier.width, extent.image_shape, extent.n_base)
     with torch.device("meta"):
-        _, height, width = blank_classifier(shape).feature_shape(config.base.generator.replay_stage)
+        _, height, width = blank_classifier(shape).feature_shape(config.base.generator.replay_layer)
     if height != width:
-        raise TuneCLError(f"base.generator.replay_stage: its features are {height} x {width}; they must be square")
+        raise TuneCLError(f"base.generator.replay_layer: its features are {height} x {width}; they must be square")
     check_doublings(config.base.generator, height, "features")
 
 
 METHOD = Method(
     name="feature_replay",
-    summary="control: a generator replays hidden features; the stages that make them stay as they are",
+    summary="control: a generator replays hidden features; the layers that make them stay as they are",
     config=FeatureReplayConfig,
     base=(
         BASE_CLASSIFIER,

@@ -1,4 +1,4 @@
-"""Image replay: Genifer with the discriminator on pixels, matching stage 0 (its control in arXiv 2106.05350)."""
+"""Image replay: Genifer with the discriminator on pixels, matching layer 0 (its control in arXiv 2106.05350)."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ from tune_cl.zoo.genifer import Increment
 class ImageGenerator(BaseGenerator):
     """The base task's generator; its discriminator is shown images."""
 
-    matching_stage: Literal[0] = parameter(0, "the image itself", source="genifer")
+    matching_layer: Literal[0] = parameter(0, "the image itself", source="genifer")
 
 
 class Base(Settings):

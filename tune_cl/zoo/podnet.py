@@ -42,10 +42,10 @@ _LOSSES = "nca: as released; nca_formula: with the margin, as in the paper's for
 _MARGIN = "delta of nca_formula, on the positive class's score"
 
 
-def compared_stages(network: str) -> range:
-    """The stages whose maps POD-spatial compares: the network's blocks.
+def compared_layers(network: str) -> range:
+    """The layers whose maps POD-spatial compares: the network's blocks.
 
-    There are four; three in a ResNet-32 other than PODNet's own, whose stages 4 and 5 are one activation.
+    There are four; three in a ResNet-32 other than PODNet's own, whose layers 4 and 5 are one activation.
     """
     return range(2, 5) if network in ("resnet32_cifar", "resnet32_projection") else range(2, 6)
 
@@ -149,7 +149,7 @@ def train_podnet(config: PodnetClassifier, data: PhaseData, state: State, contex
 
 
 def _loss(config: PodnetClassifier, setting: RehearsalContext) -> LossOf:
-    stages = compared_stages(setting.teacher.shape.network)
+    layers = compared_layers(setting.teacher.shape.network)
     factor = math.sqrt((setting.n_old + setting.n_new) / setting.n_new)
 
     def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -161,7 +161,7 @@ def _loss(config: PodnetClassifier, setting: RehearsalContext) -> LossOf:
             classification = _nca(config.loss, student, embedding, labels, config.margin)
         else:
             classification = shifted_cross_entropy(student.head(embedding), labels, setting.prior)
-        spatial = pod_spatial([activations[i] for i in stages], [old_activations[i] for i in stages])
+        spatial = pod_spatial([activations[i] for i in layers], [old_activations[i] for i in layers])
         flat = pod_flat(embedding, old_activations[POOLED])
         total = classification + factor * (config.weight_spatial * spatial + config.weight_flat * flat)
         name = "nca" if config.loss in ("nca", "nca_formula") else "ce"

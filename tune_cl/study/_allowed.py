@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search._ranges import Range
-from tune_cl.search._space import SearchSpace
+from tune_cl.study._ranges import Range
+from tune_cl.study._space import SearchSpace
 
 _RANDOM = 200  # configurations at random that a value is tried in
 _WHOLE = 2048  # a range with so many whole numbers is tried out throughout

@@ -8,7 +8,7 @@ import yaml
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
-from tune_cl.search import SearchSpace, SpaceFile, load_space, resolve
+from tune_cl.study import SearchSpace, SpaceFile, load_space, resolve
 
 RATE, CE, KD = (f"increment.classifier.{name}" for name in ("learning_rate", "weight_ce", "weight_kd"))
 

@@ -7,8 +7,8 @@ from search_trees import space_dict, write_space
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
-from tune_cl.search import load_space, protocol_horizon, resolve, shipped_spaces
-from tune_cl.search._options import check_option
+from tune_cl.study import load_space, protocol_horizon, resolve, shipped_spaces
+from tune_cl.study._options import check_option
 
 
 def test_what_a_space_leaves_out_has_defaults(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from search_trees import BASE_LR, BASE_STEPS, LR, STEPS, Config, quality, resolv
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
-from tune_cl.search import Deferred, Proposal, Study, check_option, load_space, resolve
-from tune_cl.search._prefix import bases_due
+from tune_cl.study import Deferred, Proposal, Study, check_option, load_space, resolve
+from tune_cl.study._prefix import bases_due
 
 REST = {LR: {"log": [1e-5, 1e-1]}, STEPS: {"int": [10, 200]}}
 BOTH = {BASE_LR: {"log": [1e-3, 1]}, BASE_STEPS: {"int": [10, 1000]}, **REST}

@@ -10,12 +10,12 @@ from tune_cl.records._folders import EvaluationFolder, SearchFolder
 
 
 @contextmanager
-def held(folder: SearchFolder | EvaluationFolder, otherwise: str = "") -> Iterator[None]:
-    """Hold the folder of a search, or of its evaluation, against a second process.
+def exclusive_lock(folder: SearchFolder | EvaluationFolder, otherwise: str = "") -> Iterator[None]:
+    """Lock the folder of a search, or of its evaluation, against a second process.
 
     Args:
         folder: the folder; it is made.
-        otherwise: what a person may do about it, where it is held.
+        otherwise: what a person may do about it, where it is locked.
 
     Raises:
         TuneCLError: another process runs this search, or evaluates it; its folder cannot be written, or something else

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods import Leaf, Settings, leaves, unflatten
 from tune_cl.records import describe_validation, parse_yaml
-from tune_cl.search._conditions import holds, in_order, parse_when, without_idle
-from tune_cl.search._file import Preset, SpaceFile
-from tune_cl.search._ranges import Range, check_value, find_leaf, parse_range
+from tune_cl.study._conditions import holds, in_order, parse_when, without_idle
+from tune_cl.study._file import Preset, SpaceFile
+from tune_cl.study._ranges import Range, check_value, find_leaf, parse_range
 
 
 @dataclass(frozen=True)

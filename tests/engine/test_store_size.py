@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 
-from small_stages import keys_in, publish, size_of, size_of_all
+from small_layers import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config, tiny_stream
 
 from tune_cl.chain import planned_keys, settings_of
@@ -115,7 +115,7 @@ def test_a_budget_that_cannot_be_held_is_told_once(tmp_path: Path, folder: Searc
     with StageBudget(tmp_path / "stages", 1, folder, tiny_stream(), said.append, every=0) as budget:
         for _ in range(3):
             budget.update([2], best=1)
-    complaints = [line for line in said if line.startswith("--stage-budget")]
+    complaints = [line for line in said if line.startswith("--max-store-size")]
     assert len(complaints) == 1 and "the budget is 1 B" in complaints[0]
 
 

@@ -17,9 +17,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search._attributes import DECISION
-from tune_cl.search._sampler import Random
-from tune_cl.search._samplers import (
+from tune_cl.study._attributes import DECISION
+from tune_cl.study._sampler import Random
+from tune_cl.study._samplers import (
     Attempt,
     Draw,
     SamplerSettings,
@@ -33,7 +33,7 @@ from tune_cl.search._samplers import (
     settled,
     suggest,
 )
-from tune_cl.search._space import SearchSpace, is_base
+from tune_cl.study._space import SearchSpace, is_base
 
 _INDEX = "tune_cl:base"  # no path has a colon
 

@@ -13,8 +13,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import Proposal, Sampler, Study, find_sampler, register_sampler
-from tune_cl.search._samplers import as_finished
+from tune_cl.study import Proposal, Sampler, Study, find_sampler, register_sampler
+from tune_cl.study._samplers import as_finished
 from tune_cl.testing._searches import LOSS, RATE, STEPS, made_value, open_study, searched, small_space
 
 CMAES = pytest.mark.skipif(importlib.util.find_spec("cmaes") is None, reason="the package cmaes is optional")

@@ -6,7 +6,7 @@ import pytest
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods import get_method, leaves
-from tune_cl.search._ranges import check_value, find_leaf, parse_range
+from tune_cl.study._ranges import check_value, find_leaf, parse_range
 
 KNOWN = leaves(get_method("finetune").config)
 RATE, EPOCHS = KNOWN["increment.classifier.learning_rate"], KNOWN["increment.classifier.epochs"]

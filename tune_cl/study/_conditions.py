@@ -5,7 +5,7 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Leaf
-from tune_cl.search._ranges import Conditions, Range, check_value, find_leaf, same
+from tune_cl.study._ranges import Conditions, Range, check_value, find_leaf, same
 
 
 def parse_when(known: Mapping[str, Leaf], path: str, raw: Any, where: str) -> Conditions:

@@ -17,12 +17,12 @@ from tune_cl.errors import TuneCLError
 from tune_cl.metrics import Objective
 from tune_cl.records import SearchFolder
 from tune_cl.records import TrialState as TrialStateName
-from tune_cl.search._attributes import DECISION, FOLDER, IDLE, PLANNED, REASON, RETRY_OF
-from tune_cl.search._bond import bond_of, check_found, check_ids, check_trials
-from tune_cl.search._definition import DIRECTIONS, StudySettings, check_definition, definition_of
-from tune_cl.search._prefix import BaseRules, check_base_configurations, propose
-from tune_cl.search._sampler import find_sampler
-from tune_cl.search._samplers import (
+from tune_cl.study._attributes import DECISION, FOLDER, IDLE, PLANNED, REASON, RETRY_OF
+from tune_cl.study._bond import bond_of, check_found, check_ids, check_trials
+from tune_cl.study._definition import DIRECTIONS, StudySettings, check_definition, definition_of
+from tune_cl.study._prefix import BaseRules, check_base_configurations, propose
+from tune_cl.study._sampler import find_sampler
+from tune_cl.study._samplers import (
     Draw,
     SamplerSettings,
     check_sampler,
@@ -31,9 +31,9 @@ from tune_cl.search._samplers import (
     shared_distributions,
     startup_trials,
 )
-from tune_cl.search._space import SearchSpace
-from tune_cl.search._stopping import Decision, Report, find_stopping_rule
-from tune_cl.search._storage import is_url, open_storage, storage_name
+from tune_cl.study._space import SearchSpace
+from tune_cl.study._stopping import Decision, Report, find_stopping_rule
+from tune_cl.study._storage import is_url, open_storage, storage_name
 
 _STATES: dict[TrialState, TrialStateName] = {
     TrialState.RUNNING: "running",

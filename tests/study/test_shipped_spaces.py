@@ -12,8 +12,8 @@ import pytest
 
 import tune_cl
 from tune_cl.methods import Extent, get_method, keyed, leaves, method_names
-from tune_cl.search import SearchSpace, SpaceFile, load_space, resolve, shipped_spaces
 from tune_cl.streams import DATASETS, parse_name
+from tune_cl.study import SearchSpace, SpaceFile, load_space, resolve, shipped_spaces
 
 SCALES = {
     "small28": "fashion-b4-t3",
@@ -35,8 +35,8 @@ FOLDER = Path(__file__).parents[2] / "search_spaces"
 PARTS = sorted(file.name for file in FOLDER.glob("_*.yaml"))  # what spaces extend, none by themselves
 # Controls that extend genifer.yaml, and which of its commented ranges they say cannot be copied there.
 CONTROLS = {
-    "image_replay.yaml": ("matching_stage",),
-    "feature_replay.yaml": ("matching_stage", "augmentation", "distillation_stage"),
+    "image_replay.yaml": ("matching_layer",),
+    "feature_replay.yaml": ("matching_layer", "augmentation", "distillation_layer"),
 }
 
 

@@ -7,7 +7,7 @@ import yaml
 from pydantic import model_validator
 
 from tune_cl.methods import Settings, parameter
-from tune_cl.search import SearchSpace, SpaceFile, Study, StudySettings, load_space, resolve
+from tune_cl.study import SearchSpace, SpaceFile, Study, StudySettings, load_space, resolve
 
 LR = "increment.classifier.learning_rate"
 LOSS = "increment.classifier.loss"

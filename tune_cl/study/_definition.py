@@ -11,10 +11,10 @@ from tune_cl.errors import TuneCLError
 from tune_cl.metrics import METRICS, Direction, Objective, bare_name
 from tune_cl.records import SearchRecord
 from tune_cl.registry import Choice, Registry
-from tune_cl.search._attributes import DEFINITION
-from tune_cl.search._sampler import SAMPLERS
-from tune_cl.search._space import SearchSpace
-from tune_cl.search._stopping import STOPPING_RULES
+from tune_cl.study._attributes import DEFINITION
+from tune_cl.study._sampler import SAMPLERS
+from tune_cl.study._space import SearchSpace
+from tune_cl.study._stopping import STOPPING_RULES
 
 DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 

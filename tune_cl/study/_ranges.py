@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tune_cl.errors import TuneCLError, near_matches, shown
 from tune_cl.methods import Leaf
-from tune_cl.search._foreign import written_here
+from tune_cl.study._foreign import written_here
 
 RangeKind = Literal["log", "uniform", "int", "choice"]
 Conditions = tuple[tuple[str, tuple[Any, ...]], ...]

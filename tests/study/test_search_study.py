@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search_trees import LR, STEPS, Config, resolved, run_all, run_next, settings, space_dict
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import Proposal, Study
+from tune_cl.study import Proposal, Study
 
 HALVING = "halving"
 

@@ -27,8 +27,8 @@ from search_trees import (
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Settings, get_method, parameter
-from tune_cl.search import Proposal, SearchSpace, Study, load_space, resolve, unreachable_values
-from tune_cl.search._samplers import startup_trials
+from tune_cl.study import Proposal, SearchSpace, Study, load_space, resolve, unreachable_values
+from tune_cl.study._samplers import startup_trials
 
 
 def proposals(folder: Path, name: str, content: dict[str, Any] | None = None, **changes: Any) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ import pytest
 from search_trees import quality, resolved, settings, space_dict
 
 from tune_cl.errors import TuneCLError
-from tune_cl.search import STOPPING_RULES, Proposal, Report, StoppingRule, Study, find_stopping_rule
-from tune_cl.search._stopping import Halving, register_stopping_rule
+from tune_cl.study import STOPPING_RULES, Proposal, Report, StoppingRule, Study, find_stopping_rule
+from tune_cl.study._stopping import Halving, register_stopping_rule
 
 
 def stops(rule: str, score: float, others: list[float], increment: int = 1, horizon: int = 3, trial: int = 99) -> bool:

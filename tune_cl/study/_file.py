@@ -6,9 +6,9 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.metrics import Direction, Objective
-from tune_cl.search._extends import Place, Written, mapping, read_space, shipped_spaces
-from tune_cl.search._options import check_direction, check_option
 from tune_cl.streams import dataset_names
+from tune_cl.study._extends import KeyPath, Written, mapping, read_space, shipped_spaces
+from tune_cl.study._options import check_direction, check_option
 
 _OPTIONS = (
     "method",
@@ -66,7 +66,7 @@ class SpaceFile:
     protocol: str = "stream"
     parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range
     scales: Mapping[str, ScaleSettings] = field(default_factory=dict)
-    wheres: Mapping[Place, str] = field(default_factory=dict, compare=False)  # place of a value -> file and place
+    wheres: Mapping[KeyPath, str] = field(default_factory=dict, compare=False)  # place of a value -> file and place
 
     def where(self, *place: str) -> str:
         """File and place of a value, such as `mine.yaml: scales.small28.defaults.PATH`, as a message begins with."""
@@ -102,7 +102,7 @@ def _space(written: Written) -> SpaceFile:
     return SpaceFile(source=source, **options, parameters=parameters, scales=scales, wheres=wheres)
 
 
-def _scales(written: Written) -> tuple[dict[str, ScaleSettings], dict[Place, str]]:
+def _scales(written: Written) -> tuple[dict[str, ScaleSettings], dict[KeyPath, str]]:
     """The scales, and where each value of theirs stands, those of another scale that `like` names among them."""
     if not written.content.get("scales"):
         raise TuneCLError(
@@ -146,7 +146,7 @@ def _scale(written: Written, name: str, above: Mapping[str, ScaleSettings]) -> S
     )
 
 
-def _scale_above(written: Written, place: Place, above: Mapping[str, ScaleSettings]) -> ScaleSettings:
+def _scale_above(written: Written, place: KeyPath, above: Mapping[str, ScaleSettings]) -> ScaleSettings:
     name = written.at(place)
     if not isinstance(name, str) or name not in above:
         known = f"these are: {', '.join(above)}" if above else "this one is the first"
@@ -154,7 +154,7 @@ def _scale_above(written: Written, place: Place, above: Mapping[str, ScaleSettin
     return above[name]
 
 
-def _preset(written: Written, place: Place) -> Preset:
+def _preset(written: Written, place: KeyPath) -> Preset:
     _mapping(written, place, "a preset is")
     _check_keys(written, place, _PRESET_KEYS, "a preset")
     return Preset(
@@ -164,14 +164,14 @@ def _preset(written: Written, place: Place) -> Preset:
     )
 
 
-def _note(written: Written, place: Place, what: str) -> str:
+def _note(written: Written, place: KeyPath, what: str) -> str:
     note = written.at((*place, "note"), "")
     if not isinstance(note, str):
         raise TuneCLError(f"{written.where(*place, 'note')}: {note!r} is not text; say in words {what}")
     return " ".join(note.split())
 
 
-def _data_sets(written: Written, place: Place) -> dict[str, Mapping[str, Any]]:
+def _data_sets(written: Written, place: KeyPath) -> dict[str, Mapping[str, Any]]:
     names = list(_mapping(written, place, "data sets are"))
     for name in names:
         if name not in dataset_names():
@@ -180,13 +180,13 @@ def _data_sets(written: Written, place: Place) -> dict[str, Mapping[str, Any]]:
     return {name: _mapping(written, (*place, name), "a data set's defaults are") for name in names}
 
 
-def _check_keys(written: Written, place: Place, known: Sequence[str], subject: str) -> None:
+def _check_keys(written: Written, place: KeyPath, known: Sequence[str], subject: str) -> None:
     for key in written.at(place):
         if key not in known:
             hint = near_matches(key, known) or f"; {subject} has {', '.join(known)}"
             raise TuneCLError(f"{written.where(*place, key)}: unknown key{hint}")
 
 
-def _mapping(written: Written, place: Place, subject: str) -> Mapping[str, Any]:
+def _mapping(written: Written, place: KeyPath, subject: str) -> Mapping[str, Any]:
     """The mapping at a place; empty where nothing is."""
     return mapping(written.at(place, {}), written.where(*place), subject)

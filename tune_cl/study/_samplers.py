@@ -21,9 +21,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_cl.metrics import Direction
-from tune_cl.search._ranges import Range
-from tune_cl.search._sampler import Random, Sampler, SamplerContext, quiet_experiments
-from tune_cl.search._space import SearchSpace, is_base
+from tune_cl.study._ranges import Range
+from tune_cl.study._sampler import Random, Sampler, SamplerContext, quiet_experiments
+from tune_cl.study._space import SearchSpace, is_base
 
 OPTUNA_DIRECTIONS = {"max": "maximize", "min": "minimize"}
 

@@ -14,7 +14,7 @@ from tune_cl.records import given_text, parse_yaml
 _SHIPPED = "tune_cl/spaces"  # in a clone a link to search_spaces/
 _MAX_BYTES = 1_000_000
 
-Place = tuple[str, ...]  # of a value: the keys that lead to it, such as ("scales", "small28", "note")
+KeyPath = tuple[str, ...]  # of a value: the keys that lead to it, such as ("scales", "small28", "note")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Written:
 
     source: str  # what messages call the file
     content: Mapping[str, Any]
-    origins: Mapping[Place, str] = field(default_factory=dict)  # place -> file and place, as in messages
+    origins: Mapping[KeyPath, str] = field(default_factory=dict)  # place -> file and place, as in messages
 
-    def at(self, place: Place, default: Any = None) -> Any:
+    def at(self, place: KeyPath, default: Any = None) -> Any:
         """The value at a place, above which there are mappings; the default where none is."""
         value: Any = self.content
         for key in place:
@@ -205,7 +205,7 @@ def _without_ranges_of_scales(below: Mapping[str, Any], above: Mapping[str, Any]
     return {**below, "scales": kept}
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], place: KeyPath = ()) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         here = (*place, key)
@@ -218,25 +218,25 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()
     return merged
 
 
-def _is_section(value: Any, place: Place) -> bool:
+def _is_section(value: Any, place: KeyPath) -> bool:
     """Say whether a value is a mapping under a key of the file's grammar: emptied, it is a mistake, not a removal."""
     return isinstance(value, Mapping) and len(place) % 2 == 1
 
 
-def _merges(value: Any, place: Place) -> bool:
+def _merges(value: Any, place: KeyPath) -> bool:
     """Say whether a value is a mapping of several things, and not one thing as a range is."""
     return isinstance(value, Mapping) and not is_range(place)
 
 
-def is_range(place: Place) -> bool:
+def is_range(place: KeyPath) -> bool:
     """Say whether a place is that of a parameter's value or range: `parameters` of the space, a scale or a preset."""
     # Keys of the file's grammar and names that the file gives alternate: scales.NAME.presets.NAME.parameters.PATH.
     return len(place) % 2 == 0 and place[-2] == "parameters"
 
 
 def _differences(
-    a: Mapping[str, Any], b: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()
-) -> Iterator[Place]:
+    a: Mapping[str, Any], b: Mapping[str, Any], above: Mapping[str, Any], place: KeyPath = ()
+) -> Iterator[KeyPath]:
     """Places at which two mappings differ, and about which the one above says nothing."""
     for key in (key for key in a if key in b):
         here, settled = (*place, key), above.get(key, {})
@@ -246,7 +246,7 @@ def _differences(
             yield here
 
 
-def _origins(value: Any, source: str, place: Place = ()) -> Iterator[tuple[Place, str]]:
+def _origins(value: Any, source: str, place: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     if place:
         yield place, f"{source}: {'.'.join(place)}"
     if isinstance(value, Mapping) and not (place and is_range(place)):

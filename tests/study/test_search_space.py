@@ -20,8 +20,8 @@ from search_trees import (
 
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Settings, flatten, get_method, leaves, method_names, parameter, unflatten
-from tune_cl.search import SearchSpace, load_space, parse_override, resolve
-from tune_cl.search._ranges import check_value
+from tune_cl.study import SearchSpace, load_space, parse_override, resolve
+from tune_cl.study._ranges import check_value
 
 
 def scaled(parameters: dict[str, Any], defaults: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]:

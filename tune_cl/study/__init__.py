@@ -1,0 +1,66 @@
+"""Space files, samplers, early stopping and the study that remembers: ask and tell, no Ray."""
+
+from tune_cl.study._allowed import Unreachable, unreachable_values
+from tune_cl.study._definition import StudySettings
+from tune_cl.study._extends import shipped_spaces, space_in_one
+from tune_cl.study._file import ScaleSettings, SpaceFile, load_space
+from tune_cl.study._options import (
+    check_objective,
+    check_option,
+    protocol_horizon,
+)
+from tune_cl.study._prefix import check_base_configurations
+from tune_cl.study._ranges import Range, check_value, find_leaf
+from tune_cl.study._sampler import SAMPLERS, Sampler, SamplerContext, find_sampler, register_sampler
+from tune_cl.study._samplers import check_sampler
+from tune_cl.study._space import SearchSpace, SpaceRow, parse_override, resolve, with_options
+from tune_cl.study._stopping import (
+    STOPPING_RULES,
+    Decision,
+    Report,
+    StoppingRule,
+    find_stopping_rule,
+    register_stopping_rule,
+)
+from tune_cl.study._storage import check_url
+from tune_cl.study._study import Deferred, Proposal, Study, TrialView
+
+__all__ = [
+    "SAMPLERS",
+    "STOPPING_RULES",
+    "Decision",
+    "Deferred",
+    "Proposal",
+    "Range",
+    "Report",
+    "Sampler",
+    "SamplerContext",
+    "ScaleSettings",
+    "SearchSpace",
+    "SpaceFile",
+    "SpaceRow",
+    "StoppingRule",
+    "Study",
+    "StudySettings",
+    "TrialView",
+    "Unreachable",
+    "check_base_configurations",
+    "check_objective",
+    "check_option",
+    "check_sampler",
+    "check_url",
+    "check_value",
+    "find_leaf",
+    "find_sampler",
+    "find_stopping_rule",
+    "load_space",
+    "parse_override",
+    "protocol_horizon",
+    "register_sampler",
+    "register_stopping_rule",
+    "resolve",
+    "shipped_spaces",
+    "space_in_one",
+    "unreachable_values",
+    "with_options",
+]
