@@ -35,3 +35,12 @@ class TestNsga2(SamplerContract):
 
 class TestOptunasTpe(SamplerContract):
     sampler = "optuna:TPESampler(n_startup_trials=4)"
+
+
+@pytest.mark.slow  # fits Gaussian processes
+class TestAuto(SamplerContract):
+    sampler = "auto(startup=2, gp=4)"
+
+
+class TestGrid(SamplerContract):
+    sampler = "grid"

@@ -22,7 +22,8 @@ def line_of(event: Event, before: ViewState) -> str | None:
             return f"search {record.name}: {what}; results in {event.folder.path}"
         case TrialStarted():
             settings = " ".join(f"{path}={setting_text(value)}" for path, value in event.parameters.items())
-            return f"trial {event.trial:04d}: start {settings}".rstrip()
+            by = f" ({event.proposer})" if event.proposer else ""
+            return f"trial {event.trial:04d}: start {settings}".rstrip() + by
         case SlotDeferred():
             return waiting_text(event.waits_for)
         case IncrementReported():

@@ -107,11 +107,12 @@ class Conductor:
                 folder.put_aside()
             write_run(folder.config, run, data_options(self._record.command))
             attempt = f", attempt {proposal.attempt + 1}" if proposal.attempt else ""
-            folder.add_log(_stamped(("taken up again" if proposal.resumed else "started") + attempt))
+            by = f", proposed by {proposal.proposer}" if proposal.proposer else ""
+            folder.add_log(_stamped(("taken up again" if proposal.resumed else "started") + attempt + by))
             self.in_flight.between_phases(proposal.number)
             self._bases[proposal.number] = proposal.base
             self.look_after_stages()
-            self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder))
+            self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder, proposal.proposer))
             return proposal.number, run
 
     def on_progress(self, progress: PhaseProgress) -> None:

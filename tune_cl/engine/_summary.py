@@ -55,6 +55,7 @@ def summary_of(view: TrialView, rows: Sequence[IncrementRow] = ()) -> TrialSumma
         reason=view.reason,
         measured=rows[-1].measured() if rows else {},
         warnings=[warning for row in rows for warning in row.told_warnings()],
+        proposer=view.proposer,
     )
 
 

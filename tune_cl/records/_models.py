@@ -184,7 +184,7 @@ class SearchRecord(Record):
 class TrialSummary(Record):
     """One trial in `summary.json`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"measured", "warnings"})
+    later: ClassVar[frozenset[str]] = frozenset({"measured", "proposer", "warnings"})
     trial: int
     state: TrialState
     increment: int | None = Field(description="last increment reported")
@@ -192,6 +192,7 @@ class TrialSummary(Record):
     reason: str | None = Field(None, description="why a trial failed, in a sentence")
     measured: dict[str, float] = Field({}, description="what else the phases of its last row measured")
     warnings: list[str] = Field([], description="those of its rows, with their increments")
+    proposer: str | None = Field(None, description="the sampler that proposed it, or `default`")
 
 
 class BestSummary(Record):

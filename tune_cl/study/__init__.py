@@ -4,6 +4,7 @@ from tune_cl.study._allowed import Unreachable, unreachable_values
 from tune_cl.study._definition import StudySettings
 from tune_cl.study._extends import shipped_spaces, space_in_one
 from tune_cl.study._file import ScaleSettings, SpaceFile, load_space
+from tune_cl.study._known_samplers import SAMPLERS, find_sampler, register_sampler
 from tune_cl.study._options import (
     check_objective,
     check_option,
@@ -11,7 +12,7 @@ from tune_cl.study._options import (
 )
 from tune_cl.study._prefix import check_base_configurations
 from tune_cl.study._ranges import Range, check_value, find_leaf
-from tune_cl.study._sampler import SAMPLERS, Sampler, SamplerContext, find_sampler, register_sampler
+from tune_cl.study._sampler import Sampler, SamplerContext
 from tune_cl.study._samplers import check_sampler
 from tune_cl.study._space import SearchSpace, SpaceRow, parse_override, resolve, with_options
 from tune_cl.study._stopping import (

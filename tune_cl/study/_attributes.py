@@ -7,3 +7,4 @@ IDLE = "tune_cl:idle_seconds"  # of a study: how long slots have waited for a ba
 DECISION = "tune_cl:decision:{}"  # of a trial: what was decided at an increment
 REASON = "reason"  # of a trial: why it failed
 RETRY_OF = "retry_of"  # of a trial: the number, in the search, of the failed trial that it tries again
+PROPOSER = "tune_cl:proposer"  # of a trial: which sampler proposed it

@@ -12,7 +12,7 @@ from tune_cl.metrics import METRICS, Direction, Objective, bare_name
 from tune_cl.records import SearchRecord
 from tune_cl.registry import Choice, Registry
 from tune_cl.study._attributes import DEFINITION
-from tune_cl.study._sampler import SAMPLERS
+from tune_cl.study._known_samplers import SAMPLERS
 from tune_cl.study._space import SearchSpace
 from tune_cl.study._stopping import STOPPING_RULES
 

@@ -8,7 +8,7 @@ from tune_cl.errors import TuneCLError, near_matches, shown
 from tune_cl.methods import Method
 from tune_cl.metrics import NEAREST_MEAN, TEST, VALIDATION, Objective, metric_of, objective_names
 from tune_cl.options import BASE_CONFIGURATIONS, TRIALS
-from tune_cl.study._sampler import find_sampler
+from tune_cl.study._known_samplers import find_sampler
 from tune_cl.study._stopping import find_stopping_rule
 
 

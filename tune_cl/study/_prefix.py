@@ -22,17 +22,14 @@ from tune_cl.study._sampler import Random
 from tune_cl.study._samplers import (
     Attempt,
     Draw,
-    SamplerSettings,
     draw,
     draw_of,
     first_allowed,
     in_random_order,
-    notes_of,
-    proposal_seed,
-    scratch_trial,
     settled,
     suggest,
 )
+from tune_cl.study._scratch import SamplerSettings, proposal_seed, scratch_trial
 from tune_cl.study._space import SearchSpace, is_base
 
 _INDEX = "tune_cl:base"  # no path has a colon
@@ -157,19 +154,20 @@ class _Reuse:
     def _draw_once(
         self, choices: Sequence[str], seen: Sequence[FrozenTrial], attempt: int, told: Sequence[FrozenTrial]
     ) -> Attempt:
-        trial = scratch_trial(self.settings, len(self.history), attempt, seen, told)
+        scratch = scratch_trial(self.settings, len(self.history), attempt, seen, told)
+        trial = scratch.trial
         base = self.bases[choices[trial.suggest_categorical(_INDEX, range(len(choices)))]]
         parameters = dict(base.parameters)
         for path, range_ in self.space.ranges.items():
             if not is_base(path) and self.space.is_searched(path, parameters):
                 parameters[path] = suggest(trial, path, range_)
         ordered = {path: parameters[path] for path in self.space.ranges if path in parameters}
-        drawn = replace(draw_of(self.space, ordered), notes=notes_of(trial, self.settings))
+        drawn = replace(draw_of(self.space, ordered), notes=scratch.notes())
         return Attempt(drawn, Draw(trial.params, trial.distributions))
 
     def _draw_settled(self, choices: Sequence[str], attempt: int) -> Draw:
         """Random values, as far as they are allowed with the base, put into a trial that has had it."""
-        trial = scratch_trial(replace(self.settings, sampler=Random()), len(self.history), attempt, ())
+        trial = scratch_trial(replace(self.settings, sampler=Random()), len(self.history), attempt, ()).trial
         name = choices[trial.suggest_categorical(_INDEX, range(len(choices)))]
         had = next(trial.params for trial in self.history if self.space.base_of(trial.params) == name)
         values = {path: suggest(trial, path, range_) for path, range_ in self.space.ranges.items() if not is_base(path)}

@@ -1,4 +1,4 @@
-"""What a sampler is, the samplers of the package, and any of Optuna's: `optuna:GPSampler`.
+"""What a sampler is, the samplers that learn, and any of Optuna's: `optuna:GPSampler`.
 
 A sampler makes a fresh Optuna sampler for every proposal, in a scratch study that has the history. So a proposal is a
 function of the search seed, the trial's number and the history.
@@ -8,11 +8,11 @@ import importlib.util
 import inspect
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseGASampler,
@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 
 from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.metrics import Direction
-from tune_cl.registry import Choice, Member, Origin, Registry
+from tune_cl.registry import Choice, Member
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class SamplerContext:
     startup: int  # random trials at first: a sampler's own option `startup`, else a third of the search, 2 to 10
     direction: Direction
     shared: Mapping[str, BaseDistribution]  # the parameters that every trial has, whatever its other parameters
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)  # all parameters, conditional ones too
+    reported: int = 0  # trials that have finished or were stopped
 
 
 class Sampler(Member):
@@ -50,6 +52,8 @@ class Sampler(Member):
         uses_history: whether proposals depend on earlier trials; if not, it is not even shown them.
         sees_stopped: whether it learns from stopped trials (PRUNED) and what they reported. To one that knows finished
             trials alone, a stopped one is shown as finished, with the final score that its last report lets expect.
+        fills_conditional: whether it is shown a value for parameters that do not count in a trial (`when:`), their
+            default, so that a model of the parameters that all trials have in common has all of them.
         keeps_notes: whether what it notes in a trial's system attributes must be there at later proposals.
 
     Example:
@@ -65,11 +69,16 @@ class Sampler(Member):
 
     uses_history: ClassVar[bool] = True
     sees_stopped: ClassVar[bool] = False
+    fills_conditional: ClassVar[bool] = False
     keeps_notes: ClassVar[bool] = False
 
     def make(self, context: SamplerContext) -> BaseSampler:
         """A fresh Optuna sampler for one proposal; all of its randomness comes from the context's seeds."""
         raise NotImplementedError
+
+    def proposer(self, context: SamplerContext) -> "Sampler":
+        """The sampler that makes this proposal: itself, unless it chooses among others."""
+        return self
 
     def check(self, distributions: Mapping[str, BaseDistribution], where: str) -> None:
         """Refuse a space that it cannot search.
@@ -109,9 +118,10 @@ class Random(Sampler):
 
 
 class Gp(Sampler):
-    """Gaussian process with expected improvement; parameters that not every trial has are random."""
+    """Gaussian process with expected improvement, over all parameters together."""
 
     name: ClassVar[str] = "gp"
+    fills_conditional: ClassVar[bool] = True
     startup: int | None = Field(None, ge=1, le=1_000_000)  # None: a third of the search, 2 to 10
 
     def make(self, context: SamplerContext) -> BaseSampler:
@@ -135,17 +145,6 @@ class CmaEs(Sampler):
         _check_cmaes(distributions, where)
 
 
-class Qmc(Sampler):
-    """Scrambled Sobol points over the parameters that every trial has; other parameters are random."""
-
-    name: ClassVar[str] = "qmc"
-    uses_history: ClassVar[bool] = False
-
-    def make(self, context: SamplerContext) -> BaseSampler:
-        """The trial's point of the sequence of the search seed."""
-        return _SobolPoint(context)
-
-
 class Nsga2(Sampler):
     """Genetic algorithm: NSGA-II with one objective."""
 
@@ -162,13 +161,13 @@ class Nsga2(Sampler):
 # Why an Optuna sampler cannot serve, and what can.
 _UNFIT = {
     "QMCSampler": "it counts its points in a study that lives as long as the search; use qmc",
-    "GridSampler": "it needs a grid, and ranges have none; use --sampler qmc for even coverage",
+    "GridSampler": "ranges have no grid of its kind; use --sampler grid",
     "PartialFixedSampler": "it fixes parameters; use --set PATH=VALUE",
     "BaseSampler": "it is a base class",
     "BaseGASampler": "it is a base class",
 }
 _SEE_STOPPED = ("TPESampler", "BruteForceSampler", "RandomSampler")
-_PREFIX = "optuna:"
+OPTUNA = "optuna:"
 
 
 class OptunaSampler(Sampler):
@@ -237,43 +236,7 @@ class OptunaSampler(Sampler):
             raise TuneCLError(f"{where}: BruteForceSampler tries all values, and {continuous[0]} is continuous")
 
     def __str__(self) -> str:
-        return str(Choice(f"{_PREFIX}{self.kind}", self.arguments))
-
-
-SAMPLERS: Registry[type[Sampler]] = Registry(
-    "sampler", "; optuna:NAME is any sampler of Optuna, such as optuna:GPSampler"
-)
-for _sampler in (Tpe, Random, Gp, CmaEs, Qmc, Nsga2):
-    SAMPLERS.add(_sampler.name, _sampler)
-
-
-def find_sampler(text: str, where: str) -> Sampler:
-    """The sampler that a text such as `gp`, `tpe(startup=4)` or `optuna:TPESampler(gamma=0.2)` names.
-
-    Args:
-        text: a name, with options in parentheses or without.
-        where: what a message begins with, such as `--sampler`.
-
-    Raises:
-        TuneCLError: the sampler or an option is unknown, or the sampler cannot serve a search.
-    """
-    choice = Choice.parse(text, where)
-    if choice.name.startswith(_PREFIX):
-        return OptunaSampler.choose(
-            Choice("optuna", {"kind": choice.name.removeprefix(_PREFIX), "arguments": dict(choice.options)}), where
-        )
-    return SAMPLERS.get(choice.name, where).choose(choice, where)
-
-
-def register_sampler(sampler: type[Sampler], origin: Origin | None = None) -> None:
-    """Make a sampler from outside the package known in this process.
-
-    Raises:
-        TuneCLError: its name is unfit or taken, or it has no `make`.
-    """
-    if sampler.make is Sampler.make:
-        raise TuneCLError(f"sampler {sampler.__name__}: it defines no `make(self, context)`")
-    SAMPLERS.add(getattr(sampler, "name", None), sampler, origin)
+        return str(Choice(f"{OPTUNA}{self.kind}", self.arguments))
 
 
 class quiet_experiments(warnings.catch_warnings):
@@ -294,45 +257,6 @@ class _SharedCmaEs(CmaEsSampler):  # type: ignore[misc]
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
         return dict(self._shared)
-
-
-class _SobolPoint(BaseSampler):  # type: ignore[misc]
-    """One point of a scrambled Sobol sequence; for a second attempt at a trial, of another scrambling."""
-
-    def __init__(self, context: SamplerContext) -> None:
-        self._context = context
-        self._independent = RandomSampler(seed=context.seed)
-
-    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
-        return dict(sorted(self._context.shared.items()))
-
-    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
-        from scipy.stats import qmc  # a second that other samplers save
-
-        context = self._context
-        if not search_space:
-            return {}
-        engine = qmc.Sobol(len(search_space), seed=context.seed if context.attempt else context.search_seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # it would rather be asked for powers of 2
-            if context.number > 1:
-                engine.fast_forward(context.number - 1)  # trial 0 is the default
-            (point,) = engine.random(1)
-        return {path: _placed(found, place) for (path, found), place in zip(search_space.items(), point, strict=True)}
-
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _placed(distribution: BaseDistribution, place: float) -> Any:
-    """The value at a place in [0, 1) of a distribution."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(place * len(distribution.choices))]
-    low, high = distribution.low, distribution.high
-    if isinstance(distribution, IntDistribution):
-        return low + int(place * (high - low + 1))
-    value = low * (high / low) ** place if distribution.log else low + place * (high - low)
-    return min(max(float(value), low), high)
 
 
 def _numbers(distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:

@@ -6,13 +6,8 @@ and a draw that the method refuses is drawn again: the scratch study has it as t
 sampler looks elsewhere. If many in a row are refused, a random one is settled with an allowed configuration.
 """
 
-import copy
-import hashlib
-import logging
 import random
-import statistics
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,12 +15,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune_cl.metrics import Direction
+from tune_cl.study._attributes import PROPOSER
 from tune_cl.study._ranges import Range
-from tune_cl.study._sampler import Random, Sampler, SamplerContext, quiet_experiments
+from tune_cl.study._sampler import Random, Sampler
+from tune_cl.study._scratch import SamplerSettings, proposal_seed, scratch_trial
 from tune_cl.study._space import SearchSpace, is_base
-
-OPTUNA_DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
 # After so many refused draws the next one is settled (see `settled`).
 _MAX_DRAWS = 50
@@ -33,17 +27,6 @@ _MAX_DRAWS = 50
 _MAX_SETTLED = 20
 # Bases in flight come up again in so many draws only where a base has few values: then another way is better.
 _MAX_BUSY_DRAWS = 20
-
-
-@dataclass(frozen=True)
-class SamplerSettings:
-    """Which sampler, from which seed."""
-
-    sampler: Sampler
-    seed: int  # the search seed
-    startup: int  # trials before a model takes over from random sampling
-    direction: Direction
-    shared: Mapping[str, BaseDistribution] = field(default_factory=dict)  # of the parameters that every trial has
 
 
 @dataclass(frozen=True)
@@ -69,6 +52,11 @@ def shared_distributions(space: SearchSpace, limited: bool) -> dict[str, BaseDis
     }
 
 
+def drawn_distributions(space: SearchSpace, limited: bool) -> dict[str, BaseDistribution]:
+    """The distributions of all parameters that a sampler draws; where bases are limited, `base.*` is seldom drawn."""
+    return {path: distribution(found) for path, found in space.ranges.items() if not (limited and is_base(path))}
+
+
 def check_sampler(space: SearchSpace, sampler: Sampler, where: str) -> None:
     """Check that a sampler can search a space.
 
@@ -83,15 +71,9 @@ def startup_trials(trials: int) -> int:
     return min(max(2, trials // 3), 10)
 
 
-def proposal_seed(search_seed: int, number: int, attempt: int = 0) -> int:
-    """A 32-bit seed for one draw of one trial."""
-    digest = hashlib.sha256(f"{search_seed}:{number}:{attempt}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
-
-
 def default_draw(space: SearchSpace) -> Draw:
     """Trial 0: the default, as if it had been sampled."""
-    return draw_of(space, space.default_sample())
+    return replace(draw_of(space, space.default_sample()), notes={PROPOSER: "default"})
 
 
 def draw(
@@ -173,7 +155,7 @@ def settled(space: SearchSpace, allowed: Mapping[str, Any], drawn: Mapping[str, 
         tried = {**values, path: value}
         if space.complaint(space.sample_of(tried)) is None:
             values = tried
-    return draw_of(space, space.sample_of(values))
+    return replace(draw_of(space, space.sample_of(values)), notes={PROPOSER: "random"})
 
 
 def draw_of(space: SearchSpace, sample: Mapping[str, Any]) -> Draw:
@@ -191,17 +173,6 @@ def distribution(range_: Range) -> BaseDistribution:
     return FloatDistribution(low, high, log=range_.kind == "log")
 
 
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Hold back Optuna's notes on studies made and opened; its warnings still come through."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
 def _draw_once(
     space: SearchSpace,
     settings: SamplerSettings,
@@ -209,12 +180,12 @@ def _draw_once(
     attempt: int,
     told: Sequence[FrozenTrial],
 ) -> Attempt:
-    trial = scratch_trial(settings, len(history), attempt, history, told)
+    scratch = scratch_trial(settings, len(history), attempt, history, told)
     parameters: dict[str, Any] = {}
     for path, range_ in space.ranges.items():
         if space.is_searched(path, parameters):
-            parameters[path] = suggest(trial, path, range_)
-    drawn = Draw(parameters, trial.distributions, notes_of(trial, settings))
+            parameters[path] = suggest(scratch.trial, path, range_)
+    drawn = Draw(parameters, scratch.trial.distributions, scratch.notes())
     return Attempt(drawn, drawn)
 
 
@@ -222,7 +193,7 @@ def _at_random(
     space: SearchSpace, settings: SamplerSettings, history: Sequence[FrozenTrial], attempt: int
 ) -> dict[str, Any]:
     """A random value for every range, in a random order."""
-    trial = scratch_trial(replace(settings, sampler=Random()), len(history), attempt, ())
+    trial = scratch_trial(replace(settings, sampler=Random()), len(history), attempt, ()).trial
     drawn = {path: suggest(trial, path, range_) for path, range_ in space.ranges.items()}
     return in_random_order(drawn, proposal_seed(settings.seed, len(history), attempt))
 
@@ -232,98 +203,6 @@ def in_random_order(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
     paths = sorted(values)
     random.Random(seed).shuffle(paths)
     return {path: values[path] for path in paths}
-
-
-def scratch_trial(
-    settings: SamplerSettings,
-    number: int,
-    attempt: int,
-    history: Sequence[FrozenTrial],
-    told: Sequence[FrozenTrial] = (),
-) -> optuna.Trial:
-    """A new trial in a fresh study in memory that has the history, with a fresh sampler.
-
-    Args:
-        settings: the sampler.
-        number: of the trial in the search.
-        attempt: how many proposals for it came to nothing.
-        history: the trials before, as the sampler shall know them.
-        told: refused draws. They count as pruned before they had any value, which TPE ranks last, and do not bring
-            forward the end of the random trials.
-    """
-    sampler = settings.sampler
-    context = SamplerContext(
-        seed=proposal_seed(settings.seed, number, attempt),
-        search_seed=settings.seed,
-        number=number,
-        attempt=attempt,
-        startup=(getattr(sampler, "startup", None) or settings.startup) + len(told),
-        direction=settings.direction,
-        shared=settings.shared,
-    )
-    with quiet_optuna(), quiet_experiments():
-        scratch = optuna.create_study(
-            storage=optuna.storages.InMemoryStorage(),
-            sampler=sampler.make(context),
-            direction=OPTUNA_DIRECTIONS[settings.direction],
-        )
-        if sampler.uses_history:  # another is not even shown the history
-            shown = [*history, *told]
-            scratch.add_trials(shown if sampler.sees_stopped else as_finished(shown, settings.direction))
-        return scratch.ask()
-
-
-def notes_of(trial: optuna.Trial, settings: SamplerSettings) -> dict[str, Any]:
-    """What the sampler has noted on a trial and must find again."""
-    if not settings.sampler.keeps_notes:
-        return {}
-    found: FrozenTrial = trial.study.get_trials(deepcopy=False)[-1]
-    return dict(found.system_attrs)
-
-
-def as_finished(history: Sequence[FrozenTrial], direction: Direction) -> list[FrozenTrial]:
-    """A history for a sampler that learns from finished trials alone: stopped ones with the final score to expect.
-
-    The expected score is regressed, on the finished trials, from the score at the increment where the trial was
-    stopped. The slope is drawn towards 1, a lead that stays, as by one more trial that differs from them as trials
-    differ at that increment: finished trials that are all alike say nothing of how far behind a stopped one ends. The
-    expected score is never better than the best finished one. A trial that reported nothing (a refused draw) has the
-    worst score of all.
-    """
-    finished = [trial for trial in history if trial.state is TrialState.COMPLETE]
-    if not finished:
-        return list(history)
-    values = [float(trial.value) for trial in finished]
-    best, worst = (max(values), min(values)) if direction == "max" else (min(values), max(values))
-
-    def expected(trial: FrozenTrial) -> float:
-        if trial.last_step is None:
-            return worst
-        found = _regressed(finished, history, trial.last_step, trial.intermediate_values[trial.last_step])
-        return min(found, best) if direction == "max" else max(found, best)
-
-    return [_ended(trial, expected(trial)) if trial.state is TrialState.PRUNED else trial for trial in history]
-
-
-def _regressed(finished: Sequence[FrozenTrial], history: Sequence[FrozenTrial], increment: int, score: float) -> float:
-    pairs = [(t.intermediate_values[increment], float(t.value)) for t in finished if increment in t.intermediate_values]
-    if not pairs:
-        return score
-    at, final = zip(*pairs, strict=True)
-    mean_at, mean_final = statistics.fmean(at), statistics.fmean(final)
-    prior = statistics.pvariance(
-        t.intermediate_values[increment] for t in history if increment in t.intermediate_values
-    )
-    covariance = sum((a - mean_at) * (f - mean_final) for a, f in pairs) + prior
-    spread = sum((a - mean_at) ** 2 for a in at) + prior
-    slope = max(0.0, covariance / spread) if spread else 1.0
-    return mean_final + slope * (score - mean_at)
-
-
-def _ended(trial: FrozenTrial, value: float) -> FrozenTrial:
-    ended = copy.copy(trial)
-    ended.state, ended.value = TrialState.COMPLETE, value
-    return ended
 
 
 def _as_trial(drawn: Draw) -> dict[str, Any]:

@@ -17,20 +17,20 @@ from tune_cl.errors import TuneCLError
 from tune_cl.metrics import Objective
 from tune_cl.records import SearchFolder
 from tune_cl.records import TrialState as TrialStateName
-from tune_cl.study._attributes import DECISION, FOLDER, IDLE, PLANNED, REASON, RETRY_OF
+from tune_cl.study._attributes import DECISION, FOLDER, IDLE, PLANNED, PROPOSER, REASON, RETRY_OF
 from tune_cl.study._bond import bond_of, check_found, check_ids, check_trials
 from tune_cl.study._definition import DIRECTIONS, StudySettings, check_definition, definition_of
+from tune_cl.study._known_samplers import find_sampler
 from tune_cl.study._prefix import BaseRules, check_base_configurations, propose
-from tune_cl.study._sampler import find_sampler
 from tune_cl.study._samplers import (
     Draw,
-    SamplerSettings,
     check_sampler,
     default_draw,
-    quiet_optuna,
+    drawn_distributions,
     shared_distributions,
     startup_trials,
 )
+from tune_cl.study._scratch import SamplerSettings, quiet_optuna
 from tune_cl.study._space import SearchSpace
 from tune_cl.study._stopping import Decision, Report, find_stopping_rule
 from tune_cl.study._storage import is_url, open_storage, storage_name
@@ -58,6 +58,7 @@ class Proposal:
     resumed: bool  # an earlier process began it
     base: str  # `SearchSpace.base_of` its sample: equal where two trials share their base task
     attempt: int = 0  # how often the trial had failed before it was begun anew
+    proposer: str | None = None  # the sampler that proposed it, or `default`; None in studies of earlier versions
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class TrialView:
     parameters: dict[str, Any]  # path -> value: what was sampled
     values: dict[int, float]  # increment -> objective
     reason: str | None  # why it failed
+    proposer: str | None = None  # see `Proposal`
 
     @property
     def increment(self) -> int | None:
@@ -198,7 +200,7 @@ class Study:
         drawn = self._draw(history, frozenset(busy)) if number else default_draw(self._space)
         if drawn is None:
             return Deferred(left)
-        proposal = self._proposal(number, drawn.parameters, resumed=False)
+        self._space.configuration(drawn.parameters)  # refused before it is written, if at all
         self._create(
             create_trial(
                 state=TrialState.RUNNING,
@@ -207,7 +209,7 @@ class Study:
                 system_attrs=drawn.notes,
             )
         )
-        return proposal
+        return self._proposal(number, drawn.parameters, resumed=False)
 
     def retry_failed(self) -> list[int]:
         """Begin all failed trials anew, under their numbers and with their parameters; returns the numbers.
@@ -221,6 +223,7 @@ class Study:
                 params=trial.params,
                 distributions=trial.distributions,
                 user_attrs={RETRY_OF: trial.number},
+                system_attrs={name: trial.system_attrs[name] for name in (PROPOSER,) if name in trial.system_attrs},
             )
             self._create(again)
             self._left_over.append(trial.number)
@@ -333,9 +336,15 @@ class Study:
         # What was planned at first, so that asking for more trials changes no proposal that is still to come.
         planned = self._storage.get_study_user_attrs(self._study_id)[PLANNED]
         settings = self._settings
-        shared = shared_distributions(self._space, settings.base_configurations is not None)
+        limited = settings.base_configurations is not None
         sampler = SamplerSettings(
-            self._sampler, settings.search_seed, startup_trials(planned), settings.direction, shared
+            self._sampler,
+            settings.search_seed,
+            startup_trials(planned),
+            settings.direction,
+            shared_distributions(self._space, limited),
+            drawn_distributions(self._space, limited),
+            self._space.default,
         )
         return propose(self._space, sampler, history, BaseRules(settings.base_configurations, planned, busy))
 
@@ -355,7 +364,8 @@ class Study:
     def _proposal(self, number: int, parameters: dict[str, Any], *, resumed: bool) -> Proposal:
         configuration = self._space.configuration(parameters)
         base, attempt = self._space.base_of(parameters), len(self._attempts()[number]) - 1 if resumed else 0
-        return Proposal(number, dict(parameters), configuration, resumed, base, attempt)
+        proposer = self._trial(number).system_attrs.get(PROPOSER)
+        return Proposal(number, dict(parameters), configuration, resumed, base, attempt, proposer)
 
     def _attempts(self) -> list[list[FrozenTrial]]:
         """Optuna's trials of each trial of the search, by its number: the first attempt, and those after failures."""
@@ -408,6 +418,7 @@ def _view(trial: FrozenTrial) -> TrialView:
         parameters=dict(trial.params),
         values=dict(sorted(trial.intermediate_values.items())),
         reason=trial.user_attrs.get(REASON) if state == "failed" else None,
+        proposer=trial.system_attrs.get(PROPOSER),
     )
 
 

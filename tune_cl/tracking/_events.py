@@ -39,6 +39,7 @@ class TrialStarted:
     parameters: Mapping[str, Any]  # searched path -> value
     config: RunConfig
     folder: TrialFolder
+    proposer: str | None = None  # the sampler that proposed it, or `default`
 
 
 @dataclass(frozen=True)
