@@ -40,7 +40,7 @@ Cost = Literal["cpu_seconds", "images_trained"] | Callable[[int, str], float]
 
 # A folder in memory where there is one: the records of a search of 64 trials are flushed to disk some 700 times.
 _MEMORY = Path("/dev/shm")
-_NUMERICS = Numerics("simulated", "float32", 1, False, "")
+_NUMERICS = Numerics("simulated", "float32", 1, "channels_last", False, "")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def test_its_source_is_in_the_key_of_the_stage_that_it_is_trained_in(plain: Netw
     config = method.config.model_validate({"base": {"classifier": {"network": "plain", "width": 7}}})
 
     def key() -> str:
-        numerics = Numerics("cpu", "float32", 1, False, "2.14")
+        numerics = Numerics("cpu", "float32", 1, "channels_last", False, "2.14")
         return stage_key(stage_ingredients(None, {}, 0, method.base[0], config.base.classifier, numerics))
 
     before = key()

@@ -19,7 +19,7 @@ from tune_cl.chain._keys import Numerics, stage_ingredients
 from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._result import checked
-from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, features_of, scores
+from tune_cl.chain._scoring import ReadOut, Scores, correct_per_image, features_of, scorer, scores
 from tune_cl.chain._warnings import phase_warnings, score_warnings
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER, Diverged, Phase, PhaseContext, get_method
@@ -325,9 +325,9 @@ class Chain:
             return dict.fromkeys((REPLAY_STUDENT, REPLAY_SPREAD, STUDENT_SECONDS))
         pixels = Pixels(self._stream.preprocessing, self._device)
         old = join([self._stream.validation(i) for i in range(t)])
-        read_out = ReadOut(build_classifier(student.changed[STUDENT]).to(self._device))
+        read_out = ReadOut(scorer(student.changed[STUDENT], self._device))
         correct = correct_per_image([read_out], old, pixels, self._loader_workers)[0].linear
-        before = build_classifier(self._state[CLASSIFIER]).to(self._device).eval()
+        before = scorer(self._state[CLASSIFIER], self._device)
         real = within_class_spread(*features_of(before, old, pixels, self._loader_workers))
         ratio = student.record.metrics[SPREAD] / real if real > 0 else math.nan
         return {

@@ -17,13 +17,14 @@ class Numerics:
     device: str  # 'cpu' or 'cuda'
     dtype: str
     threads: int
+    memory_format: str
     compiled: bool
     torch: str  # major.minor
 
     @classmethod
     def of(cls, device: str, threads: int) -> "Numerics":
-        """The numerics of this process: float32, eager."""
-        return cls(device, "float32", threads, False, ".".join(torch.__version__.split(".")[:2]))
+        """The numerics of this process: float32, channels last in memory, eager."""
+        return cls(device, "float32", threads, "channels_last", False, ".".join(torch.__version__.split(".")[:2]))
 
 
 def stage_ingredients(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER
 from tune_cl.metrics import NEAREST_MEAN, Scored, measure
-from tune_cl.nets import POOLED, Classifier, Component, build_classifier
+from tune_cl.nets import POOLED, Classifier, Component, build_classifier, folded, lay_out
 from tune_cl.replay import nearest_mean
 from tune_cl.streams import ImageSource, Pixels, in_turn
 
@@ -34,7 +34,12 @@ class ReadOut:
     def of(cls, state: Mapping[str, Component], nearest_mean: bool, device: torch.device) -> "ReadOut":
         """The read-out of a chain's state, on a device."""
         means = state[CLASS_MEANS].tensors["means"].to(device) if nearest_mean else None
-        return cls(build_classifier(state[CLASSIFIER]).to(device), means)
+        return cls(scorer(state[CLASSIFIER], device), means)
+
+
+def scorer(classifier: Component, device: torch.device) -> Classifier:
+    """A classifier that is scored, not trained: in eval mode, its batch norm folded."""
+    return lay_out(folded(build_classifier(classifier)).to(device), torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Scores:
     images: list[int] = field(default_factory=list)  # of each increment's classes
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def correct_per_image(
     read_outs: Sequence[ReadOut], images: ImageSource, pixels: Pixels, workers: int = 0
 ) -> list[Correct]:
@@ -73,7 +78,7 @@ def correct_per_image(
     return [Correct(torch.cat(a), torch.cat(b) if b else None) for a, b in zip(linear, nearest, strict=True)]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def features_of(classifier: Classifier, images: ImageSource, pixels: Pixels, workers: int = 0) -> tuple[Tensor, Tensor]:
     """Pooled features (N, D) float32 of images without augmentation, and their labels (N,) int64, on the device.
 

@@ -3,19 +3,22 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tune_cl.methods._tree import Settings
-from tune_cl.nets import Component
+from tune_cl.nets import Component, lay_out
 from tune_cl.store import Stateful
 from tune_cl.streams import ImageSource, Preprocessing, RandomKey
 
 State = Mapping[str, Component]
 CLASSIFIER, GENERATOR, DISCRIMINATOR = "classifier", "generator", "discriminator"
 MEMORY, CLASS_MEANS = "memory", "class_means"
+
+
+_Net = TypeVar("_Net", bound=nn.Module)
 
 
 class Diverged(RuntimeError):
@@ -79,6 +82,10 @@ class PhaseContext:
     loader_workers: int = 0  # processes that decode image files ahead; none where images are in memory
     closing: ExitStack = field(default_factory=ExitStack)  # closed when the phase has ended, however it did
     before: State = field(default_factory=dict)  # the chain's state before this increment; empty at the base task
+
+    def ready(self, net: _Net) -> _Net:
+        """A network on the phase's device, in the memory format that its convolutions are fastest with."""
+        return lay_out(net.to(self.device), torch.channels_last)
 
     def steps(self, steps: int, parts: Mapping[str, Stateful]) -> Iterator[int]:
         """The steps of a training loop, from where a killed run of the phase left it.

@@ -20,6 +20,7 @@ from tune_cl.nets._discriminator import (
     new_discriminator,
     save_discriminator,
 )
+from tune_cl.nets._fold import folded
 from tune_cl.nets._generator import (
     Generator,
     GeneratorShape,
@@ -31,6 +32,7 @@ from tune_cl.nets._generator import (
 )
 from tune_cl.nets._heads import CosineHead, Head, ProxyHead
 from tune_cl.nets._imprint import imprint_head
+from tune_cl.nets._layout import lay_out
 from tune_cl.nets._networks import Network, fixed_width, get_network, network_names, network_source, register_network
 from tune_cl.nets._pretrained import load_backbone
 from tune_cl.nets._weights_file import Backbone, check_backbone, read_backbone
@@ -61,9 +63,11 @@ __all__ = [
     "crop_and_flip",
     "ema_decay",
     "fixed_width",
+    "folded",
     "get_network",
     "grow_head",
     "imprint_head",
+    "lay_out",
     "load_backbone",
     "network_names",
     "network_source",

@@ -33,7 +33,7 @@ def resnet18_layers(channels: Sequence[int], final_relu: bool, cifar: bool) -> l
     _initialise(stem)
     first = [stem, net.bn1, net.relu] if cifar else [stem, net.bn1, net.relu, net.maxpool]
     if not final_relu:
-        net.layer4[-1] = _LinearBlock(512, 512)
+        net.layer4[-1] = LinearBlock(512, 512)
         _initialise_all([net.layer4[-1]])
     return [nn.Sequential(*first), net.layer1, net.layer2, net.layer3, net.layer4]
 
@@ -52,7 +52,7 @@ def resnet32_layers(channels: Sequence[int], final_relu: bool, projection: bool)
         first = BasicBlock(before, after) if before == after else BasicBlock(before, after, 2, shortcut)
         layers.append(nn.Sequential(first, *(BasicBlock(after, after) for _ in range(4))))
     if not final_relu:
-        layers[-1] = nn.Sequential(*list(layers[-1].children())[:-1], _LinearBlock(channels[4], channels[4]))
+        layers[-1] = nn.Sequential(*list(layers[-1].children())[:-1], LinearBlock(channels[4], channels[4]))
     _initialise_all(layers)
     return [*layers, nn.Identity()]
 
@@ -65,19 +65,19 @@ def podnet_layers(channels: Sequence[int], final_relu: bool) -> list[nn.Module]:
     """
     layers: list[nn.Module] = [nn.Sequential(*_resnet32_stem(channels))]
     for before, after, blocks in zip(channels[1:4], channels[2:5], (5, 5, 4), strict=True):
-        rest = [_LinearBlock(after, after) for _ in range(blocks - 1)]
-        layers.append(nn.Sequential(_LinearBlock(before, after), *rest))
-    last = _LinearBlock(channels[4], channels[5])
+        rest = [LinearBlock(after, after) for _ in range(blocks - 1)]
+        layers.append(nn.Sequential(LinearBlock(before, after), *rest))
+    last = LinearBlock(channels[4], channels[5])
     layers.append(nn.Sequential(last, nn.ReLU()) if final_relu else nn.Sequential(last))
     _initialise_all(layers)
     for layer in layers:
         for module in layer.modules():
-            if isinstance(module, _LinearBlock):
+            if isinstance(module, LinearBlock):
                 nn.init.zeros_(module.bn2.weight)
     return layers
 
 
-class _LinearBlock(nn.Module):
+class LinearBlock(nn.Module):
     """A basic block without the ReLU after the sum: (B, C, H, W) -> (B, C', H', W'). Named as torchvision's."""
 
     def __init__(self, before: int, after: int) -> None:

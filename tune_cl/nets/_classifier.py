@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tune_cl.nets._component import Component, Plain, seeded, to_component
 from tune_cl.nets._heads import Head, new_head
+from tune_cl.nets._layout import LaidOut
 from tune_cl.nets._networks import build_layers, channels_of
 
 POOLED = 6
@@ -30,7 +31,7 @@ class ClassifierShape:
     final_relu: bool = True  # whether the activation after layer 5 went through a ReLU
 
 
-class Classifier(nn.Module):
+class Classifier(LaidOut):
     """A network in layers: images (B, C, H, W) float32, normalised -> logits (B, n_classes).
 
     `adjustment` is (n_classes,) float32, or None as long as nobody set one: what `predict` takes off the logits.
@@ -58,14 +59,14 @@ class Classifier(nn.Module):
         """
         if end < start:
             raise ValueError(f"layer {end} cannot be reached from layer {start}, which comes after it")
-        x = activation
+        x = self.arranged(activation)
         for transform in self.layers[start:end]:
             x = transform(x)
         return x
 
     def activations(self, images: Tensor) -> list[Tensor]:
         """Activations of one pass, the index is the layer: images, five maps (B, C_l, H_l, W_l), features (B, D)."""
-        activations = [images]
+        activations = [self.arranged(images)]
         for transform in self.layers:
             activations.append(transform(activations[-1]))
         return activations

@@ -23,7 +23,10 @@ class Component:
 
 def to_component(kind: str, settings: Mapping[str, Plain], net: nn.Module) -> Component:
     """Copy a network's tensors to the CPU, detached."""
-    tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in net.state_dict().items()}
+    tensors = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in net.state_dict().items()
+    }
     return Component(kind, dict(settings), tensors)
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from tune_cl.nets._component import Component, seeded, to_component
 from tune_cl.nets._equalised import EqualConv, EqualLinear
+from tune_cl.nets._layout import LaidOut
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class DiscriminatorShape:
     group: int  # samples that share one minibatch standard deviation
 
 
-class Discriminator(nn.Module):
+class Discriminator(LaidOut):
     """Features (B, C, H, W) or (B, D), labels (B,) int64 -> scores (B,).
 
     Blocks of two 3x3 convolutions and an average pooling until the side is at most 3 pixels, minibatch standard
@@ -47,7 +48,7 @@ class Discriminator(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Scores; positive means real."""
-        x = features if features.dim() == 4 else features[:, :, None, None]
+        x = self.arranged(features if features.dim() == 4 else features[:, :, None, None])
         for block in self.blocks:
             x = functional.avg_pool2d(block(x), 2)
         x = functional.leaky_relu(self.conv(self._with_deviation(x)), 0.2)
@@ -61,8 +62,8 @@ class Discriminator(nn.Module):
         """Append one channel: the standard deviation over a group of samples, averaged over features (Karras 2018)."""
         n, _, height, width = x.shape
         group = math.gcd(n, self.shape.group)
-        y = x.reshape(group, n // group, -1)
-        deviation = (y.var(0, unbiased=False) + 1e-8).sqrt().mean(1)
+        y = x.unflatten(0, (group, n // group))
+        deviation = (y.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
         channel = deviation.repeat(group).reshape(n, 1, 1, 1).expand(n, 1, height, width)
         return torch.cat([x, channel], dim=1)
 

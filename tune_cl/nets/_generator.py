@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tune_cl.nets._component import Component, seeded, to_component
 from tune_cl.nets._equalised import EqualConv, EqualLinear
@@ -52,7 +53,7 @@ class _StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(n_out, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        x = self.conv(self.style(x, w)) + self.noise_strength * noise
+        x = torch.addcmul(self.conv(self.style(x, w)), self.noise_strength, noise)
         return functional.leaky_relu(x, 0.2)
 
 
@@ -143,8 +144,7 @@ def build_generator(component: Component) -> Generator:
 @torch.no_grad()
 def average_into(average: nn.Module, current: nn.Module, decay: float) -> None:
     """Exponential moving average of the parameters: average <- decay * average + (1 - decay) * current."""
-    for kept, new in zip(average.parameters(), current.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(current.parameters()), None)
 
 
 def ema_decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:

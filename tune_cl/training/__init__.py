@@ -25,6 +25,7 @@ from tune_cl.training._classifier import (
 )
 from tune_cl.training._features import pooled_features
 from tune_cl.training._finetuning import Finetuning, ScaledFinetuning, finetune_balanced, finetuning_phase
+from tune_cl.training._frozen import frozen_classifier, frozen_generator
 from tune_cl.training._game import Game, game_images
 from tune_cl.training._generator_phase import (
     BaseGame,
@@ -129,6 +130,8 @@ __all__ = [
     "fine_tune",
     "finetune_balanced",
     "finetuning_phase",
+    "frozen_classifier",
+    "frozen_generator",
     "game_images",
     "go_on_with_game",
     "grown",

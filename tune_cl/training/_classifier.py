@@ -24,6 +24,7 @@ from tune_cl.nets import (
 )
 from tune_cl.streams import ImageSource, join
 from tune_cl.training._batches import RealBatches
+from tune_cl.training._frozen import frozen_classifier
 from tune_cl.training._loop import OPTIMIZERS, ClassifierTraining, Optimizer, train_classifier
 
 
@@ -167,7 +168,7 @@ def learn_without_forgetting(
     config: LwfClassifier, data: PhaseData, state: State, context: PhaseContext
 ) -> PhaseResult:
     """(Relaxed) cross-entropy and distillation of the teacher's old logits, both on the new images."""
-    teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    teacher = frozen_classifier(state, context)
     counts = expected_counts(new_class_counts(data), data.n_old, 0.0)
     epsilon = config.epsilon * float(counts[data.n_old :].mean())
     prior = log_prior(counts, data.n_old, epsilon=epsilon).to(context.device) if config.loss == "relaxed" else None
@@ -201,7 +202,7 @@ def train_on_images(
     loss_of: Callable[[Classifier, Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]] = cross_entropy,
 ) -> PhaseResult:
     """Train on augmented real images for as many steps as the increment's own images give epochs."""
-    classifier.to(context.device)
+    context.ready(classifier)
     real = RealBatches(images, batch_size, data, context)
     steps = classifier_steps(config, len(data.new.labels))
     losses = train_classifier(classifier, config, steps, lambda step: loss_of(classifier, *real.draw(step)), context)

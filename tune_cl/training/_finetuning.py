@@ -42,7 +42,7 @@ def finetune_balanced(
     config: Finetuning, data: PhaseData, state: State, context: PhaseContext, loss_of: LossOf
 ) -> PhaseResult:
     """Go on with the classifier on a balanced set: the exemplars, and as many images of each new class."""
-    classifier = build_classifier(state[CLASSIFIER]).to(context.device)
+    classifier = context.ready(build_classifier(state[CLASSIFIER]))
     classifier.set_adjustment(None)
     assert data.memory is not None
     per_class = max(1, len(data.memory) // data.n_old)

@@ -12,10 +12,10 @@ A generator may make smaller images than the stream's: real ones are brought to 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
@@ -28,7 +28,6 @@ from tune_cl.nets import (
     Generator,
     augment,
     average_into,
-    build_generator,
     ema_decay,
     save_discriminator,
     save_generator,
@@ -36,6 +35,7 @@ from tune_cl.nets import (
 from tune_cl.store import Stateful
 from tune_cl.streams import Batches, Pixels, resize
 from tune_cl.training._batches import fed
+from tune_cl.training._frozen import frozen_generator
 from tune_cl.training._loop import FiniteLoss, LossTail, check_weights
 
 EDGE_PIXELS = "edge_pixels"  # metric: share of the generated pixels at either end of the valid range
@@ -127,14 +127,6 @@ class Draw:
     n_old: int  # samples of the old half: the same latents, labels and noise in `real` and `fake`
 
 
-_Net = TypeVar("_Net", bound=nn.Module)
-
-
-def _laid_out(net: _Net, device: torch.device) -> _Net:
-    """A network on its device, its kernels laid out as convolutions are fastest with."""
-    return net.to(device).to(memory_format=torch.channels_last)
-
-
 class Game:
     """Generator against discriminator over one phase."""
 
@@ -150,11 +142,9 @@ class Game:
         old: Generator | None,
     ) -> None:
         self.config, self.data, self.context = config, data, context
-        self.classifier, self.layer = _laid_out(classifier, context.device), layer
-        self.generator = _laid_out(generator, context.device)
-        self.discriminator = _laid_out(discriminator, context.device)
-        self.old = _laid_out(old, context.device) if old is not None else None
-        self.average = build_generator(save_generator(generator)).to(context.device).eval().requires_grad_(False)
+        self.classifier, self.layer, self.old = classifier, layer, old
+        self.generator, self.discriminator = context.ready(generator), context.ready(discriminator)
+        self.average = frozen_generator(save_generator(generator), context)
         self.pixels = Pixels(data.preprocessing, context.device)
         self.n_old_images = config.batch_size // 2 if old is not None else 0
         batches = Batches(len(data.new), config.batch_size - self.n_old_images, context.random_key)

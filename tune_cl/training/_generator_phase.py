@@ -3,16 +3,16 @@
 from typing import Literal
 
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import CLASSIFIER, DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State, parameter
+from tune_cl.methods import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, State, parameter
 from tune_cl.nets import (
     DiscriminatorShape,
     GeneratorShape,
-    build_classifier,
     build_discriminator,
     build_generator,
     new_discriminator,
     new_generator,
 )
+from tune_cl.training._frozen import frozen_classifier, frozen_generator
 from tune_cl.training._game import Adversarial, Game, GeneratorTraining
 
 
@@ -153,7 +153,7 @@ def start_game(
         state: holds the classifier.
         context: where and how.
     """
-    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    classifier = frozen_classifier(state, context)
     features = classifier.feature_shape(layer)
     generator_shape = GeneratorShape(
         made or features,
@@ -178,8 +178,8 @@ def go_on_with_game(
     game: type[Game], config: IncrementGame, data: PhaseData, state: State, context: PhaseContext
 ) -> PhaseResult:
     """Train an increment's networks, from those before it or from new weights."""
-    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
-    old = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    classifier = frozen_classifier(state, context)
+    old = frozen_generator(state[GENERATOR], context)
     generator, discriminator = build_generator(state[GENERATOR]), build_discriminator(state[DISCRIMINATOR])
     if config.restart in ("generator", "both"):
         generator = new_generator(generator.shape, context.random_key.seed("generator"))

@@ -178,10 +178,10 @@ def _optimizer(net: nn.Module, config: ClassifierTraining) -> torch.optim.Optimi
     rate, decay = config.learning_rate, config.weight_decay
     trained = [weights for weights in net.parameters() if weights.requires_grad]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(trained, rate, momentum=0.9, nesterov=True, weight_decay=decay)
+        return torch.optim.SGD(trained, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
     if config.optimizer == "radam":
-        return torch.optim.RAdam(trained, rate, weight_decay=decay, decoupled_weight_decay=True)
-    return torch.optim.AdamW(trained, rate, weight_decay=decay)
+        return torch.optim.RAdam(trained, rate, weight_decay=decay, decoupled_weight_decay=True, foreach=True)
+    return torch.optim.AdamW(trained, rate, weight_decay=decay, fused=True)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, kind: str, steps: int) -> torch.optim.lr_scheduler.LRScheduler:

@@ -13,7 +13,6 @@ from torch import Tensor
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import (
     CLASS_MEANS,
-    CLASSIFIER,
     MEMORY,
     Extent,
     Phase,
@@ -25,9 +24,10 @@ from tune_cl.methods import (
     State,
     parameter,
 )
-from tune_cl.nets import Component, Plain, build_classifier
+from tune_cl.nets import Component, Plain
 from tune_cl.replay import class_mean, herd
 from tune_cl.training._features import pooled_features
+from tune_cl.training._frozen import frozen_classifier
 
 
 class MemoryBudget(Settings):
@@ -88,7 +88,7 @@ def keep_memory(config: AsBefore, data: PhaseData, state: State, context: PhaseC
 def _choose(
     budget: str, size: int, selection: str, data: PhaseData, state: State, context: PhaseContext
 ) -> PhaseResult:
-    classifier = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    classifier = frozen_classifier(state, context)
     n_seen = data.n_old + data.n_new
     most = exemplars_per_class(budget, size, n_seen)
     labels: list[Tensor] = []

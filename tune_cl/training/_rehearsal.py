@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tune_cl.losses import sigmoid_shift
 from tune_cl.methods import CLASSIFIER, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, State, parameter
-from tune_cl.nets import Classifier, build_classifier, grow_head, imprint_head, save_classifier
+from tune_cl.nets import Classifier, build_classifier, folded, grow_head, imprint_head, save_classifier
 from tune_cl.streams import ClassUniform, join
 from tune_cl.training._batches import RealBatches
 from tune_cl.training._features import pooled_features
@@ -119,16 +119,17 @@ def train_with_exemplars(
     loss: str = config.loss  # type: ignore[attr-defined]
     teacher = build_classifier(state[CLASSIFIER])
     student = grow_head(teacher, data.n_old + data.n_new, context.random_key.seed("head"))
+    frozen = context.ready(folded(teacher))
     if imprint:
-        features = pooled_features(teacher.to(context.device).frozen(), data.new, data, context)
+        features = pooled_features(frozen, data.new, data, context)
         imprint_head(student, features, data.new.labels, data.n_old, context.random_key.seed("imprint"))
-    student.to(context.device)
+    context.ready(student)
     images = data.new if data.memory is None else join([data.memory, data.new])
     counts = torch.bincount(images.labels, minlength=data.n_old + data.n_new).float()
     prior = training_prior(loss, config, counts, data.n_old)
     shift = sigmoid_shift(counts) if loss == "balanced_bce" else None
     setting = RehearsalContext(
-        teacher.to(context.device).frozen(),
+        frozen,
         None if prior is None else prior.to(context.device),
         None if shift is None else shift.to(context.device),
         data.n_old,

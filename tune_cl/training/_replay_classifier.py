@@ -13,11 +13,12 @@ from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, feature_distance, log_prior, shifted_cross_entropy
 from tune_cl.methods import CLASSIFIER, GENERATOR, PhaseContext, PhaseData, PhaseResult, Sizes, State, parameter
-from tune_cl.nets import Classifier, build_classifier, build_generator, save_classifier
+from tune_cl.nets import Classifier, build_classifier, save_classifier
 from tune_cl.replay import GeneratorReplay, OracleReplay, ReplaySource
 from tune_cl.streams import Pixels
 from tune_cl.training._batches import Augment, RealBatches
 from tune_cl.training._classifier import classifier_steps, grown, new_class_counts
+from tune_cl.training._frozen import frozen_classifier, frozen_generator
 from tune_cl.training._loop import ClassifierTraining, train_classifier
 
 _JUDGED = 512  # replayed images on which replay_accuracy is measured
@@ -82,7 +83,7 @@ def train_with_oracle(config: ReplayClassifier, data: PhaseData, state: State, c
 
 def replay_of_generator(data: PhaseData, state: State, context: PhaseContext) -> GeneratorReplay:
     """What the generator in the state replays of the old classes."""
-    generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    generator = frozen_generator(state[GENERATOR], context)
     pixels = Pixels(data.preprocessing, context.device)
     return GeneratorReplay(generator, data.n_old, pixels, context.random_key, context.device, data.stored_size)
 
@@ -114,10 +115,11 @@ def train_with_replay(
         source: of what is replayed.
         start: layer at which it enters the classifier: 0 images, else features; what comes before them stays as it is.
     """
-    teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    teacher = frozen_classifier(state, context)
     replay_accuracy = accuracy_on(teacher, source, Pixels(data.preprocessing, context.device), start)
-    teacher.train(config.teacher_batch_norm == "train")
-    student = grown(state, data, context).to(context.device)
+    if config.teacher_batch_norm == "train":
+        teacher = context.ready(build_classifier(state[CLASSIFIER])).frozen().train()
+    student = context.ready(grown(state, data, context))
     unchanged = student.layers[:start].requires_grad_(False)
     real = RealBatches(data.new, config.batch_size, data, context)
     augment = Augment(data, context)

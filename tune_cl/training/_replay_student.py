@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, State, parameter
-from tune_cl.nets import POOLED, ClassifierShape, build_classifier, new_classifier, save_classifier
+from tune_cl.methods import Phase, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, State, parameter
+from tune_cl.nets import POOLED, ClassifierShape, new_classifier, save_classifier
 from tune_cl.replay import ReplaySource
 from tune_cl.streams import Pixels
+from tune_cl.training._frozen import frozen_classifier
 from tune_cl.training._loop import ClassifierTraining, train_classifier
 from tune_cl.training._replay_classifier import replay_of_generator, replay_of_past
 
@@ -60,7 +61,7 @@ def _student(
 ) -> PhaseResult:
     pixels = Pixels(data.preprocessing, context.device)
     shape = ClassifierShape("small_cnn", _WIDTH, data.image_shape, data.n_old)
-    student = new_classifier(shape, context.random_key.seed(STUDENT)).to(context.device)
+    student = context.ready(new_classifier(shape, context.random_key.seed(STUDENT)))
 
     def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         replayed = source.draw(_BATCH, STUDENT, step)
@@ -68,7 +69,7 @@ def _student(
         return loss, {"ce": loss}
 
     losses = train_classifier(student, _RECIPE, config.steps, batch_loss, context)
-    teacher = build_classifier(state[CLASSIFIER]).to(context.device).frozen()
+    teacher = frozen_classifier(state, context)
     with torch.no_grad():
         drawn = [source.draw(_BATCH, SPREAD, step) for step in range(_SPREAD_BATCHES)]
         features = torch.cat([teacher.features(pixels.centre(batch.images), POOLED) for batch in drawn])

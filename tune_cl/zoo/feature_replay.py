@@ -23,7 +23,7 @@ from tune_cl.methods import (
     State,
     parameter,
 )
-from tune_cl.nets import ClassifierShape, Generator, blank_classifier, build_generator
+from tune_cl.nets import ClassifierShape, Generator, blank_classifier
 from tune_cl.replay import FeatureReplay
 from tune_cl.training import (
     BASE_CLASSIFIER,
@@ -33,6 +33,7 @@ from tune_cl.training import (
     IncrementGame,
     ReplayClassifier,
     check_doublings,
+    frozen_generator,
     game_images,
     go_on_with_game,
     matched_layer,
@@ -130,7 +131,7 @@ def train_increment_features(
 
 def train_with_features(config: FeatureClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Train the layers after the replayed one: real new images through all of them, replayed features through these."""
-    generator = build_generator(state[GENERATOR]).to(context.device).eval().requires_grad_(False)
+    generator = frozen_generator(state[GENERATOR], context)
     source = FeatureReplay(generator, data.n_old, context.random_key, context.device)
     return train_with_replay(config, data, state, context, source, start=matched_layer(state))
 

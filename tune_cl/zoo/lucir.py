@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import less_forget, margin_ranking, shifted_cross_entropy
-from tune_cl.methods import CLASSIFIER, Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
-from tune_cl.nets import POOLED, Classifier, build_classifier
+from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.nets import POOLED, Classifier
 from tune_cl.training import (
     BASE_MEMORY,
     NEXT_MEMORY,
@@ -25,6 +25,7 @@ from tune_cl.training import (
     cross_entropy,
     finetune_balanced,
     finetuning_phase,
+    frozen_classifier,
     has_memory,
     planned_memory,
     real_images,
@@ -138,7 +139,7 @@ def finetune_lucir(config: LucirFinetuning, data: PhaseData, state: State, conte
     """
     teacher = None
     if config.trains == "all" and config.weight_feature > 0:
-        teacher = build_classifier(context.before[CLASSIFIER]).to(context.device).frozen()
+        teacher = frozen_classifier(context.before, context)
     weight = config.weight_feature * math.sqrt(data.n_old / data.n_new)
 
     def loss_of(student: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
