@@ -107,13 +107,21 @@ def test_trainable_runs_in_a_plain_tuner(ray_here: Any, stages: Path, tmp_path: 
     from ray import tune
 
     path = "increment.classifier.learning_rate"
-    tuner = tune.Tuner(
-        tune_cl.trainable("finetune", overrides=CHANGES, stages=stages),
-        param_space={path: tune.grid_search([1e-3, 1e-2])},
-        tune_config=tune.TuneConfig(metric="val/average_incremental_accuracy", mode="max"),
-        run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
-    )
-    results = tuner.fit()
+    stopped = {path: 5e-3}
+    run = tune_cl.configure("finetune", overrides=CHANGES)
+    with tune_cl.record(tmp_path / "mine", run, {path: tune.loguniform(1e-4, 1e-2)}, stages=stages) as recorder:
+        settings = {"storage_path": str(tmp_path), "verbose": 0, "callbacks": [recorder.ray_callback()]}
+        tuner = tune.Tuner(
+            tune_cl.trainable(run, stages=stages),
+            param_space={path: tune.grid_search([1e-3, 1e-2])},
+            tune_config=tune.TuneConfig(metric="val/average_incremental_accuracy", mode="max"),
+            run_config=tune.RunConfig(**settings),
+        )
+        results = tuner.fit()
+        settings |= {"stop": {"increment": 1}}
+        tune.Tuner(
+            tune_cl.trainable(run, stages=stages), param_space=stopped, run_config=tune.RunConfig(**settings)
+        ).fit()
     assert len(results) == 2 and not results.errors
     for result in results:
         rate = result.config[path]
@@ -122,9 +130,15 @@ def test_trainable_runs_in_a_plain_tuner(ray_here: Any, stages: Path, tmp_path: 
         for name in ("val/accuracy", "val/average_incremental_accuracy", "val/forgetting", "images_trained"):
             assert result.metrics[name] == pytest.approx(rows[-1].metrics[name])
         assert list(result.metrics_dataframe["val/accuracy"]) == [row.metrics["val/accuracy"] for row in rows]
-    assert results.get_best_result().metrics["val/average_incremental_accuracy"] == max(
-        result.metrics["val/average_incremental_accuracy"] for result in results
-    )
+    best = results.get_best_result()
+    values = [result.metrics["val/average_incremental_accuracy"] for result in results]
+    assert best.metrics["val/average_incremental_accuracy"] == max(values)
+    recorded = tune_cl.open_result(tmp_path / "mine")
+    assert [trial.state for trial in recorded.trials] == ["finished", "finished", "stopped"]
+    assert recorded.trials[0].parameters == {path: 1e-3}, "the default of the space"
+    assert (recorded.best.value, recorded.best.parameters) == (max(values), best.config)
+    assert [row["val/accuracy"] for row in recorded.best.increments] == list(best.metrics_dataframe["val/accuracy"])
+    assert len(recorded.trials[2].increments) == 2 and recorded.trials[2].parameters == stopped
 
 
 @pytest.mark.slow

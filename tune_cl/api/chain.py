@@ -5,17 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_cl.api.call import in_python
 from tune_cl.errors import TuneCLError, shown
 from tune_cl.options import (
-    LOADER_WORKERS,
     SEED,
     THREADS,
-    SearchOptions,
     check_changes,
     check_folders,
     check_names,
-    check_switch,
     check_text,
 )
 from tune_cl.records import (
@@ -24,13 +20,11 @@ from tune_cl.records import (
     SearchFolder,
     StreamRecord,
     given_file,
-    given_folder,
     given_path,
 )
 
 if TYPE_CHECKING:
     from tune_cl.api.classifier import LoadedClassifier
-    from tune_cl.chain import Chain, Increment
 
 
 def configure(
@@ -132,56 +126,31 @@ def run_chain(
         >>> rows = tune_cl.run_chain("results/genifer-fashion-b4-t3-quick/best.yaml")
         >>> rows[-1].metrics["val/accuracy"]
     """
-    from tune_cl.api.data import own_folders
-    from tune_cl.chain import Chain, check_run, read_named_backbone, read_run
-    from tune_cl.plugins import load_plugins
-    from tune_cl.store import StageStore
-    from tune_cl.streams import open_stream, with_own_data
+    from tune_cl.api.chains import Chains
 
-    workers = _given(LOADER_WORKERS.check, loader_workers, "loader_workers")
     if on_increment is not None and not callable(on_increment):
         raise TuneCLError(f"on_increment {on_increment!r}: cannot be called; give a function of one row")
-    loaded = load_plugins(check_names(plugins, "plugins"))
-    config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
-    folder = given_folder(stages, "stages")
-    backbone = read_named_backbone(config, _given(given_file, backbone_weights, "backbone_weights"))
-    told, _ = with_own_data(config.stream, own_folders(_given(check_folders, data_sets, "data_sets") or ()))
-    root = _given(given_folder, data_root, "data_root")
-    stream = open_stream(told, root, check_switch(accept_modified_data, "accept_modified_data"))
-    renew = check_switch(fresh, "fresh")
-    chain = Chain(config, stream, StageStore(folder), loader_workers=workers, backbone=backbone, fresh=renew)
+    config, chains = Chains.of(
+        run,
+        stages,
+        data_root=data_root,
+        accept_modified_data=accept_modified_data,
+        loader_workers=loader_workers,
+        backbone_weights=backbone_weights,
+        plugins=plugins,
+        data_sets=data_sets or (),
+        fresh=fresh,
+    )
+    if output is not None:
+        from tune_cl.api.recorder import recording
 
-    def hear(increment: "Increment") -> None:
-        if on_increment is not None:
-            on_increment(increment.row)
-
-    if output is None:
-        return _run_through(chain, folder, hear)
-    from tune_cl.api.recorded import recorded
-
-    place = given_folder(output, "output")
-    if place.absolute() == folder.absolute():
-        raise TuneCLError(f"output {place}: the folder of stages; name another")
-    with in_python(SearchOptions), recorded(config, stream, SearchFolder(place), folder, loaded) as record:
-        return _run_through(chain, folder, record, hear)
-
-
-def _run_through(chain: "Chain", stages: Path, *hear: Callable[["Increment"], None]) -> list[IncrementRow]:
-    """Run a chain to its end; each increment is passed on."""
-    from tune_cl.store import Pins
-
-    rows = []
-    with Pins(stages).hold(key for _, _, key in chain.planned_keys()):
-        while not chain.done:
-            increment = chain.advance()
-            rows.append(increment.row)
-            for take in hear:
-                take(increment)
-    return rows
+        with recording(output, config, chains, {}) as recorder:
+            return recorder.run({}, on_increment)
+    return chains.run(config, *([lambda increment: on_increment(increment.row)] if on_increment else []))
 
 
 def trainable(
-    space: str | Path = "genifer.yaml",
+    space: str | Path | RunConfig = "genifer.yaml",
     *,
     stream: str | StreamRecord | None = None,
     budget: str | None = None,
@@ -202,7 +171,8 @@ def trainable(
 ) -> Any:
     """A Ray Tune Trainable for one's own `tune.Tuner`: `step()` is one increment, its metrics are those of the docs.
 
-    A trial's configuration is `{path: value}`: what differs from the space's default. Stages are shared by all trials.
+    A trial's configuration is `{path: value}`: what differs from the space's default, or from the configuration that is
+    given in place of a space and of all that makes one of it. Stages are shared by all trials.
     `backbone_weights` is a file that the base task starts from; `plugins` are modules whose methods are to be known,
     here and in the workers; `data_sets` are folders of your own images, as for `configure`. With `fresh`, no stage is
     used that this Trainable's own trials have not trained.
@@ -219,44 +189,51 @@ def trainable(
     """
     from ray import tune
 
-    from tune_cl.chain import read_named_backbone
+    from tune_cl.api.chains import Chains
     from tune_cl.engine import ChainTrainable
     from tune_cl.nets import check_backbone
-    from tune_cl.plugins import load_plugins
-    from tune_cl.streams import open_stream
 
     if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not 0 <= gpus < 1024:
         raise TuneCLError(f"gpus {gpus!r}: must be a fraction from 0 to 1, or a whole number")
-    workers = _given(LOADER_WORKERS.check, loader_workers, "loader_workers")
-    folder = given_folder(stages, "stages")
-    loaded = load_plugins(check_names(plugins, "plugins"))
-    run = configure(
-        space,
-        stream=stream,
-        budget=budget,
-        preset=preset,
-        scale=scale,
-        overrides=overrides,
-        train_seed=train_seed,
-        threads=THREADS.check(cpus, "cpus"),
-        device="cuda" if gpus else "cpu",
+    if isinstance(space, RunConfig):
+        run, cpus, gpus = space, space.threads, gpus or float(space.device == "cuda")
+    else:
+        run = configure(
+            space,
+            stream=stream,
+            budget=budget,
+            preset=preset,
+            scale=scale,
+            overrides=overrides,
+            train_seed=train_seed,
+            threads=THREADS.check(cpus, "cpus"),
+            device="cuda" if gpus else "cpu",
+            backbone_weights=backbone_weights,
+            plugins=plugins,
+            data_sets=data_sets,
+        )
+    run, chains = Chains.of(
+        run,
+        stages,
+        data_root=data_root,
+        accept_modified_data=accept_modified_data,
+        loader_workers=loader_workers,
         backbone_weights=backbone_weights,
-        data_sets=data_sets,
+        plugins=plugins,
+        data_sets=data_sets or (),
+        fresh=fresh,
     )
-    backbone = read_named_backbone(run, _given(given_file, backbone_weights, "backbone_weights"))
-    root = _given(given_folder, data_root, "data_root")
-    data = open_stream(run.stream, root, check_switch(accept_modified_data, "accept_modified_data"))
-    if backbone is not None:
-        check_backbone(backbone, data.image_shape[0])
+    if chains.backbone is not None:
+        check_backbone(chains.backbone, chains.stream.image_shape[0])
     given = tune.with_parameters(
         ChainTrainable,
-        stream=data,
-        stages=str(folder.absolute()),
+        stream=chains.stream,
+        stages=str(chains.stages.absolute()),
         base=run,
-        loader_workers=workers,
-        backbone=backbone,
-        plugins=loaded,
-        search=uuid.uuid4().hex if check_switch(fresh, "fresh") else None,
+        loader_workers=chains.loader_workers,
+        backbone=chains.backbone,
+        plugins=chains.plugins,
+        search=uuid.uuid4().hex if fresh else None,
         fresh=fresh,
     )
     return tune.with_resources(given, {"cpu": cpus, "gpu": gpus})

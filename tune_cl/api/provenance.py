@@ -7,10 +7,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from tune_cl.commands import SUBMITTED
+from tune_cl.methods import Method, method_source
+from tune_cl.plugins import Plugin
+from tune_cl.streams import Stream
+from tune_cl.study import SearchSpace
 
 _SECRET_NAMES = "pass|pwd|secret|token|key"
 SECRET = re.compile(_SECRET_NAMES, re.IGNORECASE)  # in the name of a URL's query
@@ -28,6 +34,22 @@ def command_line(argv: Sequence[str]) -> list[str]:
 def without_secrets(argv: Sequence[str]) -> list[str]:
     """Options as they were typed, but for the passwords of a URL: its user's, and those in its query."""
     return [_IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", word)) for word in argv]
+
+
+def provenance(method: Method, space: SearchSpace, stream: Stream, plugins: Sequence[Plugin]) -> dict[str, Any]:
+    """The part of a search's record that follows from its method, its space, its data and this installation."""
+    return {
+        "method": method.name,
+        "fixed": dict(space.fixed),
+        "ranges": space.written_ranges(),
+        "default": dict(space.default),
+        "data_fingerprint": stream.fingerprint,
+        "method_source": method_source(method),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "plugins": [plugin.module for plugin in plugins],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def versions() -> dict[str, str]:

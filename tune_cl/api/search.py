@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ from tune_cl.api.data import open_named
 from tune_cl.api.driver import Machines, machines, make_stages
 from tune_cl.api.places import results_folder, stages_folder, weights_file
 from tune_cl.api.plugins import load_named
-from tune_cl.api.provenance import git_commit, versions
+from tune_cl.api.provenance import provenance
 from tune_cl.api.results import SearchResult, open_result
 from tune_cl.chain import extent
 from tune_cl.console import ConsoleTracker
 from tune_cl.engine import Conductor, Ending, Resources, StageBudget, check_seen, check_shared, run_search, save_winner
 from tune_cl.errors import TuneCLError
-from tune_cl.methods import method_source
 from tune_cl.metrics import default_direction
 from tune_cl.nets import Backbone, check_backbone, read_backbone
 from tune_cl.options import SearchOptions, written
@@ -251,7 +249,6 @@ def _plan(
     direction = default_direction(option["objective"]) if options.objective else asked.file.direction
     search_record = SearchRecord(
         name=asked.name,
-        method=method.name,
         stream=asked.stream,
         scale=asked.scale,
         budget=option["budget"],
@@ -270,18 +267,10 @@ def _plan(
         base_configurations=option["base_configurations"],
         threads=resources.cpus,
         device=resources.device,
-        fixed=dict(space.fixed),
-        ranges=space.written_ranges(),
-        default=dict(space.default),
-        data_fingerprint=stream.fingerprint,
-        method_source=method_source(method),
         fresh=options.fresh,
         trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
-        versions=versions(),
-        git_commit=git_commit(),
-        plugins=[plugin.module for plugin in plugins],
         command=list(command),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        **provenance(method, space, stream, plugins),
     )
     return Plan(
         options,

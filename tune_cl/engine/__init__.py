@@ -1,6 +1,6 @@
 """Ray: the Trainable, thin adapters of Searcher and Scheduler, running a search."""
 
-from tune_cl.engine._adapters import StudyScheduler, StudySearcher
+from tune_cl.engine._adapters import StudyScheduler, StudySearcher, TrialRecording, distribution_of
 from tune_cl.engine._backbone import with_backbone
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, joined, local_resources, share_out
@@ -30,12 +30,14 @@ __all__ = [
     "StageBudget",
     "StudyScheduler",
     "StudySearcher",
+    "TrialRecording",
     "check_seen",
     "check_shared",
     "check_writable",
     "cluster",
     "configure",
     "describe_failure",
+    "distribution_of",
     "fitting_scale",
     "joined",
     "load_weights",

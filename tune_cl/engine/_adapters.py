@@ -7,9 +7,12 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search.sample import Domain
 
 from tune_cl.engine._driver import Driver
 from tune_cl.engine._failures import describe_failure
+from tune_cl.errors import TuneCLError
 from tune_cl.records import Failure, IncrementRow
 from tune_cl.study import Deferred
 
@@ -89,6 +92,34 @@ class StudyScheduler(_NeverRestored, FIFOScheduler):
         at_the_end = row.increment == self._horizon and self._on_examined is None
         ended = decision != "continue" or at_the_end
         return _STOP if ended else _CONTINUE
+
+
+class TrialRecording(_NeverRestored, Callback):
+    """Hands on what the trials of somebody's own Tuner report, and how they end, by their configurations."""
+
+    def __init__(self, report: Callable[[Any, str], object], end: Callable[[Any, str | None], object]) -> None:
+        """Have `report` called with each row, `end` with the reason of a failure or None."""
+        self._report, self._end = report, end
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """A row."""
+        if "row" not in result:
+            raise TuneCLError(f"trial {trial.trial_id}: reports no row; trials of `tune_cl.trainable` can be recorded")
+        self._report(trial.config, result["row"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """At the horizon, or stopped before."""
+        self._end(trial.config, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """For the last time."""
+        error = trial.get_error()
+        self._end(trial.config, describe_failure(error) if error else "its worker died")
+
+
+def distribution_of(domain: Any) -> Any:
+    """A domain of Ray Tune's, such as `tune.loguniform(1e-4, 1e-2)`, as Optuna has it; anything else as it is."""
+    return OptunaSearch.convert_search_space({"": domain})[""] if isinstance(domain, Domain) else domain
 
 
 class LossOfWorkers(_NeverRestored, Callback):

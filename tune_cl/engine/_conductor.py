@@ -25,7 +25,7 @@ from tune_cl.records import (
     write_json,
     write_run,
 )
-from tune_cl.study import Decision, Deferred, SearchSpace, Study
+from tune_cl.study import Decision, Deferred, Proposal, SearchSpace, Study
 from tune_cl.tracking import (
     IncrementReported,
     PhaseProgress,
@@ -33,6 +33,7 @@ from tune_cl.tracking import (
     SearchStarted,
     SlotDeferred,
     Tracker,
+    Trackers,
     TrialEnded,
     TrialStarted,
 )
@@ -47,7 +48,7 @@ class Conductor:
         space: SearchSpace,
         record: SearchRecord,
         folder: SearchFolder,
-        trackers: Tracker,
+        trackers: Tracker | None = None,
         *,
         slots: int = 1,
         keeper: StageBudget | None = None,
@@ -66,8 +67,8 @@ class Conductor:
         self.trouble: Exception | None = None  # what stopped the driver, under whatever Ray makes of it
         self._keeper = keeper
         self._study, self._space, self._record = study, space, record
-        self._folder, self._trackers = folder, trackers
-        self._lock = threading.RLock()
+        self._folder, self._trackers = folder, trackers or Trackers([])
+        self.lock = threading.RLock()
         self.in_flight = InFlight()
         self._slots = slots
         self._bases: dict[int, str] = {}  # of the running trials
@@ -92,38 +93,35 @@ class Conductor:
 
         `Deferred` while all that could begin would wait for a base in training; never when no trial is running.
         """
-        with self._lock:
+        with self.lock:
             proposal = self._deferred or self._study.ask(self._busy().values())
             if isinstance(proposal, Deferred):
                 self._defer(proposal)
                 return proposal
             self._idle.waiting(0)
             self._said_so = False
-            if proposal is None:
-                return None
-            run = run_config(self._record, proposal.configuration)
-            folder = self._folder.trial(proposal.number)
-            while folder.attempts() < proposal.attempt:
-                folder.put_aside()
-            write_run(folder.config, run, data_options(self._record.command))
-            attempt = f", attempt {proposal.attempt + 1}" if proposal.attempt else ""
-            by = f", proposed by {proposal.proposer}" if proposal.proposer else ""
-            folder.add_log(_stamped(("taken up again" if proposal.resumed else "started") + attempt + by))
-            self.in_flight.between_phases(proposal.number)
-            self._bases[proposal.number] = proposal.base
-            self.look_after_stages()
-            self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder, proposal.proposer))
-            return proposal.number, run
+            return None if proposal is None else self._begun(proposal)
+
+    def begin_trial(self, parameters: Mapping[str, Any]) -> int:
+        """Begin a trial of one's own choice, see `Study.enqueue`; returns its number."""
+        with self.lock:
+            return self._begun(self._study.enqueue(parameters))[0]
+
+    def stop(self, trial: int, reason: str) -> None:
+        """End a trial before the horizon; it must have reported something."""
+        with self.lock:
+            self._study.tell_stopped(trial)
+            self._end(trial, "stopped", reason)
 
     def on_progress(self, progress: PhaseProgress) -> None:
         """Take in a sign of life from inside a phase."""
-        with self._lock:
+        with self.lock:
             if self.in_flight.note(progress):
                 self._trackers.handle(progress)
 
     def on_increment(self, row: IncrementRow, preview: np.ndarray | None) -> Decision:
         """Write an increment's row and images, then decide whether its trial goes on."""
-        with self._lock:
+        with self.lock:
             folder = self._folder.trial(row.trial)
             row = row.model_copy(update={"metrics": with_objective(row.metrics, self._record.objective)})
             if preview is not None:
@@ -139,8 +137,7 @@ class Conductor:
             self._trackers.handle(IncrementReported(row.trial, row, value, folder))
             decision = self._study.report(row.trial, row.increment, value)
             if decision == "stop":
-                self._study.tell_stopped(row.trial)
-                self._end(row.trial, "stopped", f"below the cut of {self._record.scheduler}")
+                self.stop(row.trial, f"below the cut of {self._record.scheduler}")
             elif decision == "fail":
                 reason = f"{self._record.objective} is not a number at increment {row.increment}"
                 self.on_failure(row.trial, Failure(reason=reason, increment=row.increment))
@@ -152,7 +149,7 @@ class Conductor:
 
     def on_failure(self, trial: int, failure: Failure) -> None:
         """Record that a trial failed; the search goes on."""
-        with self._lock:
+        with self.lock:
             folder = self._folder.trial(trial)
             if failure.traceback:
                 write_atomically(folder.error, failure.traceback)
@@ -172,7 +169,7 @@ class Conductor:
 
     def conclude(self) -> Summary:
         """Write `best.yaml` and `summary.json` for the search as it stands."""
-        with self._lock:
+        with self.lock:
             self._idle.close()
             best = self._study.best()
             if best is not None:
@@ -186,6 +183,22 @@ class Conductor:
         """Tell the trackers that the search is over, interrupted or out of time."""
         ended = SearchEnded(summary, ending != "done", lost, out_of_time=ending == "out of time")
         self._trackers.handle(ended)
+
+    def _begun(self, proposal: Proposal) -> tuple[int, RunConfig]:
+        """Write a trial's configuration."""
+        run = run_config(self._record, proposal.configuration)
+        folder = self._folder.trial(proposal.number)
+        while folder.attempts() < proposal.attempt:
+            folder.put_aside()
+        write_run(folder.config, run, data_options(self._record.command))
+        attempt = f", attempt {proposal.attempt + 1}" if proposal.attempt else ""
+        by = f", proposed by {proposal.proposer}" if proposal.proposer else ""
+        folder.add_log(_stamped(("taken up again" if proposal.resumed else "started") + attempt + by))
+        self.in_flight.between_phases(proposal.number)
+        self._bases[proposal.number] = proposal.base
+        self.look_after_stages()
+        self._trackers.handle(TrialStarted(proposal.number, proposal.parameters, run, folder, proposal.proposer))
+        return proposal.number, run
 
     def _busy(self) -> dict[int, str]:
         """The running trials whose base is in training, and that base."""

@@ -13,8 +13,8 @@ from tune_cl.study._options import (
 from tune_cl.study._prefix import check_base_configurations
 from tune_cl.study._ranges import Range, check_value, find_leaf
 from tune_cl.study._sampler import Sampler, SamplerContext
-from tune_cl.study._samplers import check_sampler
-from tune_cl.study._space import SearchSpace, SpaceRow, parse_override, resolve, with_options
+from tune_cl.study._samplers import check_sampler, written_range
+from tune_cl.study._space import SearchSpace, SpaceRow, parse_override, resolve, space_around, with_options
 from tune_cl.study._stopping import (
     STOPPING_RULES,
     Decision,
@@ -61,7 +61,9 @@ __all__ = [
     "register_stopping_rule",
     "resolve",
     "shipped_spaces",
+    "space_around",
     "space_in_one",
     "unreachable_values",
     "with_options",
+    "written_range",
 ]

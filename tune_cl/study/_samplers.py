@@ -173,6 +173,13 @@ def distribution(range_: Range) -> BaseDistribution:
     return FloatDistribution(low, high, log=range_.kind == "log")
 
 
+def written_range(found: BaseDistribution) -> dict[str, Any]:
+    """An Optuna distribution as a range of a space file, less its steps."""
+    if isinstance(found, CategoricalDistribution):
+        return {"choice": list(found.choices)}
+    return {"int" if isinstance(found, IntDistribution) else "log" if found.log else "uniform": [found.low, found.high]}
+
+
 def _draw_once(
     space: SearchSpace,
     settings: SamplerSettings,

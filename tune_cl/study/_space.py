@@ -1,17 +1,18 @@
 """Search spaces: a space file resolved for one method, scale and budget."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError, near_matches, shown
 from tune_cl.methods import Leaf, Settings, leaves, unflatten
 from tune_cl.records import describe_validation, parse_yaml
 from tune_cl.study._conditions import holds, in_order, parse_when, without_idle
-from tune_cl.study._file import Preset, SpaceFile
+from tune_cl.study._file import Preset, ScaleSettings, SpaceFile
+from tune_cl.study._foreign import written_here
 from tune_cl.study._ranges import Range, check_value, find_leaf, parse_range
 
 
@@ -163,8 +164,8 @@ def resolve(
     Raises:
         TuneCLError: an entry is wrong (file and key are named), or trial 0 would not be an allowed configuration.
     """
-    draft = _Draft(leaves(config), space)
-    draft.check_scales()
+    draft = _Draft(leaves(config), space.where)
+    draft.check_scales(space.scales)
     at = ("scales", scale)
     chosen = _pick(space.scales, scale, space.where("scales"), "scale")
     steps = _pick(chosen.budgets, budget, space.where(*at, "budgets"), "budget")
@@ -194,6 +195,34 @@ def resolve(
     )
 
 
+def space_around(
+    config: type[Settings], values: Mapping[str, Any], ranges: Mapping[str, Any], source: str
+) -> SearchSpace:
+    """The space of a configuration in which some parameters are searched.
+
+    Args:
+        config: the method's configuration tree.
+        values: path -> value of every parameter: trial 0.
+        ranges: path -> range as in a space file.
+        source: what messages call the space.
+
+    Raises:
+        TuneCLError: a path is unknown, a range malformed, or the value of trial 0 outside of it.
+    """
+    draft = _Draft(leaves(config), lambda *place: f"{source}: {place[-1]}")
+    draft.default = dict(values)
+    for path, raw in ranges.items():
+        leaf = find_leaf(draft.known, path, draft.where(path))
+        if not isinstance(raw, Mapping):
+            hint = written_here(leaf, raw) or "; a range is written {log: [low, high]} or {choice: [first, second]}"
+            raise TuneCLError(f"{draft.where(path)}: {shown(raw)} is no range{hint}")
+        draft.enter(path, raw, draft.where(path))
+        draft.default[path] = values[path]
+    found = draft.checked_ranges(set())
+    fixed = {path: value for path, value in values.items() if path not in found}
+    return SearchSpace(config, fixed, found, dict(values), source)
+
+
 def with_options(source: object, overrides: Iterable[str]) -> str:
     """A file, and the paths that `--set` changes of it, for messages."""
     options = " and ".join(f"--set {path}" for path in overrides)
@@ -205,7 +234,7 @@ class _Draft:
     """A search space in the making."""
 
     known: Mapping[str, Leaf]
-    space: SpaceFile
+    where: Callable[..., str]  # keys of a file -> what messages call the place
     default: dict[str, Any] = field(init=False)
     ranges: dict[str, Range] = field(default_factory=dict)
     wheres: dict[str, str] = field(default_factory=dict)  # path -> where its range was written
@@ -213,16 +242,16 @@ class _Draft:
     def __post_init__(self) -> None:
         self.default = {path: leaf.default for path, leaf in self.known.items()}
 
-    def check_scales(self) -> None:
-        for name, scale in self.space.scales.items():
+    def check_scales(self, scales: Mapping[str, ScaleSettings]) -> None:
+        for name, scale in scales.items():
             at = ("scales", name)
             self._values(scale.defaults, *at, "defaults")
-            _Draft(self.known, self.space).enter_all(scale.parameters, *at, "parameters")
+            _Draft(self.known, self.where).enter_all(scale.parameters, *at, "parameters")
             for data_set, values in scale.data_sets.items():
                 self._values(values, *at, "data_sets", data_set)
             for preset, its in scale.presets.items():
                 self._values(its.defaults, *at, "presets", preset, "defaults")
-                _Draft(self.known, self.space).enter_all(its.parameters, *at, "presets", preset, "parameters")
+                _Draft(self.known, self.where).enter_all(its.parameters, *at, "presets", preset, "parameters")
             for budget, steps in scale.budgets.items():
                 self._values(steps, *at, "budgets", budget)
 
@@ -231,7 +260,7 @@ class _Draft:
 
     def enter_all(self, entries: Mapping[str, Any], *place: str) -> None:
         for path, raw in entries.items():
-            self.enter(path, raw, self.space.where(*place, path))
+            self.enter(path, raw, self.where(*place, path))
 
     def enter(self, path: str, raw: Any, where: str) -> None:
         leaf = find_leaf(self.known, path, where)
@@ -258,7 +287,7 @@ class _Draft:
     def _values(self, values: Mapping[str, Any], *place: str) -> dict[str, Any]:
         checked = {}
         for path, value in values.items():
-            where = self.space.where(*place, path)
+            where = self.where(*place, path)
             leaf = find_leaf(self.known, path, where)
             if isinstance(value, Mapping):
                 raise TuneCLError(f"{where}: a range belongs under `parameters`; here write one value")

@@ -6,7 +6,7 @@ One process at a time writes (the driver of the search).
 
 import copy
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tune_cl.study._samplers import (
     Draw,
     check_sampler,
     default_draw,
+    draw_of,
     drawn_distributions,
     shared_distributions,
     startup_trials,
@@ -200,16 +201,27 @@ class Study:
         drawn = self._draw(history, frozenset(busy)) if number else default_draw(self._space)
         if drawn is None:
             return Deferred(left)
-        self._space.configuration(drawn.parameters)  # refused before it is written, if at all
-        self._create(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=drawn.parameters,
-                distributions=drawn.distributions,
-                system_attrs=drawn.notes,
-            )
-        )
-        return self._proposal(number, drawn.parameters, resumed=False)
+        return self._begun(number, drawn)
+
+    def enqueue(self, parameters: Mapping[str, Any]) -> Proposal:
+        """A trial of one's own choice: one with these parameters that runs or has failed, else a new one.
+
+        Trial 0 is the default, whether it is ever asked for or not.
+
+        Args:
+            parameters: path -> value, as `SearchSpace.sample_of` gives them.
+        """
+        history = self._trials()
+        if not history:
+            default = self._begun(0, default_draw(self._space))
+            return default if default.parameters == parameters else self.enqueue(parameters)
+        open_states = (TrialState.RUNNING, TrialState.FAIL)
+        same = next((trial for trial in history if trial.params == parameters and trial.state in open_states), None)
+        if same is None:
+            return self._begun(len(history), draw_of(self._space, parameters))
+        if same.state is TrialState.FAIL:
+            self._retry(same)
+        return self._proposal(same.number, same.params, resumed=True)
 
     def retry_failed(self) -> list[int]:
         """Begin all failed trials anew, under their numbers and with their parameters; returns the numbers.
@@ -218,14 +230,7 @@ class Study:
         """
         failed = [trial for trial in self._trials() if trial.state is TrialState.FAIL]
         for trial in failed:
-            again = create_trial(
-                state=TrialState.RUNNING,
-                params=trial.params,
-                distributions=trial.distributions,
-                user_attrs={RETRY_OF: trial.number},
-                system_attrs={name: trial.system_attrs[name] for name in (PROPOSER,) if name in trial.system_attrs},
-            )
-            self._create(again)
+            self._retry(trial)
             self._left_over.append(trial.number)
         self._left_over.sort()
         return [trial.number for trial in failed]
@@ -348,7 +353,23 @@ class Study:
         )
         return propose(self._space, sampler, history, BaseRules(settings.base_configurations, planned, busy))
 
-    def _create(self, trial: FrozenTrial) -> None:
+    def _begun(self, number: int, drawn: Draw) -> Proposal:
+        """A new trial."""
+        self._space.configuration(drawn.parameters)  # refused before it is written, if at all
+        self._create(params=drawn.parameters, distributions=drawn.distributions, system_attrs=drawn.notes)
+        return self._proposal(number, drawn.parameters, resumed=False)
+
+    def _retry(self, trial: FrozenTrial) -> None:
+        """Another attempt at a failed trial."""
+        self._create(
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={RETRY_OF: trial.number},
+            system_attrs={name: trial.system_attrs[name] for name in (PROPOSER,) if name in trial.system_attrs},
+        )
+
+    def _create(self, **settled: Any) -> None:
+        trial = create_trial(state=TrialState.RUNNING, **settled)
         expected = len(self._storage.get_all_trials(self._study_id, deepcopy=False))
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
         if self._storage.get_trial_number_from_id(trial_id) != expected:
