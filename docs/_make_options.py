@@ -9,10 +9,12 @@ from tune_cl.options import (
     EvaluationOptions,
     JobOptions,
     Options,
+    ReportOptions,
     SearchOptions,
     StagesOptions,
     SyncOptions,
     TrainOptions,
+    WatchOptions,
     declared,
 )
 
@@ -33,6 +35,8 @@ COMMANDS: tuple[tuple[str, str, type[Options]], ...] = (
     ("evaluate", "`tune-cl evaluate`, `tune_cl.evaluate(search, ...)`, `EvaluationOptions`.", EvaluationOptions),
     ("train", "`tune-cl train`; from Python see `tune_cl.run_chain`.", TrainOptions),
     ("compare", "`tune-cl compare`; from Python see `tune_cl.compare`.", CompareOptions),
+    ("report", "`tune-cl report`; from Python see `SearchResult.save_html`.", ReportOptions),
+    ("watch", "`tune-cl watch`.", WatchOptions),
     ("sync", "`tune-cl sync`.", SyncOptions),
     ("stages", "`tune-cl stages VERB`.", StagesOptions),
 )

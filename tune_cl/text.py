@@ -25,6 +25,24 @@ def gain_text(gain: float) -> str:
     return f"{gain:+.4f}"
 
 
+def gain_verdict_text(gain: float, error: float | None, finished: int) -> str:
+    """What a search alone can say of its gain over the default.
+
+    Args:
+        gain: better is positive.
+        error: its standard error by the choice of validation images alone, at most; None where it is unknown.
+        finished: trials among which the best was chosen.
+    """
+    told = f"Gain over the default {gain_text(gain)}"
+    chosen = f"the winner is the best of {finished} on these very images, one run each"
+    if error is None:
+        return f"{told}: whether it is more than noise is not known; {chosen}."
+    share = f"{told}, standard error by the choice of validation images alone at most {error:.4f}"
+    if gain <= 2 * error:
+        return f"{share}: within noise, and optimistic besides, since {chosen}."
+    return f"{share}: more than these images explain, but not held against other seeds and class orders; {chosen}."
+
+
 def never_trained_again_text(found: NeverTrainedAgain, objective: str) -> str:
     """What never training again would give, the objective's figure first: 'Never training again: 0.2460 …'."""
     name = bare_name(objective)

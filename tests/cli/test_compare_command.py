@@ -10,7 +10,7 @@ from search_cli import LAUNCH, run, summary_of
 
 from tune_cl.cli.main import main
 from tune_cl.records import SearchFolder, SearchRecord, read_record, write_json
-from tune_cl.reports import Comparison, read_search
+from tune_cl.reports import Comparison, SearchView, read_search
 
 pytestmark = pytest.mark.ray
 
@@ -38,6 +38,23 @@ def test_real_search_is_read_with_the_numbers_of_its_summary(results: Path) -> N
     assert (search.best.trial, search.best.value) == (summary.best.trial, summary.best.value)
     assert {path: search.best.parameters[path] for path in search.searched} == summary.best.parameters
     assert search.unfinished is None
+
+
+def test_real_search_leaves_its_page_with_the_numbers_of_its_summary(
+    results: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(results / "genifer")
+    assert folder.page.read_text().startswith("<!doctype html>")
+    assert main(["report", "genifer", "--results", str(results), "--json"]) == 0
+    view, summary = SearchView.model_validate_json(capfd.readouterr().out), summary_of(folder)
+    assert summary.best is not None
+    assert (view.best, view.value, view.default_value) == (
+        summary.best.trial, summary.best.value, summary.best.default_value
+    )  # fmt: skip
+    assert view.gain_error == summary.best.gain_error
+    assert sum(phase.seconds for phase in view.time) == pytest.approx(summary.seconds)
+    assert sum(phase.reused for phase in view.time) == summary.stages["reused"]
+    assert [len(group.names) for group in view.classes] == [4, 2, 2, 2] and folder.real_images.exists()
 
 
 def test_script_prints_tables_and_writes_the_page(results: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
@@ -29,10 +29,14 @@ class Opened:
 
     def drawn(self) -> dict[str, int]:
         """Plot -> how many of its marks, lines and bars there are to be seen."""
-        shapes = ".scatterlayer .js-line, .scatterlayer .point, .scatterlayer .js-fill, .barlayer .point path"
-        script = f"""[...document.querySelectorAll(".plot")].map(plot =>
-            [plot.id, plot.querySelector(".main-svg") ? plot.querySelectorAll("{shapes}").length : 0])"""
+        script = """[...document.querySelectorAll("figure[id^=plot-]")].map(figure =>
+            [figure.id, figure.querySelectorAll(".plot svg :is(.line, .mark, .band, .bar-of)").length])"""
         return dict(self.page.evaluate(script))
+
+    def brightness(self, of: str) -> float:
+        """The sum of red, green and blue of one of the body's colours."""
+        colour: str = self.page.evaluate(f"getComputedStyle(document.body).{of}")
+        return sum(map(float, colour.removeprefix("rgb(").removesuffix(")").split(",")))
 
     def overflow(self) -> float:
         """By how many pixels the page is wider than its window."""
@@ -41,19 +45,24 @@ class Opened:
         return width
 
 
-@contextmanager
-def opened(path: Path, **context: Any) -> Iterator[Opened]:
-    """Open a file, wait until its plots are drawn, and watch it all the time."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for the tests of a file: to start one takes longer than most of them."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}} | context)
-            watched = Opened(page)
-            page.on("console", lambda message: watched.complaints.append(f"{message.type}: {message.text}"))
-            page.on("pageerror", lambda error: watched.complaints.append(f"error: {error}"))
-            page.on("request", lambda request: watched.requests.append(request.url))
-            page.goto(path.as_uri())
-            page.wait_for_selector("html[data-drawn=yes]", timeout=60_000)
-            yield watched
-        finally:
-            browser.close()
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, address: str, **context: Any) -> Iterator[Opened]:
+    """Open a page in a profile of its own, wait until its plots are drawn, and watch it all the time."""
+    page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}} | context)
+    watched = Opened(page)
+    page.on("console", lambda message: watched.complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: watched.complaints.append(f"error: {error}"))
+    page.on("request", lambda request: watched.requests.append(request.url))
+    page.goto(address, timeout=60_000)
+    page.wait_for_selector("html[data-drawn=yes]", timeout=60_000)
+    yield watched
+    page.close()

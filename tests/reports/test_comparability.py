@@ -118,7 +118,7 @@ def test_an_unfinished_search_is_read_and_said_to_be_one(tmp_path: Path) -> None
     write_trial(folder, 1, [0.9, 0.8])
     search = read_search(folder)
     assert [trial.state for trial in search.trials] == ["finished", "running"]  # no trial is stopped at the horizon
-    assert search.unfinished == "unfinished: 1 finished, 1 running, interrupted or stopped since, of 8 trials asked for"
+    assert search.unfinished == "unfinished: 1 finished, 1 running or interrupted, of 8 trials asked for"
     assert any("may still change" in note for note in compare([search]).notes)
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from browser import Opened, needs_chromium, opened
 from made_searches import OBJECTIVE, evaluation, made
+from playwright.sync_api import Browser
 
 from tune_cl.records import StreamRecord
 from tune_cl.reports import Comparison, compare, page
 from tune_cl.reports._figures import plots
 
 PLACES = [(order, seed) for order in (1001, 1002, 1003) for seed in (1001, 1002)]
-PLOTS = {"differences", "test", "increments", "classes", "paid-images", "paid-seconds", "expected"}
+PLOTS = {"differences", "test", "test-increments", "increments", "classes", "paid-images", "paid-seconds", "expected"}
 ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='window.attacked = 2'>"
 
 
@@ -40,10 +41,10 @@ def evaluated(tmp_path: Path) -> Comparison:
 
 
 @needs_chromium
-def test_page_draws_every_plot_without_a_complaint_or_a_request(tmp_path: Path) -> None:
+def test_page_draws_every_plot_without_a_complaint_or_a_request(chromium: Browser, tmp_path: Path) -> None:
     path = tmp_path / "comparison.html"
     path.write_text(page(evaluated(tmp_path)))
-    with opened(path) as shown:
+    with opened(chromium, path.as_uri()) as shown:
         drawn = shown.drawn()
         assert {f"plot-{name}" for name in PLOTS} == set(drawn)
         assert all(count >= 3 for count in drawn.values()), drawn
@@ -55,10 +56,10 @@ def test_page_draws_every_plot_without_a_complaint_or_a_request(tmp_path: Path) 
 
 
 @needs_chromium
-def test_page_and_plots_are_dark_on_a_dark_screen_and_follow_it(tmp_path: Path) -> None:
+def test_page_and_plots_are_dark_on_a_dark_screen_and_follow_it(chromium: Browser, tmp_path: Path) -> None:
     path = tmp_path / "comparison.html"
     path.write_text(page(evaluated(tmp_path)))
-    with opened(path, color_scheme="dark") as shown:
+    with opened(chromium, path.as_uri(), color_scheme="dark") as shown:
         assert _inks(shown) == ["light on dark", "light on dark"]
         shown.page.emulate_media(color_scheme="light")
         deadline = time.monotonic() + 20
@@ -70,27 +71,27 @@ def test_page_and_plots_are_dark_on_a_dark_screen_and_follow_it(tmp_path: Path) 
 
 @needs_chromium
 @pytest.mark.parametrize("number", [1, 10])
-def test_page_holds_from_one_search_to_ten_on_a_narrow_screen(tmp_path: Path, number: int) -> None:
+def test_page_holds_from_one_search_to_ten_on_a_narrow_screen(chromium: Browser, tmp_path: Path, number: int) -> None:
     searches = [
         made(tmp_path / f"a-search-with-a-long-name-{i:02d}", {0: 0.5, 1: 0.6 + 0.01 * i}) for i in range(number)
     ]
     path = tmp_path / "comparison.html"
     path.write_text(page(compare(searches)))
-    with opened(path, viewport={"width": 400, "height": 800}) as shown:
+    with opened(chromium, path.as_uri(), viewport={"width": 400, "height": 800}) as shown:
         assert all(shown.drawn().values())
         assert shown.overflow() <= 0
     assert shown.complaints == []
 
 
 @needs_chromium
-def test_nothing_that_a_search_says_is_executed(tmp_path: Path) -> None:
+def test_nothing_that_a_search_says_is_executed(chromium: Browser, tmp_path: Path) -> None:
     path = tmp_path / "comparison.html"
     path.write_text(page(_hostile(tmp_path)))
-    with opened(path) as shown:
+    with opened(chromium, path.as_uri()) as shown:
         assert shown.page.evaluate("window.attacked") is None
         assert shown.page.locator("main img, header img").count() == 0
         assert shown.page.get_by_role("heading", name=ATTACK).count()  # shown as it is written
-        legend = shown.page.locator("#plot-increments .legendtext").first.text_content()
+        legend = shown.page.locator("#plot-increments .legend li").first.text_content()
         assert legend == ATTACK
     assert shown.complaints == []
     assert shown.requests == [path.as_uri()]
@@ -122,14 +123,20 @@ def test_plots_without_data_are_left_out(tmp_path: Path) -> None:
     assert list(plots(running)) == []
     assert "no trial has finished" in page(running)
     searched = compare([made(tmp_path / "b", {0: 0.5, 1: 0.6})])
-    assert {plot.name for plot in plots(searched)} == PLOTS - {"differences", "test"}
+    assert {plot.name for plot in plots(searched)} == PLOTS - {"differences", "test", "test-increments"}
 
 
 def test_best_so_far_is_drawn_over_what_was_paid(tmp_path: Path) -> None:
-    drawn = {plot.name: plot.figure for plot in plots(evaluated(tmp_path))}
-    trace = drawn["paid-images"].data[0]
-    assert list(trace.x) == [4000, 7000, 8000, 11000] and list(trace.y) == pytest.approx([0.6, 0.8, 0.8, 0.8])
-    assert drawn["paid-images"].layout.yaxis.title.text == OBJECTIVE.removeprefix("val/").replace("_", " ")
+    drawn = {plot.name: plot for plot in plots(evaluated(tmp_path))}
+    xs, ys = zip(*drawn["paid-images"].series[0].points, strict=True)
+    assert xs == (4000, 7000, 8000, 11000) and ys == pytest.approx((0.6, 0.8, 0.8, 0.8))
+    assert drawn["paid-images"].y == OBJECTIVE.removeprefix("val/").replace("_", " ")
+
+
+def test_page_is_small_and_has_a_heat_map_for_each_search(tmp_path: Path) -> None:
+    text = page(evaluated(tmp_path))
+    assert len(text) < 150_000
+    assert text.count('class="sheet heat"') == 3 and text.count("data-share=") == 3 * (1 + 2 + 3 + 4)
 
 
 def _hostile(tmp_path: Path) -> Comparison:
@@ -155,7 +162,7 @@ class _Tags(HTMLParser):
 def _inks(shown: Opened) -> list[str]:
     """How text stands out from the paper, on the page and in a plot."""
     body = "getComputedStyle(document.body)"
-    tick = "getComputedStyle(document.querySelector('#plot-increments .xtick text')).fill"
+    tick = "getComputedStyle(document.querySelector('#plot-increments text.label')).fill"
     paper, *inks = (_brightness(shown.page.evaluate(of)) for of in (f"{body}.backgroundColor", f"{body}.color", tick))
     return ["light on dark" if ink > paper else "dark on light" for ink in inks]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from browser import needs_chromium, opened
 from made_searches import FROZEN, OBJECTIVE, RATE, SCORED, evaluation, made, write_search
+from playwright.sync_api import Browser
 from test_comparison_text import console_text
 
 from tune_cl.records import Caution, EvaluationPlace, SearchFolder
@@ -63,14 +64,14 @@ def test_it_is_in_json(tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_it_is_on_the_page(tmp_path: Path) -> None:
+def test_it_is_on_the_page(chromium: Browser, tmp_path: Path) -> None:
     on_test = [Caution(kind="old classes", sentence="<b>On test data</b> it is so, too.")]
     places = [(order, 1001) for order in (1001, 1002)]
     tested = evaluation(dict.fromkeys(places, 0.2), cautions=on_test, trial=AT_AN_END)
     comparison = doubtful(tmp_path, evaluation=tested)
     path = tmp_path / "comparison.html"
     path.write_text(page(comparison))
-    with opened(path, viewport={"width": 400, "height": 800}) as shown:
+    with opened(chromium, path.as_uri(), viewport={"width": 400, "height": 800}) as shown:
         said = shown.page.locator("section.cautions li").all_text_contents()
         expected = [f"lwf, validation data: {caution.sentence}" for caution in comparison.searches[0].cautions]
         assert said == [*expected, "lwf, test data: <b>On test data</b> it is so, too."]

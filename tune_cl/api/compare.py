@@ -10,16 +10,13 @@ from rich.console import Console
 
 from tune_cl.api.call import in_python
 from tune_cl.api.named_search import named_search
+from tune_cl.api.pages import write_page
 from tune_cl.api.places import results_folder
 from tune_cl.errors import TuneCLError
 from tune_cl.options import CompareOptions
-from tune_cl.records import given_output, write_atomically
 from tune_cl.reports import Comparison, Difference, SearchData, console_parts, page, read_remote, read_search
 from tune_cl.reports import compare as compared
 from tune_cl.wandb import WANDB_SCHEME
-
-# What a path may be that cannot be written to; a full disk is another matter.
-_NO_SUCH_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class ComparisonResult:
@@ -106,9 +103,4 @@ def save_page(comparison: Comparison, path: str | os.PathLike[str], what: str) -
     Raises:
         TuneCLError: it cannot be written there; `what` is what names the path.
     """
-    target = given_output(path, what)
-    try:
-        write_atomically(target, page(comparison))
-    except _NO_SUCH_PLACE as error:  # what could not be seen before
-        raise TuneCLError(f"{what} {path}: cannot be written ({error.strerror}); name another file") from None
-    return target
+    return write_page(page(comparison), path, what)

@@ -6,17 +6,26 @@ from tune_cl.errors import TuneCLError
 from tune_cl.options import (
     CompareOptions,
     EvaluationOptions,
+    ReportOptions,
     Runtime,
     SearchOptions,
     StagesOptions,
     SyncOptions,
     TrainOptions,
+    WatchOptions,
 )
 from tune_cl.records import SearchFolder, given_file, given_folder, lies_there
 
 
 def results_folder(
-    options: SearchOptions | EvaluationOptions | TrainOptions | CompareOptions | SyncOptions | StagesOptions,
+    options: SearchOptions
+    | EvaluationOptions
+    | TrainOptions
+    | CompareOptions
+    | ReportOptions
+    | WatchOptions
+    | SyncOptions
+    | StagesOptions,
 ) -> Path:
     """The folder of searches.
 

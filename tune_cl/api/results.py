@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tune_cl.api.call import in_python
 from tune_cl.api.named_search import named_search
+from tune_cl.api.pages import save_report
 from tune_cl.errors import TuneCLError
 from tune_cl.options import SearchOptions
 from tune_cl.records import (
@@ -98,6 +99,18 @@ class SearchResult:
     def default(self) -> TrialResult | None:
         """Trial 0, which has the default of the space; None where it has not begun."""
         return next((trial for trial in self.trials if trial.number == 0), None)
+
+    def save_html(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the search as a page for a browser, complete in one file; returns its path.
+
+        Args:
+            path: the file; None: `report.html` in the search's folder, which each run of the search leaves there.
+
+        Raises:
+            TuneCLError: it cannot be written there.
+        """
+        with in_python(SearchOptions):
+            return save_report(SearchFolder(self.folder), path, "path")
 
     def to_dataframe(self, rows: Literal["trials", "increments"] = "trials") -> "pandas.DataFrame":
         """The trials as a pandas table.

@@ -11,9 +11,11 @@ from rich.console import Console
 
 from tune_cl.api.asked import what_is_asked
 from tune_cl.api.call import takes
+from tune_cl.api.classes import describe_classes
 from tune_cl.api.continued import continued
 from tune_cl.api.data import open_named
 from tune_cl.api.driver import Machines, machines, make_stages
+from tune_cl.api.pages import save_report
 from tune_cl.api.places import results_folder, stages_folder, weights_file
 from tune_cl.api.plugins import load_named
 from tune_cl.api.provenance import provenance
@@ -151,6 +153,7 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         write_json(folder.search, record)
+        describe_classes(folder, plan.stream)
         study.bind(folder, record.study or "")
         if options.retry_failed:
             again = ", ".join(f"{number:04d}" for number in study.retry_failed())
@@ -174,6 +177,10 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
                         _conclude(plan, conductor)
                     raise
             summary = _conclude(plan, conductor)
+            try:
+                save_report(folder)
+            except TuneCLError as error:
+                trackers.notice(f"no page of the search was written: {error}")
             conductor.look_after_stages(at_once=True)
             conductor.announce_end(summary, ending, lost)
     return ending, summary

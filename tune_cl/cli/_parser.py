@@ -12,10 +12,12 @@ from tune_cl.options import (
     EvaluationOptions,
     JobOptions,
     Options,
+    ReportOptions,
     SearchOptions,
     StagesOptions,
     SyncOptions,
     TrainOptions,
+    WatchOptions,
     declared,
 )
 
@@ -199,6 +201,27 @@ def compare_parser() -> Parser:
     return parser.switch("what to make of it", "--json", "print JSON for a program, in place of tables")
 
 
+def report_parser() -> Parser:
+    """Options of `report`."""
+    parser = Parser(
+        prog="tune-cl report",
+        description="Write a search as a page for a browser, complete in one file: the winner and what it changes,\n"
+        "whether the gain is more than noise, curves, replayed images, importance, every trial. Trains nothing.",
+        epilog="Example: python launch/report.py genifer-fashion-b4-t3-quick --html page.html",
+    ).take(ReportOptions)
+    return parser.switch("what to make of it", "--json", "print JSON for a program")
+
+
+def watch_parser() -> Parser:
+    """Options of `watch`."""
+    return Parser(
+        prog="tune-cl watch",
+        description="Show a search in a browser of this machine while it runs, here or wherever else it writes its\n"
+        "folder. Nothing is written; Ctrl-C ends watching, and the search goes on.",
+        epilog="Example: python launch/watch.py genifer-fashion-b4-t3-quick",
+    ).take(WatchOptions)
+
+
 def sync_parser() -> Parser:
     """Options of `sync`."""
     parser = Parser(
@@ -267,6 +290,8 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "train": train_parser,
     "evaluate": evaluate_parser,
     "compare": compare_parser,
+    "report": report_parser,
+    "watch": watch_parser,
     "sync": sync_parser,
     "stages": stages_parser,
 }

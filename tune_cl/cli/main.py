@@ -29,6 +29,8 @@ commands:
   train     run one configuration without a search
   evaluate  retrain what a search has chosen, and read test data
   compare   compare searches: configurations, curves, cost, and what is noise
+  report    write a search as a page for a browser
+  watch     show a search in a browser while it runs
   sync      upload to W&B what was kept offline
   stages    list, verify and prune the store of trained stages
 

@@ -208,6 +208,8 @@ def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator
             "its weights": folder.best_weights if folder.best_weights.exists() else "not written: its stages are gone",
             "default": folder.trial(0).config,
         }
+    if folder.page.exists():
+        places["page for a browser"] = folder.page
     for name, path in places.items():
         yield Text(f"  {name:<20}{path}", no_wrap=True)
     if wandb_line:

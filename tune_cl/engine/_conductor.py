@@ -1,8 +1,10 @@
 """The driver's side of a search, and its one writer: asks the study, writes `<results>`, tells the trackers."""
 
+import io
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -233,7 +235,7 @@ def run_config(record: SearchRecord, configuration: Mapping[str, Any]) -> RunCon
     )
 
 
-def write_grid(path: Any, preview: np.ndarray) -> None:
+def write_grid(path: Path, preview: np.ndarray) -> None:
     """Write replayed images (classes, k, C, H, W) uint8 as a PNG: a row per class, 2 pixels apart."""
     classes, k, channels, height, width = preview.shape
     canvas = np.full((channels, classes * (height + 2) - 2, k * (width + 2) - 2), 255, np.uint8)
@@ -242,8 +244,9 @@ def write_grid(path: Any, preview: np.ndarray) -> None:
             y, x = i * (height + 2), j * (width + 2)
             canvas[:, y : y + height, x : x + width] = preview[i, j]
     image = Image.fromarray(canvas[0] if channels == 1 else canvas.transpose(1, 2, 0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    write_atomically(path, buffer.getvalue())
 
 
 def _in_words(row: IncrementRow) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tune_cl.engine._sharing import sharing, unit_of
-from tune_cl.outcome import Achieved, achieved, cautions, edges
+from tune_cl.outcome import Achieved, achieved, cautions, edges, gain_error
 from tune_cl.records import (
     BestSummary,
     Caution,
@@ -38,7 +38,7 @@ def summarise(study: Study, record: SearchRecord, folder: SearchFolder) -> Summa
         images_trained=sum(use.images_trained for use in paid),
         images_trained_as_if_alone=sum(use.images_trained for use in uses),
         sharing=sharing(rows, failed, unit=unit_of(record.device)),
-        best=_best(study, record),
+        best=_best(study, record, rows),
         never_trained_again=frozen,
         cautions=doubts,
         table=[summary_of(view, rows.get(view.number, ())) for view in views],
@@ -59,16 +59,24 @@ def summary_of(view: TrialView, rows: Sequence[IncrementRow] = ()) -> TrialSumma
     )
 
 
-def _best(study: Study, record: SearchRecord) -> BestSummary | None:
+def _best(study: Study, record: SearchRecord, rows: Mapping[int, Sequence[IncrementRow]]) -> BestSummary | None:
     best = study.best()
     if best is None:
         return None
+    default = study.default_value()
+    both = default is not None and best.number and rows.get(0) and rows.get(best.number)
     return BestSummary(
         trial=best.number,
         value=best.values[record.horizon],
-        default_value=study.default_value(),
+        default_value=default,
+        gain_error=_gain_error(record, rows[best.number], rows[0]) if both else None,
         parameters=dict(best.parameters),
     )
+
+
+def _gain_error(record: SearchRecord, choice: Sequence[IncrementRow], default: Sequence[IncrementRow]) -> float | None:
+    runs = _achieved(record, choice), _achieved(record, default)
+    return gain_error(*runs, choice[-1].images_scored, default[-1].images_scored, record.objective)
 
 
 def _doubts(

@@ -14,6 +14,7 @@ from tune_cl.options._bounds import (
     CONCURRENCY,
     LOADER_WORKERS,
     ORDERS,
+    PORTS,
     SEED,
     SEEDS,
     THREADS,
@@ -346,6 +347,29 @@ class CompareOptions(WandbOptions):
         Option("write a page with plots, complete in one file", path("FILE"), "what to make of it"),
     ] = None
     wandb: Annotated[bool, Option("publish the comparison as a W&B run", SWITCH, _WANDB)] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """Options of the page of a search."""
+
+    search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
+    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    html: Annotated[
+        StrPath | None,
+        Option("write the page here (default: report.html in the search's folder)", path("FILE"), "what to make of it"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions(Options):
+    """Options of the page of a search while it runs."""
+
+    search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
+    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    port: Annotated[
+        int | None, Option("of this machine's loopback address (default: any that is free)", whole(PORTS))
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,16 @@ from tune_cl.outcome._never_again import (
     achieved,
     never_trained_again,
 )
+from tune_cl.outcome._noise import CLEAR, gain_error, sampling_error
 
 __all__ = [
+    "CLEAR",
     "Achieved",
     "accuracies_never_trained_again",
     "achieved",
     "cautions",
     "edges",
+    "gain_error",
     "never_trained_again",
+    "sampling_error",
 ]

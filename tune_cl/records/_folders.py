@@ -10,6 +10,7 @@ from tune_cl.records._files import append_line, read_lines, read_record
 from tune_cl.records._models import Failure, IncrementRow, SearchRecord, StageUse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (.*)")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,15 @@ class TrialFolder:
             return False
         append_line(self.increments, row)
         return True
+
+    def log_lines(self) -> list[tuple[str, str]]:
+        """(time, what happened) of each line of the trial's log; a torn last line is left out."""
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        lines = text.split("\n")[:-1]
+        return [(match[1], match[2]) for line in lines if (match := _LOG_LINE.fullmatch(line))]
 
     def add_log(self, line: str) -> None:
         """Append a line to the trial's log."""
@@ -189,6 +199,21 @@ class SearchFolder:
         return self.path / "summary.json"
 
     @property
+    def classes(self) -> Path:
+        """The names of the stream's classes, in order of arrival."""
+        return self.path / "classes.json"
+
+    @property
+    def real_images(self) -> Path:
+        """PNG of real training images, a line per class."""
+        return self.path / "real.png"
+
+    @property
+    def page(self) -> Path:
+        """The search as a page for a browser."""
+        return self.path / "report.html"
+
+    @property
     def wandb(self) -> Path:
         """Folder of W&B's local files."""
         return self.path / "wandb"
@@ -211,6 +236,7 @@ class SearchFolder:
         """
         trials = self.trials()
         ours = [self.search, self.study, self.best_config, self.best_weights, self.summary, self.lock]
+        ours += [self.classes, self.real_images, self.page]
         check_files(*ours, *(file for trial in trials.values() for file in trial.files()))
         _check_folders(self.path / "trials", self.best, self.wandb, *(trial.path for trial in trials.values()))
 

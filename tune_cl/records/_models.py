@@ -198,10 +198,25 @@ class TrialSummary(Record):
 class BestSummary(Record):
     """The chosen trial in `summary.json`."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"gain_error"})
     trial: int
     value: float
     default_value: float | None = None
+    gain_error: float | None = Field(
+        None,
+        description="standard error of the gain over the default, by the choice of validation images alone, at most; "
+        "None where it is unknown",
+    )
     parameters: dict[str, Any] = Field(description="the searched paths and their chosen values")
+
+
+class ClassesRecord(Record):
+    """`classes.json`: the classes of a search's stream, so that a page can name them without the data set."""
+
+    schema_version: int = SCHEMA_VERSION
+    names: list[str] = Field(description="in order of arrival: place = stream class index")
+    increments: list[int] = Field(description="number of classes that arrive at increments 0, 1, …")
+    pictured: list[int] = Field(description="stream class index of each line of `real.png`")
 
 
 class NeverTrainedAgain(Record):

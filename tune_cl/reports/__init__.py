@@ -12,6 +12,7 @@ from tune_cl.reports._evaluated import (
     paired_over,
 )
 from tune_cl.reports._folder import read_search
+from tune_cl.reports._live import Watch
 from tune_cl.reports._models import (
     BudgetPoint,
     ComparedSearch,
@@ -26,6 +27,8 @@ from tune_cl.reports._models import (
 from tune_cl.reports._page import page
 from tune_cl.reports._publish import publish
 from tune_cl.reports._remote import read_remote
+from tune_cl.reports._search_page import search_page
+from tune_cl.reports._search_view import SearchView, search_view
 from tune_cl.reports._statistics import statistic, within_noise
 
 __all__ = [
@@ -38,7 +41,9 @@ __all__ = [
     "ExpectedBest",
     "ParameterRow",
     "SearchData",
+    "SearchView",
     "TrialData",
+    "Watch",
     "compare",
     "console_parts",
     "evaluated_configuration",
@@ -51,6 +56,8 @@ __all__ = [
     "publish",
     "read_remote",
     "read_search",
+    "search_page",
+    "search_view",
     "statistic",
     "within_noise",
 ]

@@ -63,13 +63,13 @@ def _compared(label: str, search: SearchData) -> ComparedSearch:
         default_value=default_value,
         gain=None if value is None or default_value is None else search.sign * (value - default_value),
         never_trained_again=None if best is None else search.achieved(best).frozen(best.trial, search.objective),
-        cautions=list(_doubts(search)),
+        cautions=list(doubts_of(search)),
         best_so_far=best_so_far(search),
         expected_best=expected_best(search),
     )
 
 
-def _doubts(search: SearchData) -> Iterator[Caution]:
+def doubts_of(search: SearchData) -> Iterator[Caution]:
     """What speaks against a search's best trial."""
     best, default = search.best, search.default
     if best is None:

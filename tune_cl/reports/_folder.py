@@ -1,13 +1,16 @@
 """A search as its folder tells it."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from tune_cl.commands import data_options
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import NEAREST_MEAN
 from tune_cl.records import (
     EvaluationSummary,
+    Failure,
     IncrementRow,
     RunConfig,
     SearchFolder,
@@ -68,17 +71,21 @@ def _trial(
     folder: TrialFolder, number: int, record: SearchRecord, rows: Sequence[IncrementRow], told: TrialSummary | None
 ) -> TrialData:
     failed = folder.failed_stages()
+    state, reason = _state(folder, record, rows, told)
+    status = folder.config.stat()
     return TrialData(
         trial=number,
-        state=_state(folder, record, rows, told),
+        state=state,
         value=rows[-1].metrics.get(record.objective) if rows else None,
-        parameters=flatten(read_record(folder.config, RunConfig).parameters),
+        parameters=_parameters(folder.config, status.st_mtime_ns, status.st_size),
         by_increment=[row.metrics for row in rows],
         accuracy_matrix=[_accuracy_row(row, record.objective) for row in rows],
         images_scored=rows[-1].images_scored if rows else [],
         alone=_cost([*(use for row in rows for use in row.stages), *failed]),
         paid=_cost([use for use in (*(u for row in rows for u in row.stages), *failed) if use.origin == "trained"]),
         warnings=[warning for row in rows for warning in row.told_warnings()],
+        reason=reason,
+        stages=[row.stages for row in rows],
     )
 
 
@@ -90,13 +97,25 @@ def _accuracy_row(row: IncrementRow, objective: str) -> list[float]:
 
 def _state(
     folder: TrialFolder, record: SearchRecord, rows: Sequence[IncrementRow], told: TrialSummary | None
-) -> TrialState:
-    """The state that the search has told at its end; of a later one, what its rows prove."""
+) -> tuple[TrialState, str | None]:
+    """The state that the search has told at its end, or its rows and its log prove; and why."""
+    lines = folder.log_lines()
+    last, _, why = lines[-1][1].partition(": ") if lines else ("", "", "")
+    failure = read_record(folder.failure, Failure).reason if folder.failure.exists() else None
     if told is not None and told.state != "running":
-        return told.state
+        reasons = {"failed": told.reason or failure, "stopped": why if last == "stopped" else None}
+        return told.state, reasons.get(told.state)
     if rows and rows[-1].increment == record.horizon:
-        return "finished"  # no trial is stopped at the horizon
-    return "failed" if folder.failure.exists() else "running"
+        return "finished", None  # no trial is stopped at the horizon
+    if failure is not None:
+        return "failed", failure
+    return ("stopped", why or None) if last == "stopped" else ("running", None)
+
+
+@lru_cache(maxsize=4096)
+def _parameters(path: Path, modified: int, size: int) -> dict[str, Any]:
+    """Every path of a configuration and its value; YAML is slow to read, and a file of one age and size is the same."""
+    return flatten(read_record(path, RunConfig).parameters)
 
 
 def _unfinished(record: SearchRecord, summary: Summary | None, trials: Sequence[TrialData]) -> str | None:
@@ -107,7 +126,7 @@ def _unfinished(record: SearchRecord, summary: Summary | None, trials: Sequence[
     counts = {"finished": 0, "stopped": 0, "failed": 0, "running": 0}
     for trial in trials:
         counts[trial.state] += 1
-    told = trial_counts_text(counts).replace("running", "running, interrupted or stopped since")
+    told = trial_counts_text(counts).replace("running", "running or interrupted")
     return f"unfinished: {told}, of {record.trials} trials asked for"
 
 

@@ -14,6 +14,7 @@ from tune_cl.records import (
     NeverTrainedAgain,
     Record,
     SearchSeeds,
+    StageUse,
     StreamRecord,
     TrialState,
     stream_form,
@@ -50,6 +51,8 @@ class TrialData(Record):
     alone: Cost = Field(description="as if the trial had trained all of its stages")
     paid: Cost = Field(description="the stages that it trained itself")
     warnings: list[str] = Field([], description="signs that nothing was learned, with their increments")
+    reason: str | None = Field(None, description="why it was stopped or failed")
+    stages: list[list[StageUse]] = Field([], exclude=True, description="of each increment; [] if read from W&B")
 
     def metric(self, name: str) -> float | None:
         """A metric after the last increment that was reported."""

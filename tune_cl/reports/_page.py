@@ -1,18 +1,15 @@
 """A comparison as one self-contained HTML file: nothing in it is fetched, and nothing from a search is executed."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from html import escape
-from typing import Any
 
 from tune_cl.reports._differences import chosen, evaluate_commands
 from tune_cl.reports._figures import Plot, colour, plots
 from tune_cl.reports._models import ComparedSearch, Comparison, Difference
-from tune_cl.reports._page_parts import SCRIPT, STYLE
+from tune_cl.reports._page_parts import asset, document
 from tune_cl.reports._setting import class_order_text
-from tune_cl.reports._tables import DataTable, configurations, doubts, tables, trials_of
+from tune_cl.reports._tables import DataTable, configurations, doubts, significance, tables, trials_of
 from tune_cl.text import gain_text, value_text
 
 _MANY = 6  # differences that are not known, beyond which they are folded away
@@ -20,51 +17,13 @@ _BADGES = {"real": "a difference", "within noise": "within noise", "unknown": "n
 
 
 def page(comparison: Comparison) -> str:
-    """The page: style, plots and the library that draws them in one file, for light and for dark screens."""
-    # Imported here, since it takes a second that only plots are worth.
-    from plotly.offline import get_plotlyjs
-
+    """The page, for light and for dark screens: data, style and the script that draws them in one file."""
     drawn = list(plots(comparison))
-    scripts = [get_plotlyjs(), SCRIPT]
-    figures = {plot.name: json.loads(plot.figure.to_json()) for plot in drawn}
     title = f"{', '.join(entry.label for entry in comparison.searches)} on {comparison.stream.name}"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<link rel="icon" href="data:,">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            *_header(comparison),
-            "<main>",
-            *_main(comparison, drawn),
-            "</main>",
-            *_footer(),
-            f'<script type="application/json" id="figures">{_json(figures)}</script>',
-            *(f"<script>{script}</script>" for script in scripts),
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """What a browser may do with the page: run these very scripts, fetch nothing."""
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
-
-
-def _json(value: Any) -> str:
-    """JSON that ends no script element, whatever its texts hold."""
-    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    tip = '<div id="tip" role="status" hidden></div>'
+    body = [*_header(comparison), "<main>", *_main(comparison, drawn), "</main>", *_footer(), tip]
+    figures = [asdict(plot) for plot in drawn]
+    return document(title, body, ("figures", figures), [asset("charts.js"), asset("comparison.js")], live=False)
 
 
 def _header(comparison: Comparison) -> Iterator[str]:
@@ -136,12 +95,15 @@ def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
     yield from _verdicts(comparison)
     if "test" in found:
         yield "<h2>On test data</h2>"
-        yield from _grid(by_name, "differences", "test")
+        yield from _grid(by_name, "differences", "test", "test-increments")
         yield _table(found["test"])
+        if (tested := significance(comparison)).rows:
+            yield _table(tested)
     yield "<h2>Along the stream</h2>"
     yield from _grid(by_name, "increments", "classes")
     yield _table(found["increments"])
     yield _table(found["averages"])
+    yield from _matrices(comparison)
     if "replay" in found:
         yield _table(found["replay"])
     yield "<h2>Value for budget</h2>"
@@ -154,6 +116,34 @@ def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
         yield f"<details><summary>{escape(entry.label)}: {escape(entry.search.source)}</summary>"
         yield _table(trials_of(entry))
         yield "</details>"
+
+
+def _matrices(comparison: Comparison) -> Iterator[str]:
+    """The accuracy matrix of each search's best trial as a heat map."""
+    yield '<div class="heats">'
+    for entry in comparison.searches:
+        best = entry.search.best
+        if best is not None and best.accuracy_matrix:
+            yield _heat(f"{entry.label}: accuracy matrix of trial {best.trial:04d}", best.accuracy_matrix)
+    yield "</div>"
+
+
+def _heat(title: str, matrix: Sequence[Sequence[float]]) -> str:
+    names = ["base task", *(f"increment {t}" for t in range(1, len(matrix)))]
+    heads = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
+    empty = '<td class="empty"></td>'
+    rows = (
+        f'<tr><th scope="row" class="words">{name}</th>'
+        + "".join(f'<td data-share="{value:.4f}">{value:.3f}</td>' for value in row)
+        + empty * (len(matrix) - len(row))
+        + "</tr>"
+        for name, row in zip(names, matrix, strict=True)
+    )
+    return (
+        f'<div class="sheet heat" tabindex="0" role="region" aria-label="{escape(title)}"><table>'
+        f'<caption>{escape(title)}</caption><thead><tr><th scope="col" class="words">after</th>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _doubts(comparison: Comparison) -> Iterator[str]:
@@ -223,12 +213,9 @@ def _grid(by_name: dict[str, Plot], *names: str) -> Iterator[str]:
 
 
 def _plot(plot: Plot) -> str:
+    """The place of a plot, which the script fills."""
     wide = ' class="wide"' if plot.wide else ""
-    return (
-        f"<figure{wide}><h3>{escape(plot.title)}</h3>"
-        f'<div id="plot-{plot.name}" class="plot" role="img" aria-label="{escape(plot.title)}" '
-        f'style="height: {plot.height}px"></div><figcaption>{escape(plot.caption)}</figcaption></figure>'
-    )
+    return f'<figure{wide} id="plot-{plot.name}"><h3>{escape(plot.title)}</h3></figure>'
 
 
 def _table(table: DataTable) -> str:

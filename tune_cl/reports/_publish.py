@@ -7,6 +7,7 @@ from typing import Any
 from tune_cl.reports._figures import plots
 from tune_cl.reports._models import Comparison
 from tune_cl.reports._page import page
+from tune_cl.reports._plotly import plotly_figure
 from tune_cl.reports._tables import DataTable, doubts, tables
 from tune_cl.wandb import ComparisonRun, publish_comparison
 
@@ -30,7 +31,7 @@ def publish(comparison: Comparison, mode: str | None, project: str | None, entit
         },
         summary=_summary(comparison),
         tables={table.name: (table.columns, table.rows) for table in _all_tables(comparison)},
-        figures={plot.name: plot.figure for plot in plots(comparison)},
+        figures={plot.name: plotly_figure(plot) for plot in plots(comparison)},
         page=page(comparison),
     )
     return publish_comparison(run, mode, project, entity, folder)

@@ -205,6 +205,31 @@ def test_results(comparison: Comparison) -> DataTable:
     )
 
 
+def significance(comparison: Comparison) -> DataTable:
+    """Each difference with an interval, and whether it holds zero."""
+    rows = [
+        (
+            found.first,
+            found.second,
+            NONE if found.mean is None else f"{gain_text(found.mean)} [{found.low:+.4f}, {found.high:+.4f}]",
+            found.basis,
+            found.over,
+            "a difference" if found.verdict == "real" else found.verdict,
+        )
+        for found in comparison.differences
+        if found.low is not None and found.high is not None
+    ]
+    return DataTable(
+        "significance",
+        f"Differences in {on_test_data(comparison.objective)}",
+        ("first", "second", "first minus second", "compared", "interval over", "verdict"),
+        tuple(rows),
+        "95 % intervals by Student's t (paired) or Welch's; within noise: the interval holds zero. "
+        "Each is an interval by itself: of several, one misses by chance more often than a single one would.",
+        words=2,
+    )
+
+
 def configurations(comparison: Comparison) -> DataTable:
     """The best configurations side by side: what was searched, then what differs besides."""
     labels = [entry.label for entry in comparison.searches]

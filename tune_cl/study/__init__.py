@@ -4,6 +4,7 @@ from tune_cl.study._allowed import Unreachable, unreachable_values
 from tune_cl.study._definition import StudySettings
 from tune_cl.study._extends import shipped_spaces, space_in_one
 from tune_cl.study._file import ScaleSettings, SpaceFile, load_space
+from tune_cl.study._importance import importance
 from tune_cl.study._known_samplers import SAMPLERS, find_sampler, register_sampler
 from tune_cl.study._options import (
     check_objective,
@@ -54,6 +55,7 @@ __all__ = [
     "find_leaf",
     "find_sampler",
     "find_stopping_rule",
+    "importance",
     "load_space",
     "parse_override",
     "protocol_horizon",
