@@ -14,7 +14,7 @@ from tune_cl.study._options import check_option
 def test_what_a_space_leaves_out_has_defaults(tmp_path: Path) -> None:
     space = write_space(tmp_path, space_dict())
     assert (space.method, space.stream, space.budget, space.trials) == ("toy", "fashion-b4-t3", "quick", 8)
-    assert (space.sampler, space.scheduler, space.protocol) == ("tpe", "halving", "stream")
+    assert (space.sampler, space.scheduler, space.protocol) == ("auto", "halving", "stream")
     assert (space.objective, space.direction) == ("val/average_incremental_accuracy", "max")
 
 

@@ -15,6 +15,7 @@ from tune_cl.api.classes import describe_classes
 from tune_cl.api.continued import continued
 from tune_cl.api.data import open_named
 from tune_cl.api.driver import Machines, machines, make_stages
+from tune_cl.api.knowledge import knowledge_of
 from tune_cl.api.pages import save_report
 from tune_cl.api.places import results_folder, stages_folder, weights_file
 from tune_cl.api.plugins import load_named
@@ -40,7 +41,7 @@ from tune_cl.records import (
     write_json,
 )
 from tune_cl.streams import Stream
-from tune_cl.study import SearchSpace, Study, StudySettings, Unreachable, unreachable_values
+from tune_cl.study import Knowledge, SearchSpace, Study, StudySettings, Unreachable, unreachable_values
 from tune_cl.tracking import Trackers, own_trackers
 from tune_cl.wandb import WandbTracker
 
@@ -67,6 +68,7 @@ class Plan:
     backbone: Backbone | None
     plugins: tuple[Plugin, ...]
     unreachable: tuple[Unreachable, ...]
+    knowledge: Knowledge
     why_scale: str
     ray: AbstractContextManager[Any]
 
@@ -147,7 +149,7 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
             images = record.stream.folder
             if images is not None and not images.in_memory:
                 check_seen(Path(images.folder), "--data-set")
-            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record), folder)
+            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record), folder, plan.knowledge)
         except TuneCLError:
             if new:
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -291,6 +293,7 @@ def _plan(
         backbone,
         plugins,
         tuple(unreachable_values(space)),
+        knowledge_of(options, method, space),
         asked.why_scale,
         there.ray,
     )

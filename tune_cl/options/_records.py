@@ -223,6 +223,24 @@ class SearchOptions(Progress, WandbOptions, Placement, Runtime):
     protocol: Annotated[str | None, Option("whose validation data may decide: stream, or first_<k>", text(), _HOW)] = (
         None
     )
+    points: Annotated[
+        StrPath | None,
+        Option(
+            "YAML file of points to try first, each a mapping of parameters to values; more may be given on resuming",
+            path("FILE"),
+            _HOW,
+            "--try",
+        ),
+    ] = None
+    warm_start: Annotated[
+        Sequence[str],
+        Option(
+            "an earlier search of the same method (its folder or name), or an Optuna study (URL or journal, #NAME), on "
+            "another stream, budget or seed: its best is tried early, its good trials are a prior; repeatable",
+            names("SEARCH"),
+            _HOW,
+        ),
+    ] = ()
     time_limit: Annotated[float | str | None, Option(_IN_TIME, TIME, _HOW)] = None
     retry_failed: Annotated[
         bool,

@@ -5,6 +5,7 @@ from tune_cl.study._definition import StudySettings
 from tune_cl.study._extends import shipped_spaces, space_in_one
 from tune_cl.study._file import ScaleSettings, SpaceFile, load_space
 from tune_cl.study._importance import importance
+from tune_cl.study._knowledge import Knowledge, point_of, values_here
 from tune_cl.study._known_samplers import SAMPLERS, find_sampler, register_sampler
 from tune_cl.study._options import (
     check_objective,
@@ -24,7 +25,7 @@ from tune_cl.study._stopping import (
     find_stopping_rule,
     register_stopping_rule,
 )
-from tune_cl.study._storage import check_url
+from tune_cl.study._storage import StudyTrial, check_url, read_study
 from tune_cl.study._study import Deferred, Proposal, Study, TrialView
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "STOPPING_RULES",
     "Decision",
     "Deferred",
+    "Knowledge",
     "Proposal",
     "Range",
     "Report",
@@ -44,6 +46,7 @@ __all__ = [
     "StoppingRule",
     "Study",
     "StudySettings",
+    "StudyTrial",
     "TrialView",
     "Unreachable",
     "check_base_configurations",
@@ -58,7 +61,9 @@ __all__ = [
     "importance",
     "load_space",
     "parse_override",
+    "point_of",
     "protocol_horizon",
+    "read_study",
     "register_sampler",
     "register_stopping_rule",
     "resolve",
@@ -66,6 +71,7 @@ __all__ = [
     "space_around",
     "space_in_one",
     "unreachable_values",
+    "values_here",
     "with_options",
     "written_range",
 ]

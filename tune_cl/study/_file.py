@@ -59,7 +59,7 @@ class SpaceFile:
     preset: str | None = None  # one of the scale's presets; None for none
     trials: int = 8
     base_configurations: int | None = None  # distinct bases that a search may train; None for no limit
-    sampler: str = "tpe"
+    sampler: str = "auto"
     scheduler: str = "halving"
     objective: str = "val/average_incremental_accuracy"
     direction: Direction = "max"

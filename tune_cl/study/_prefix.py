@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_cl.errors import TuneCLError
 from tune_cl.study._attributes import DECISION
+from tune_cl.study._prior import believed
 from tune_cl.study._sampler import Random
 from tune_cl.study._samplers import (
     Attempt,
@@ -28,6 +29,7 @@ from tune_cl.study._samplers import (
     in_random_order,
     settled,
     suggest,
+    with_proposer,
 )
 from tune_cl.study._scratch import SamplerSettings, proposal_seed, scratch_trial
 from tune_cl.study._space import SearchSpace, is_base
@@ -156,14 +158,17 @@ class _Reuse:
     ) -> Attempt:
         scratch = scratch_trial(self.settings, len(self.history), attempt, seen, told)
         trial = scratch.trial
+        known = believed(self.space, self.settings, self.history, attempt)
         base = self.bases[choices[trial.suggest_categorical(_INDEX, range(len(choices)))]]
         parameters = dict(base.parameters)
         for path, range_ in self.space.ranges.items():
             if not is_base(path) and self.space.is_searched(path, parameters):
-                parameters[path] = suggest(trial, path, range_)
+                parameters[path] = known[path] if path in known else suggest(trial, path, range_)
         ordered = {path: parameters[path] for path in self.space.ranges if path in parameters}
-        drawn = replace(draw_of(self.space, ordered), notes=scratch.notes())
-        return Attempt(drawn, Draw(trial.params, trial.distributions))
+        drawn = replace(draw_of(self.space, ordered), notes=with_proposer(scratch.notes(), known))
+        rest = {path: found for path, found in drawn.distributions.items() if not is_base(path)}
+        shown = {_INDEX: trial.params[_INDEX], **{path: v for path, v in parameters.items() if not is_base(path)}}
+        return Attempt(drawn, Draw(shown, {_INDEX: trial.distributions[_INDEX], **rest}))
 
     def _draw_settled(self, choices: Sequence[str], attempt: int) -> Draw:
         """Random values, as far as they are allowed with the base, put into a trial that has had it."""

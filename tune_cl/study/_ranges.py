@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tune_cl.errors import TuneCLError, near_matches, shown
@@ -13,8 +13,10 @@ RangeKind = Literal["log", "uniform", "int", "choice"]
 Conditions = tuple[tuple[str, tuple[Any, ...]], ...]
 
 _KINDS: tuple[RangeKind, ...] = ("log", "uniform", "int", "choice")
-_RANGE_KEYS = (*_KINDS, "when", "default")
-_KEYS_OF_A_RANGE = f"; a range has one of {', '.join(_KINDS)}, then when and default"
+_RANGE_KEYS = (*_KINDS, "when", "default", "prior", "confidence")
+_KEYS_OF_A_RANGE = f"; a range has one of {', '.join(_KINDS)}, then when, default, prior and confidence"
+Confidence = Literal["low", "medium", "high"]
+CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
 # Samplers compute in double precision, which holds every whole number up to here.
 _LARGEST_INT = 2**53
 _LARGEST_END = 1e300
@@ -28,6 +30,8 @@ class Range:
     kind: RangeKind
     values: tuple[Any, ...]
     when: Conditions = ()  # searched only where each of these paths has one of these values
+    confidence: Confidence | None = None  # in `prior`; None for no belief
+    prior: Any = None  # a value that is believed to be good; None for the default
 
     def contains(self, value: Any) -> bool:
         """Say whether a value (of the field's type) lies in the range."""
@@ -41,6 +45,10 @@ class Range:
         raw: dict[str, Any] = {self.kind: list(self.values)}
         if self.when:
             raw["when"] = {path: list(values) for path, values in self.when}
+        if self.prior is not None:
+            raw["prior"] = self.prior
+        if self.confidence is not None:
+            raw["confidence"] = self.confidence
         return raw
 
     def __str__(self) -> str:
@@ -109,8 +117,22 @@ def parse_range(leaf: Leaf, raw: Mapping[str, Any], where: str) -> tuple[Range, 
         wanted = "[first, second, ...]" if kind == "choice" else "[low, high]"
         raise TuneCLError(f"{where}: {kind}: {values!r} is not a list; write {{{kind}: {wanted}}}")
     parsed = _choice(leaf, values, where) if kind == "choice" else _interval(leaf, kind, values, where)
+    parsed = _with_prior(leaf, parsed, raw, where)
     default = check_value(leaf, raw["default"], f"{where}: default") if "default" in raw else None
     return parsed, default
+
+
+def _with_prior(leaf: Leaf, range_: Range, raw: Mapping[str, Any], where: str) -> Range:
+    """The range with what is believed of it: either key is enough."""
+    if "prior" not in raw and "confidence" not in raw:
+        return range_
+    confidence = raw.get("confidence", "medium")
+    if confidence not in CONFIDENCES:
+        raise TuneCLError(f"{where}: confidence: {shown(confidence)} is unknown; it is one of {', '.join(CONFIDENCES)}")
+    prior = check_value(leaf, raw["prior"], f"{where}: prior") if "prior" in raw else None
+    if prior is not None and not range_.contains(prior):
+        raise TuneCLError(f"{where}: prior: {shown(prior)} lies outside the range ({range_}); name a value within it")
+    return replace(range_, confidence=confidence, prior=prior)
 
 
 def _choice(leaf: Leaf, values: list[Any], where: str) -> Range:

@@ -15,7 +15,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune_cl.study._attributes import PROPOSER
+from tune_cl.study._attributes import PRIOR, PROPOSER
+from tune_cl.study._prior import believed
 from tune_cl.study._ranges import Range
 from tune_cl.study._sampler import Random, Sampler
 from tune_cl.study._scratch import SamplerSettings, proposal_seed, scratch_trial
@@ -188,12 +189,18 @@ def _draw_once(
     told: Sequence[FrozenTrial],
 ) -> Attempt:
     scratch = scratch_trial(settings, len(history), attempt, history, told)
+    known = believed(space, settings, history, attempt)
     parameters: dict[str, Any] = {}
     for path, range_ in space.ranges.items():
         if space.is_searched(path, parameters):
-            parameters[path] = suggest(scratch.trial, path, range_)
-    drawn = Draw(parameters, scratch.trial.distributions, scratch.notes())
+            parameters[path] = known[path] if path in known else suggest(scratch.trial, path, range_)
+    drawn = replace(draw_of(space, parameters), notes=with_proposer(scratch.notes(), known))
     return Attempt(drawn, drawn)
+
+
+def with_proposer(notes: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The notes of a trial; one drawn from what was known beforehand says so."""
+    return {**notes, PROPOSER: PRIOR} if known else dict(notes)
 
 
 def _at_random(

@@ -33,6 +33,7 @@ class SamplerSettings:
     shared: Mapping[str, BaseDistribution] = field(default_factory=dict)  # of the parameters that every trial has
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)  # of all that the sampler draws
     default: Mapping[str, Any] = field(default_factory=dict)  # path -> value of trial 0
+    good: Sequence[Mapping[str, Any]] = ()  # good configurations of earlier searches
 
 
 def proposal_seed(search_seed: int, number: int, attempt: int = 0) -> int:

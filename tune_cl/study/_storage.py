@@ -2,14 +2,17 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from tune_cl.errors import TuneCLError
 
@@ -171,3 +174,39 @@ def _trouble_of(error: Exception) -> str | None:
     if "readonly" in reason or "read-only" in reason:
         return "the database cannot be written; name another one, or mend that"
     return f"the database cannot be used ({type(error).__name__}: {reason.splitlines()[0]}); check the URL"
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """A finished trial of a study that somebody has."""
+
+    parameters: Mapping[str, Any]  # name -> value
+    value: float
+
+
+def read_study(storage: str | Path, name: str | None, where: str) -> list[StudyTrial]:
+    """The finished trials of an Optuna study with one objective, the best first.
+
+    Args:
+        storage: a database URL or a journal file, which must be there.
+        name: of the study; None where the storage has one alone.
+        where: what a message begins with.
+
+    Raises:
+        TuneCLError: the storage cannot be opened, has no such study, or the study has several objectives.
+    """
+    file = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", str(storage))
+    if (not is_url(storage) and not Path(storage).is_file()) or (file and not Path(file[1]).is_file()):
+        raise TuneCLError(f"{where}: {storage_name(storage)}: no such file")
+    opened = open_storage(storage)
+    studies = {study.study_name: study for study in opened.get_all_studies()}
+    if name is None and len(studies) != 1:
+        raise TuneCLError(f"{where}: it has {len(studies)} studies ({', '.join(sorted(studies))}); append #NAME of one")
+    study = next(iter(studies.values())) if name is None else studies.get(name)
+    if study is None:
+        raise TuneCLError(f"{where}: it has no study {name!r}; it has {', '.join(sorted(studies)) or 'none'}")
+    if len(study.directions) != 1:
+        raise TuneCLError(f"{where}: the study has {len(study.directions)} objectives; one is wanted")
+    trials = opened.get_all_trials(study._study_id, deepcopy=False)
+    found = [StudyTrial(dict(t.params), float(t.value)) for t in trials if t.state is TrialState.COMPLETE]
+    return sorted(found, key=lambda t: t.value, reverse=study.directions[0] is StudyDirection.MAXIMIZE)

@@ -7,7 +7,7 @@ One process at a time writes (the driver of the search).
 import copy
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,21 @@ from tune_cl.errors import TuneCLError
 from tune_cl.metrics import Objective
 from tune_cl.records import SearchFolder
 from tune_cl.records import TrialState as TrialStateName
-from tune_cl.study._attributes import DECISION, FOLDER, IDLE, PLANNED, PROPOSER, REASON, RETRY_OF
+from tune_cl.study._attributes import (
+    DECISION,
+    EARLIER,
+    FOLDER,
+    IDLE,
+    PLANNED,
+    POINT,
+    POINTS,
+    PROPOSER,
+    REASON,
+    RETRY_OF,
+)
 from tune_cl.study._bond import bond_of, check_found, check_ids, check_trials
 from tune_cl.study._definition import DIRECTIONS, StudySettings, check_definition, definition_of
+from tune_cl.study._knowledge import Knowledge, add_knowledge
 from tune_cl.study._known_samplers import find_sampler
 from tune_cl.study._prefix import BaseRules, check_base_configurations, propose
 from tune_cl.study._samplers import (
@@ -42,6 +54,7 @@ _STATES: dict[TrialState, TrialStateName] = {
     TrialState.PRUNED: "stopped",
     TrialState.FAIL: "failed",
 }
+NOTHING_KNOWN = Knowledge()
 _AFTER: dict[TrialState, Decision] = {
     TrialState.COMPLETE: "continue",
     TrialState.PRUNED: "stop",
@@ -123,6 +136,7 @@ class Study:
         space: SearchSpace,
         settings: StudySettings,
         folder: SearchFolder | None = None,
+        knowledge: Knowledge = NOTHING_KNOWN,
     ) -> "Study":
         """Open a study, or begin it.
 
@@ -132,6 +146,7 @@ class Study:
             space: what is searched.
             settings: how; all but `trials` must be what the study began with.
             folder: of the search; what it has and what the study has must agree.
+            knowledge: points to try and earlier searches.
 
         Raises:
             TuneCLError: the storage cannot be opened, or holds a study of that name with another definition; the study
@@ -156,6 +171,7 @@ class Study:
         study = cls(opened, study_id, space, settings)
         if folder is not None:
             check_trials(folder, study.trials(), settings.objective, space.default, where)
+        add_knowledge(opened, study_id, knowledge, bool(study.n_started()), where)
         if PLANNED not in opened.get_study_user_attrs(study_id):
             opened.set_study_user_attr(study_id, PLANNED, settings.trials)
         return study
@@ -198,7 +214,7 @@ class Study:
             return Deferred(len(self._left_over) + left)
         if not left:
             return None
-        drawn = self._draw(history, frozenset(busy)) if number else default_draw(self._space)
+        drawn = self._next(history, frozenset(busy))
         if drawn is None:
             return Deferred(left)
         return self._begun(number, drawn)
@@ -337,6 +353,20 @@ class Study:
         report = Report(trial.number, increment, self._settings.horizon, curves)
         return "stop" if self._stopping.stops(report) else "continue"
 
+    def _next(self, history: list[FrozenTrial], busy: frozenset[str]) -> Draw | None:
+        """The default, then the points to try, then what the sampler draws; None where every base is busy."""
+        if not history:
+            return default_draw(self._space)
+        points = self._storage.get_study_user_attrs(self._study_id).get(POINTS, [])
+        tried = sum(POINT in trial.system_attrs for trial in history)
+        if tried == len(points):
+            return self._draw(history, busy)
+        point = points[tried]
+        if self._space.base_of(point["parameters"]) in busy:
+            return None
+        notes = {PROPOSER: point["origin"], POINT: tried}
+        return replace(draw_of(self._space, point["parameters"]), notes=notes)
+
     def _draw(self, history: list[FrozenTrial], busy: frozenset[str]) -> Draw | None:
         # What was planned at first, so that asking for more trials changes no proposal that is still to come.
         planned = self._storage.get_study_user_attrs(self._study_id)[PLANNED]
@@ -350,6 +380,7 @@ class Study:
             shared_distributions(self._space, limited),
             drawn_distributions(self._space, limited),
             self._space.default,
+            self._storage.get_study_user_attrs(self._study_id).get(EARLIER, {}).get("good", ()),
         )
         return propose(self._space, sampler, history, BaseRules(settings.base_configurations, planned, busy))
 
@@ -365,7 +396,7 @@ class Study:
             params=trial.params,
             distributions=trial.distributions,
             user_attrs={RETRY_OF: trial.number},
-            system_attrs={name: trial.system_attrs[name] for name in (PROPOSER,) if name in trial.system_attrs},
+            system_attrs={n: trial.system_attrs[n] for n in (PROPOSER, POINT) if n in trial.system_attrs},
         )
 
     def _create(self, **settled: Any) -> None:

@@ -15,7 +15,7 @@ from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, SearchRecord, 
 from tune_cl.tracking import in_one_line
 from tune_cl.wandb._run import mark_path, read_mark
 
-_METHODS = {"tpe": "bayes", "random": "random"}
+_METHODS = {"auto": "bayes", "tpe": "bayes", "random": "random"}
 _GOALS = {"max": "maximize", "min": "minimize"}
 _INTERVALS = {"log": "log_uniform_values", "uniform": "uniform", "int": "int_uniform"}
 _CREATE_SECONDS = 20  # for the server's answer
