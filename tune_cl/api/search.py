@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,8 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
             images = record.stream.folder
             if images is not None and not images.in_memory:
                 check_seen(Path(images.folder), "--data-set")
-            study = Study.open(plan.storage, record.name, plan.space, StudySettings.of(record), folder, plan.knowledge)
+            settings = replace(StudySettings.of(record), flat=options.stop_when_flat)
+            study = Study.open(plan.storage, record.name, plan.space, settings, folder, plan.knowledge)
         except TuneCLError:
             if new:
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -169,7 +170,8 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
             conductor.begin()
             ending: Ending = "done"
             lost: list[str] = []
-            missing = max(0, record.trials - study.n_started()) + sum(t.state == "running" for t in study.trials())
+            left = 0 if study.flat() else max(0, record.trials - study.n_started())
+            missing = left + sum(t.state == "running" for t in study.trials())
             if missing:
                 try:
                     with plan.ray:
@@ -183,6 +185,11 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
                 save_report(folder)
             except TuneCLError as error:
                 trackers.notice(f"no page of the search was written: {error}")
+            if (flat := study.flat()) is not None and summary.trials["running"] == 0:
+                trackers.notice(
+                    f"Ended by --stop-when-flat: the last {flat[0]} trials raised the best value by {flat[1]:.4f}. "
+                    "The same command without it goes on."
+                )
             conductor.look_after_stages(at_once=True)
             conductor.announce_end(summary, ending, lost)
     return ending, summary

@@ -135,6 +135,22 @@ def gpus(value: Any, option: str) -> float:
     return found
 
 
+def gain(value: Any, option: str) -> float:
+    """A difference of the objective that counts: a number above 0.
+
+    Raises:
+        TuneCLError: it is none.
+    """
+    try:
+        found = float(value) if isinstance(value, str) or _is_number(value) else 0.0
+    except ValueError:
+        found = 0.0
+    if not 0 < found < math.inf:
+        told = shortened(value) if isinstance(value, str) else shown(value)
+        raise TuneCLError(f"{option} {told}: write a number above 0, such as 0.01")
+    return found
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18 and math.isfinite(value)
 
@@ -229,6 +245,7 @@ def _order(value: Any, option: str) -> str:
 
 TIME = Kind("TIME", seconds, seconds, bounded=True)
 SIZE = Kind("SIZE", size, size, bounded=True)
+GAIN = Kind("X", gain, gain, bounded=True)
 GPUS = Kind("G", gpus, gpus, bounded=True)
 ORDER = Kind("ORDER", _as_it_is, _order)
 SWITCH = Kind("", _as_it_is, check_switch)

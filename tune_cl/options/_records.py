@@ -20,7 +20,21 @@ from tune_cl.options._bounds import (
     THREADS,
     TRIALS,
 )
-from tune_cl.options._kinds import GPUS, ORDER, SIZE, SWITCH, TIME, changes, folders, names, path, paths, text, whole
+from tune_cl.options._kinds import (
+    GAIN,
+    GPUS,
+    ORDER,
+    SIZE,
+    SWITCH,
+    TIME,
+    changes,
+    folders,
+    names,
+    path,
+    paths,
+    text,
+    whole,
+)
 from tune_cl.options._option import Option, Options
 
 StrPath = str | os.PathLike[str]
@@ -241,6 +255,15 @@ class SearchOptions(Progress, WandbOptions, Placement, Runtime):
             _HOW,
         ),
     ] = ()
+    stop_when_flat: Annotated[
+        float | None,
+        Option(
+            "end when the later half of the trials (at least 8) raised the best value by less than this, e.g. 0.01, "
+            "the noise of a train seed; the same command without it goes on",
+            GAIN,
+            _HOW,
+        ),
+    ] = None
     time_limit: Annotated[float | str | None, Option(_IN_TIME, TIME, _HOW)] = None
     retry_failed: Annotated[
         bool,

@@ -31,6 +31,7 @@ class StudySettings:
     horizon: int  # last increment; the objective there is what counts
     stopping: str  # such as `none` or `halving(factor=3)`
     base_configurations: int | None = None  # distinct bases that may be trained; None for no limit
+    flat: float | None = None  # begin no trial once the last ones gained less than this; may be changed later
 
     @classmethod
     def of(cls, record: SearchRecord) -> "StudySettings":
@@ -62,7 +63,7 @@ def _check_direction(storage: Any, study_id: int, direction: Direction, where: s
 def definition_of(space: SearchSpace, settings: StudySettings) -> dict[str, Any]:
     """What must not change, as plain JSON data."""
     definition = asdict(settings)
-    del definition["trials"]
+    del definition["trials"], definition["flat"]
     definition |= _sources(settings)
     definition |= {"fixed": space.fixed, "ranges": space.written_ranges(), "default": space.default}
     plain: dict[str, Any] = json.loads(json.dumps(definition))

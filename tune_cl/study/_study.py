@@ -31,6 +31,7 @@ from tune_cl.study._attributes import (
 )
 from tune_cl.study._bond import bond_of, check_found, check_ids, check_trials
 from tune_cl.study._definition import DIRECTIONS, StudySettings, check_definition, definition_of
+from tune_cl.study._flat import gain_of_last
 from tune_cl.study._knowledge import Knowledge, add_knowledge
 from tune_cl.study._known_samplers import find_sampler
 from tune_cl.study._prefix import BaseRules, check_base_configurations, propose
@@ -186,8 +187,8 @@ class Study:
         """The next trial to run, or None when there is nothing left to begin.
 
         Trials that an earlier process left running come first, under their own numbers, each once per process. Then
-        trial 0 is the default, and later ones are drawn. Nothing is left when as many trials as wanted have begun, or
-        when there is nothing to search besides the default.
+        trial 0 is the default, and later ones are drawn. Nothing is left when as many trials as wanted have begun, when
+        the last ones gained too little (`StudySettings.flat`), or when there is nothing to search besides the default.
 
         Args:
             busy: bases (`Proposal.base`) that are being trained right now and are not stored yet. No trial is given
@@ -213,6 +214,8 @@ class Study:
         if self._left_over:
             return Deferred(len(self._left_over) + left)
         if not left:
+            return None
+        if self._is_flat(history):
             return None
         drawn = self._next(history, frozenset(busy))
         if drawn is None:
@@ -315,6 +318,11 @@ class Study:
         """How many trials have begun, however they ended."""
         return len(self._trials())
 
+    def flat(self) -> tuple[int, float] | None:
+        """How many of the last trials gained how little, where that ends the search; see `StudySettings.flat`."""
+        history = self._trials()
+        return gain_of_last(history, self._settings.direction) if self._is_flat(history) else None
+
     def best(self) -> TrialView | None:
         """The best of the finished trials by the objective at the horizon (of equals the earliest), if any finished."""
         sign = 1 if self._settings.direction == "max" else -1
@@ -352,6 +360,10 @@ class Study:
         curves = {t.number: {i: sign * v for i, v in t.intermediate_values.items()} for t in self._trials()}
         report = Report(trial.number, increment, self._settings.horizon, curves)
         return "stop" if self._stopping.stops(report) else "continue"
+
+    def _is_flat(self, history: list[FrozenTrial]) -> bool:
+        gained = None if self._settings.flat is None else gain_of_last(history, self._settings.direction)
+        return gained is not None and gained[1] < (self._settings.flat or 0.0)
 
     def _next(self, history: list[FrozenTrial], busy: frozenset[str]) -> Draw | None:
         """The default, then the points to try, then what the sampler draws; None where every base is busy."""
