@@ -1,8 +1,9 @@
 """What searches on a surrogate: our study with a sampler and a stopping rule, and Optuna used plainly."""
 
+import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -11,8 +12,9 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from tune_cl.study import Proposal, SearchSpace, Study, StudySettings
+from tune_cl.study import Knowledge, Proposal, Range, SearchSpace, Study, StudySettings
 from tune_cl.study._attributes import PLANNED
+from tune_cl.study._knowledge import add_knowledge
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,34 @@ class Problem:
 Arm = Callable[[Problem, int, int], list[Trial]]  # budget in full trials, search seed -> trials
 
 
-def ours(sampler: str, stopping: str = "halving", **more: Any) -> Arm:
-    """The study of a search, one worker."""
+def ours(
+    sampler: str,
+    stopping: str = "halving",
+    *,
+    earlier: Literal["helpful", "misleading"] | None = None,
+    believe_default: bool = False,
+) -> Arm:
+    """The study of a search, one worker.
+
+    Args:
+        sampler: as `--sampler` has it.
+        stopping: as `--scheduler` has it.
+        earlier: `--warm-start` with a search of 16 random trials of which the first increment was the last (see
+            `_earlier`); the misleading one takes its worst for its best.
+        believe_default: `confidence: medium` at every parameter, which makes its default a prior.
+    """
 
     def run(problem: Problem, budget: int, seed: int) -> list[Trial]:
         storage = InMemoryStorage()
         study_id = storage.create_new_study([StudyDirection.MAXIMIZE], "simulated")
         storage.set_study_user_attr(study_id, PLANNED, budget)
         horizon = problem.surrogate.horizon
+        space = problem.space
+        if earlier is not None:
+            add_knowledge(storage, study_id, _earlier(problem, seed, worst=earlier == "misleading"), False, "simulated")
+        if believe_default:
+            believed = {path: replace(found, confidence="medium") for path, found in space.ranges.items()}
+            space = replace(space, ranges=believed)
         settings = StudySettings(
             sampler=sampler,
             search_seed=seed,
@@ -59,9 +81,8 @@ def ours(sampler: str, stopping: str = "halving", **more: Any) -> Arm:
             direction="max",
             horizon=horizon,
             stopping=stopping,
-            **more,
         )
-        study = Study(storage, study_id, problem.space, settings)
+        study = Study(storage, study_id, space, settings)
         trials: list[Trial] = []
         paid = 0.0
         while paid < budget - 1e-9 and isinstance(proposal := study.ask(), Proposal):
@@ -79,6 +100,26 @@ def ours(sampler: str, stopping: str = "halving", **more: Any) -> Arm:
         return trials
 
     return run
+
+
+def _earlier(problem: Problem, seed: int, *, worst: bool) -> Knowledge:
+    """What a search of 16 random trials on the stream's first increment, under another train seed, knew at its end."""
+    rng = random.Random(f"earlier:{seed}")
+    samples = []
+    for _ in range(16):
+        places = {path: rng.random() for path in problem.space.ranges}
+        samples.append({path: _at(problem.space.ranges[path], place) for path, place in places.items()})
+    seen = [float(problem.surrogate.noisy(problem.whole(found), 1000 + seed)[1]) for found in samples]
+    order = sorted(range(16), key=lambda i: seen[i], reverse=not worst)
+    good = tuple(samples[i] for i in order[:4])
+    return Knowledge(searches=("earlier",), best=good[:1], good=good)
+
+
+def _at(found: Range, place: float) -> Any:
+    if found.kind == "choice":
+        return found.values[int(place * len(found.values))]
+    low, high = found.values
+    return low * (high / low) ** place if found.kind == "log" else low + place * (high - low)
 
 
 def plain(make: Callable[[int], optuna.samplers.BaseSampler]) -> Arm:

@@ -26,7 +26,8 @@ from tune_cl.study._stopping import (
     register_stopping_rule,
 )
 from tune_cl.study._storage import StudyTrial, check_url, read_study
-from tune_cl.study._study import Deferred, Proposal, Study, TrialView
+from tune_cl.study._study import Study
+from tune_cl.study._trials import Deferred, Proposal, TrialView
 
 __all__ = [
     "SAMPLERS",

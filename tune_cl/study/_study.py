@@ -4,10 +4,9 @@ Every answer comes from the storage; nothing is held in memory but which unfinis
 One process at a time writes (the driver of the search).
 """
 
-import copy
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import Objective
 from tune_cl.records import SearchFolder
-from tune_cl.records import TrialState as TrialStateName
 from tune_cl.study._attributes import (
     DECISION,
     EARLIER,
@@ -48,61 +46,14 @@ from tune_cl.study._scratch import SamplerSettings, quiet_optuna
 from tune_cl.study._space import SearchSpace
 from tune_cl.study._stopping import Decision, Report, find_stopping_rule
 from tune_cl.study._storage import is_url, open_storage, storage_name
+from tune_cl.study._trials import Deferred, Proposal, TrialView, last_value, numbered, view_of
 
-_STATES: dict[TrialState, TrialStateName] = {
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "finished",
-    TrialState.PRUNED: "stopped",
-    TrialState.FAIL: "failed",
-}
 NOTHING_KNOWN = Knowledge()
 _AFTER: dict[TrialState, Decision] = {
     TrialState.COMPLETE: "continue",
     TrialState.PRUNED: "stop",
     TrialState.FAIL: "fail",
 }
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run."""
-
-    number: int
-    parameters: dict[str, Any]  # path -> value: what was sampled
-    configuration: dict[str, Any]  # the method's whole tree
-    resumed: bool  # an earlier process began it
-    base: str  # `SearchSpace.base_of` its sample: equal where two trials share their base task
-    attempt: int = 0  # how often the trial had failed before it was begun anew
-    proposer: str | None = None  # the sampler that proposed it, or `default`; None in studies of earlier versions
-
-
-@dataclass(frozen=True)
-class Deferred:
-    """No trial may begin now: every base that one could have is being trained."""
-
-    left: int  # trials that are still to begin, those left running by an earlier process among them
-
-
-@dataclass(frozen=True)
-class TrialView:
-    """A trial as the study knows it."""
-
-    number: int
-    state: TrialStateName
-    parameters: dict[str, Any]  # path -> value: what was sampled
-    values: dict[int, float]  # increment -> objective
-    reason: str | None  # why it failed
-    proposer: str | None = None  # see `Proposal`
-
-    @property
-    def increment(self) -> int | None:
-        """The last increment reported."""
-        return max(self.values, default=None)
-
-    @property
-    def value(self) -> float | None:
-        """The objective at the last increment reported."""
-        return None if self.increment is None else self.values[self.increment]
 
 
 class Study:
@@ -297,7 +248,7 @@ class Study:
         trial = self._trial(number)
         if trial.last_step is None and trial.state is TrialState.RUNNING:
             raise ValueError(f"trial {number} has reported nothing that it could be stopped for")
-        self._end(trial, TrialState.PRUNED, _last_value(trial))
+        self._end(trial, TrialState.PRUNED, last_value(trial))
 
     def tell_failed(self, number: int, reason: str) -> None:
         """Record that a trial failed, and why, in a sentence.
@@ -312,7 +263,7 @@ class Study:
 
     def trials(self) -> list[TrialView]:
         """All trials in order of their numbers."""
-        return [_view(trial) for trial in self._trials()]
+        return [view_of(trial) for trial in self._trials()]
 
     def n_started(self) -> int:
         """How many trials have begun, however they ended."""
@@ -444,10 +395,10 @@ class Study:
 
     def _trials(self) -> list[FrozenTrial]:
         """The last attempt of each trial, under the trial's number."""
-        return [_numbered(of_trial[-1], number) for number, of_trial in enumerate(self._attempts())]
+        return [numbered(of_trial[-1], number) for number, of_trial in enumerate(self._attempts())]
 
     def _trial(self, number: int) -> FrozenTrial:
-        return _numbered(self._storage.get_trial(self._trial_id(number)), number)
+        return numbered(self._storage.get_trial(self._trial_id(number)), number)
 
     def _trial_id(self, number: int) -> int:
         attempts = self._attempts()
@@ -463,28 +414,3 @@ def _found(storage: Any, name: str) -> int | None:
     except KeyError:
         return None
     return study_id
-
-
-def _numbered(trial: FrozenTrial, number: int) -> FrozenTrial:
-    """Optuna's trial under the number that it has in the search."""
-    if trial.number == number:
-        return trial
-    trial = copy.copy(trial)
-    trial.number = number
-    return trial
-
-
-def _view(trial: FrozenTrial) -> TrialView:
-    state = _STATES[trial.state]
-    return TrialView(
-        number=trial.number,
-        state=state,
-        parameters=dict(trial.params),
-        values=dict(sorted(trial.intermediate_values.items())),
-        reason=trial.user_attrs.get(REASON) if state == "failed" else None,
-        proposer=trial.system_attrs.get(PROPOSER),
-    )
-
-
-def _last_value(trial: FrozenTrial) -> float | None:
-    return None if trial.last_step is None else trial.intermediate_values[trial.last_step]
