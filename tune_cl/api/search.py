@@ -185,7 +185,7 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
                 save_report(folder)
             except TuneCLError as error:
                 trackers.notice(f"no page of the search was written: {error}")
-            if (flat := study.flat()) is not None and summary.trials["running"] == 0:
+            if (flat := study.flat()) is not None and study.n_started() < record.trials and ending == "done":
                 trackers.notice(
                     f"Ended by --stop-when-flat: the last {flat[0]} trials raised the best value by {flat[1]:.4f}. "
                     "The same command without it goes on."
