@@ -1,6 +1,7 @@
 """Numbers, times and tables as a person reads them."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from tune_cl.metrics import METRICS, bare_name
+from tune_cl.outcome import CLEAR
 from tune_cl.records import IncrementRow, NeverTrainedAgain
 
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB")
@@ -33,14 +35,19 @@ def gain_verdict_text(gain: float, error: float | None, finished: int) -> str:
         error: its standard error by the choice of validation images alone, at most; None where it is unknown.
         finished: trials among which the best was chosen.
     """
-    told = f"Gain over the default {gain_text(gain)}"
-    chosen = f"the winner is the best of {finished} on these very images, one run each"
+    told = f"Gain over the default: {gain_text(gain)} on the search's own validation data, one run each."
+    chosen = f"It is optimistic by selection: the winner is the best of {finished} on these very data."
+    return f"{told} {noise_text(gain, error)} {chosen}"
+
+
+def noise_text(gain: float, error: float | None) -> str:
+    """Whether the choice of validation images explains a gain; see `tune_cl.outcome.gain_error`."""
     if error is None:
-        return f"{told}: whether it is more than noise is not known; {chosen}."
-    share = f"{told}, standard error by the choice of validation images alone at most {error:.4f}"
-    if gain <= 2 * error:
-        return f"{share}: within noise, and optimistic besides, since {chosen}."
-    return f"{share}: more than these images explain, but not held against other seeds and class orders; {chosen}."
+        return "Whether it is more than noise is not known."
+    told = f"By the choice of validation images alone its standard error is at most {error:.4f}"
+    if gain <= CLEAR * error:
+        return f"{told}: within noise."
+    return f"{told}: more than these images explain; what other seeds and class orders would give is not known."
 
 
 def never_trained_again_text(found: NeverTrainedAgain, objective: str) -> str:
@@ -71,6 +78,13 @@ def setting_text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Of each path its shortest end that no other one has: 'weight_ce', 'generator.learning_rate'."""
+    ends = {path: [path.split(".", i)[-1] for i in range(path.count("."), -1, -1)] for path in paths}
+    counts = Counter(end for found in ends.values() for end in found)
+    return {path: next((end for end in found if counts[end] == 1), path) for path, found in ends.items()}
 
 
 def duration_text(seconds: float) -> str:

@@ -65,6 +65,21 @@ def test_pipe_is_told_which_bases_a_slot_waits_for(folder: SearchFolder) -> None
     ]
 
 
+def test_a_pipe_gets_tables_and_sentences_whole(folder: SearchFolder) -> None:
+    narrow, wide = (printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)], width=w) for w in (40, 400))
+    assert narrow == wide
+    assert re.search(r"^increment\.classifier\.lr +0\.001 +→ +0\.0031$", narrow, re.MULTILINE)
+
+
+def test_report_names_the_noise_of_the_gain(folder: SearchFolder) -> None:
+    for error, words in ((0.0150, "at most 0.0150: within noise"), (0.0050, "more than these images explain")):
+        best = BEST.model_copy(update={"gain_error": error})
+        assert words in unwrapped(printed(folder, [search_ended(best=best, table=TABLE, trials=COUNTS)]))
+    assert "Whether it is more than noise is not known." in unwrapped(
+        printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)])
+    )
+
+
 def test_report_names_the_winner_its_gain_and_why_to_doubt_it(folder: SearchFolder) -> None:
     text = unwrapped(printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)]))
     assert "2 finished, 1 stopped, 1 failed; training took 6 min 12 s in all" in text

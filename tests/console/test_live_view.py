@@ -205,11 +205,37 @@ def test_time_left_is_unknown_before_anything_was_seen(folder: SearchFolder) -> 
     assert "time left unknown yet" in "\n".join(picture(state))
 
 
+def test_time_left_is_known_from_the_first_increment_on_by_the_forecast(folder: SearchFolder) -> None:
+    begun = started(folder, planned=2)
+    costs = (1000.0, 500.0, 500.0, 250.0)
+    search = SearchStarted(begun.record, folder, begun.planned, 0, costs=costs)
+    state = advance([search, trial_started(folder, 0)])
+    assert seconds_left(state, 10.0) is None
+    state = reduce(state, reported(folder, 0, 0), 60.0)
+    base = sum(stage.seconds for stage in row(0, 0).stages)
+    increments = 1.25 * base
+    assert seconds_left(state, 60.0) == pytest.approx(increments + 60.0 + increments)
+
+
 def test_time_left_is_never_negative(folder: SearchFolder) -> None:
     state, now = timed_search(folder, trials=1, planned=1)
     assert seconds_left(state, now + 1000) == 0.0
     state = reduce(timed_search(folder, 1, 2)[0], trial_started(folder, 1), now)
     assert (seconds_left(state, now + 1000) or 0.0) >= 0.0
+
+
+def test_what_is_waited_for_has_a_word_before_there_is_progress(folder: SearchFolder) -> None:
+    assert "starting Ray and its workers" in "\n".join(picture(advance([started(folder)])))
+    state = advance([started(folder), trial_started(folder, 0)])
+    assert "starting a worker" in trial_line(picture(state), 0)
+    assert "preparing increment 1" in trial_line(picture(reduce(state, reported(folder, 0, 0), 0.0)), 0)
+
+
+def test_parameters_of_the_best_and_the_running_trials_are_shown_where_there_is_room(folder: SearchFolder) -> None:
+    lines = picture(halfway(folder), height=50)
+    told = [line for line in lines if "lr 0.001" in line]
+    assert [line[2:6] for line in told] == ["0001", "0004"] and "0001 best" in told[0]
+    assert not any("lr 0.001" in line for line in picture(halfway(folder), height=22))
 
 
 def test_view_without_a_search_says_that_it_waits(tmp_path: Path) -> None:

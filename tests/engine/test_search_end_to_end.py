@@ -30,6 +30,7 @@ from tune_cl.records import (
     RunConfig,
     SearchFolder,
     SearchRecord,
+    Summary,
     TrialFolder,
     exclusive_lock,
     read_lines,
@@ -162,11 +163,14 @@ def test_offline_wandb_holds_one_run_per_trial_and_one_row_per_increment(referen
                 assert same_value(row[metric], value), metric
 
 
-def test_same_command_again_trains_nothing(reference: Reference, tmp_path: Path) -> None:
+def test_same_command_again_trains_nothing_and_json_is_all_that_a_script_gets(
+    reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = copied(reference, tmp_path)
     before = rows_of(SearchFolder(results / "s"))
     stages = published(results)
-    assert main(["search", *reference.options, "--results", str(results)]) == 0
+    assert main(["search", *reference.options, "--results", str(results), "--json"]) == 0
+    assert Summary.model_validate_json(capsys.readouterr().out) == summary_of(SearchFolder(results / "s"))
     assert rows_of(SearchFolder(results / "s")) == before
     assert published(results) == stages
 

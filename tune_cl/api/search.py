@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,19 @@ from tune_cl.api.places import results_folder, stages_folder, weights_file
 from tune_cl.api.plugins import load_named
 from tune_cl.api.provenance import provenance
 from tune_cl.api.results import SearchResult, open_result
-from tune_cl.chain import extent
+from tune_cl.chain import extent, forecast
 from tune_cl.console import ConsoleTracker
-from tune_cl.engine import Conductor, Ending, Resources, StageBudget, check_seen, check_shared, run_search, save_winner
+from tune_cl.engine import (
+    Conductor,
+    Ending,
+    Resources,
+    StageBudget,
+    check_seen,
+    check_shared,
+    run_config,
+    run_search,
+    save_winner,
+)
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import default_direction
 from tune_cl.nets import Backbone, check_backbone, read_backbone
@@ -119,12 +129,15 @@ def run_search_of(
         report=lambda line: trackers.notice(line),
         sweep=options.wandb_sweep,
     )
+    console = None
     if options.quiet:
         trackers = Trackers([wandb, *own_trackers()])
     else:
         console = ConsoleTracker(None if at_once else plain_console(), wandb_line=wandb.describe)
         trackers = Trackers([console, wandb, *own_trackers()], report=console.notice)
-    with planned(options, command, plugins) as plan:
+    with ExitStack() as stack:
+        with nullcontext() if console is None else console.waiting("reading the data, looking for machines"):
+            plan = stack.enter_context(planned(options, command, plugins))
         if plan.why_scale:
             trackers.notice(plan.why_scale)
         ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
@@ -167,7 +180,8 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
         with StageBudget(plan.stages, most, folder, plan.stream, report=trackers.notice) as keeper:
             slots = plan.resources.concurrency
             conductor = Conductor(study, plan.space, record, folder, trackers, slots=slots, keeper=keeper)
-            conductor.begin()
+            default = run_config(record, plan.space.configuration({}))
+            conductor.begin(forecast(default, plan.stream, {}).costs)
             ending: Ending = "done"
             lost: list[str] = []
             left = 0 if study.flat() else max(0, record.trials - study.n_started())

@@ -13,12 +13,25 @@ from tune_cl.streams import Stream
 
 @dataclass(frozen=True)
 class Forecast:
-    """The expected cost of a chain, split at the end of its base task."""
+    """The expected cost of a chain.
 
-    base: float
-    increments: float
+    Attributes:
+        costs: of increments 0, 1, …
+    """
+
+    costs: tuple[float, ...]
     unit: Literal["seconds", "images"]
     source: Literal["stored", "like", "images"]  # these very stages; stages of their kinds; only images are known
+
+    @property
+    def base(self) -> float:
+        """The cost of the base task."""
+        return self.costs[0]
+
+    @property
+    def increments(self) -> float:
+        """The cost of what comes after it."""
+        return sum(self.costs[1:])
 
     @property
     def base_share(self) -> float:
@@ -61,12 +74,12 @@ def forecast(run: RunConfig, stream: Stream, stored: Mapping[str, StageRecord]) 
             seconds.setdefault(t, []).append(exact.seconds if exact else rate and rate * n)
     in_seconds = {t: [value for value in of_t if value is not None] for t, of_t in seconds.items()}
     if all(len(in_seconds[t]) == len(images[t]) for t in images):
-        return _split(in_seconds, "seconds", "stored" if known else "like")
-    return _split(images, "images", "images")
+        return Forecast(_totals(in_seconds), "seconds", "stored" if known else "like")
+    return Forecast(_totals(images), "images", "images")
 
 
-def _split(costs: Mapping[int, list[float]], unit: Literal["seconds", "images"], source: str) -> Forecast:
-    return Forecast(sum(costs[0]), sum(sum(of_t) for t, of_t in costs.items() if t), unit, source)  # type: ignore[arg-type]
+def _totals(costs: Mapping[int, list[float]]) -> tuple[float, ...]:
+    return tuple(sum(costs[t]) for t in sorted(costs))
 
 
 def _seconds_per_image(kind: str, run: RunConfig, stream: Stream, stored: Iterable[StageRecord]) -> float | None:

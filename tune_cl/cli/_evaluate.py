@@ -14,12 +14,14 @@ from tune_cl.text import duration_text
 def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """Run `tune-cl evaluate`; returns the exit code."""
     options = made(EvaluationOptions, args)
-    console = Console(highlight=False, soft_wrap=True, quiet=options.quiet and not args.dry_run)
+    console = Console(highlight=False, soft_wrap=True, quiet=(options.quiet or args.json) and not args.dry_run)
     with prepared(options, only_look=args.dry_run) as evaluation:
         if args.dry_run:
             _show(evaluation, console)
             return 0
         ending, summary = run_evaluation(evaluation, console)
+    if args.json:
+        print(summary.model_dump_json(indent=2))
     if ending == "interrupted":
         return 130
     return 1 if summary.missing and ending == "done" else 0

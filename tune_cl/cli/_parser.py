@@ -104,6 +104,7 @@ def made(record: type[Record], args: argparse.Namespace) -> Record:
 
 
 _LOOK = "look before you run"
+_JSON = "print summary.json at the end and nothing else, for a program; warnings go to standard error"
 
 
 def search_parser() -> Parser:
@@ -119,6 +120,7 @@ def search_parser() -> Parser:
         .take(SearchOptions)
         .switch(_LOOK, "--list", "list spaces, methods and data sets, and end")
         .switch(_LOOK, "--dry-run", "show the resolved space, trials, stages, disk estimate and trial 0, and end")
+        .switch("where to run", "--json", _JSON)
     )
 
 
@@ -186,6 +188,7 @@ def evaluate_parser() -> Parser:
         )
         .take(EvaluationOptions)
         .switch(_LOOK, "--dry-run", "show the runs and what they would cost, and end")
+        .switch("where to run", "--json", _JSON)
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tune_cl.api.plugins import load_named
 from tune_cl.api.provenance import command_line
@@ -18,7 +19,9 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         with planned(options, command, load_named(options.plugins), only_look=True) as plan:
             show_plan(plan)
         return 0
-    ending, summary, _ = run_search_of(options, command)
+    ending, summary, _ = run_search_of(replace(options, quiet=options.quiet or args.json), command)
+    if args.json:
+        print(summary.model_dump_json(indent=2))
     if ending == "interrupted":
         return 130
     nothing_but_failures = summary.trials["failed"] > 0 and not summary.trials["finished"]

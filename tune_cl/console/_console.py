@@ -4,10 +4,13 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from tune_cl.console._lines import line_of
@@ -61,6 +64,12 @@ class ConsoleTracker:
             else:
                 self._print_line(line)
 
+    @contextmanager
+    def waiting(self, words: str) -> Iterator[None]:
+        """Say on a terminal what is waited for, as long as the block lasts; into a pipe nothing."""
+        with self._console.status(words) if _can_be_redrawn(self._console) else nullcontext():
+            yield
+
     def close(self, timeout: float) -> None:
         """Give the terminal back. Nothing is waited for."""
         with self._lock:
@@ -98,8 +107,15 @@ class ConsoleTracker:
             self._print(part)
 
     def _print(self, part: RenderableType) -> None:
-        """Print and flush; a text marked `no_wrap` is never broken, so that it can be copied and searched."""
-        self._console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
+        """Print and flush. A text marked `no_wrap` is never broken, so that it can be copied and searched.
+
+        Off a terminal no text is, and no table is narrower than what is in it.
+        """
+        whole = not self._console.is_terminal
+        if whole and isinstance(part, Table):
+            wide = Console(width=10_000)
+            part.width = Measurement.get(wide, wide.options, part).maximum
+        self._console.print(part, soft_wrap=whole or (isinstance(part, Text) and bool(part.no_wrap)))
         self._console.file.flush()
 
 

@@ -8,8 +8,9 @@ from tune_cl.console._state import TrialView, ViewState
 def seconds_left(state: ViewState, now: float) -> float | None:
     """Expected seconds until all planned trials have ended; None while too little has been seen.
 
-    An increment is expected to take what training it took in this session on average (one that nobody has reached
+    An increment is expected to take what training it took in this session on average (one that no trial has reached
     yet: what the others after the base took; the base task: what it took last, since a reused base takes no time).
+    Until one after the base was watched, the base task and the costs that were forecast say what they will take.
     A trial is expected to reach an increment as often as the trials that have ended did. The work is shared by as
     many trials as run now.
     """
@@ -27,7 +28,7 @@ def seconds_left(state: ViewState, now: float) -> float | None:
 
 
 def _durations(state: ViewState) -> list[float] | None:
-    """Expected seconds of each increment, or None before one after the base was watched."""
+    """Expected seconds of each increment, or None before the first was watched."""
     assert state.record is not None
     seen: dict[int, list[float]] = {}
     for _, trial in sorted(state.trials.items()):
@@ -35,10 +36,18 @@ def _durations(state: ViewState) -> list[float] | None:
             if increment == 0 or len(cell.reused) < max(1, cell.phases):  # `frozen` has increments without a phase
                 seen.setdefault(increment, []).append(cell.seconds)
     later = [seconds for increment, all_seconds in seen.items() if increment > 0 for seconds in all_seconds]
-    if not later:
-        return None
     base = seen.get(0, [0.0])[-1]
+    if not later:
+        return _forecast(state, base)
     return [base, *(fmean(seen.get(t, later)) for t in range(1, state.record.horizon + 1))]
+
+
+def _forecast(state: ViewState, base: float) -> list[float] | None:
+    """Expected seconds of each increment, as many times the base task's as they are forecast to cost of it."""
+    trained = [trial.cells[0].alone for trial in state.trials.values() if 0 in trial.cells]
+    if not trained or not state.costs or not state.costs[0]:
+        return None
+    return [base, *(trained[-1] * cost / state.costs[0] for cost in state.costs[1:])]
 
 
 def _reach(state: ViewState) -> list[float]:

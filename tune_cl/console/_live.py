@@ -9,7 +9,16 @@ from rich.text import Text
 from tune_cl.console._estimate import seconds_left
 from tune_cl.console._state import Cell, TrialView, ViewState
 from tune_cl.records import TrialState
-from tune_cl.text import duration_text, gain_text, left_text, value_text, waiting_text, warnings_text
+from tune_cl.text import (
+    duration_text,
+    gain_text,
+    left_text,
+    setting_text,
+    short_names,
+    value_text,
+    waiting_text,
+    warnings_text,
+)
 
 STATES: dict[TrialState, tuple[str, str]] = {
     "running": ("▶", "cyan"),
@@ -21,6 +30,7 @@ _CELL_WIDTH = 9  # "0.9500 ↺c"
 _LABEL_WIDTH = 15  # state, number, mark and the gaps between them
 _NOW_WIDTH = 21  # phase, bar, percent
 _BAR_WIDTH = 12
+_PARAMETER_LINES = 5
 _LINES_FOR_NOTICES = 20  # on a lower terminal the trials are worth more
 _FRAME_LINES = 11  # all but trials and notices: border 2, header 4 and a gap, table head 2, 'more' line, legend
 
@@ -30,14 +40,19 @@ def render(state: ViewState, width: int, height: int, now: float) -> RenderableT
     if state.record is None:
         return Text("waiting for the search to start", style="dim")
     notices = state.notices if height >= _LINES_FOR_NOTICES else ()
-    room = max(1, height - _FRAME_LINES - len(notices))
+    spare = max(0, height - _LINES_FOR_NOTICES - len(state.trials)) // 2
+    settings = _parameters(state, list(state.trials.values()), min(_PARAMETER_LINES, spare))
+    room = max(1, height - _FRAME_LINES - len(notices) - len(settings) - bool(settings))
     shown, hidden = choose_trials(state, room)
     parts: list[RenderableType] = [_header(state, now), Text(), _table(state, shown, width)]
+    if not state.trials:
+        parts.append(Text("starting Ray and its workers", style="dim"))
     if hidden:
         parts.append(Text(_hidden_line(hidden), style="dim", overflow="ellipsis", no_wrap=True))
     if any(cell.reused for trial in shown for cell in trial.cells.values()):
         legend = "↺ loaded from the stage store, nothing trained; with a letter: only that phase"
         parts.append(Text(legend, style="dim", overflow="ellipsis", no_wrap=True))
+    parts += [Text(), *settings] if settings else []
     parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in notices]
     title = Text(f" {state.record.name} ", style="bold")
     return Panel(Group(*parts), title=title, title_align="left", border_style="dim", box=box.ROUNDED, width=width)
@@ -154,11 +169,30 @@ def _now(trial: TrialView, room: int) -> Text:
         gap = " " if line else ""
         return line.append(f"{gap}⚠ {warnings_text(trial.warnings)}" if trial.warnings else "", style="yellow")
     if trial.progress is None:
-        return Text("…", style="dim")
+        return Text(_waits_for(trial), style="dim")
     bar = max(0, min(_BAR_WIDTH, room - len(trial.progress.phase) - len("  100%")))
     filled = round(trial.progress.share * bar)
     line = Text(f"{trial.progress.phase} ").append("━" * filled, style="cyan")
     return line.append("╌" * (bar - filled), style="dim").append(f" {trial.progress.share:.0%}")
+
+
+def _waits_for(trial: TrialView) -> str:
+    """What a trial without progress is about: its worker starts, or loads what it needs for the next increment."""
+    return "starting a worker" if trial.last is None else f"preparing increment {trial.last + 1}"
+
+
+def _parameters(state: ViewState, trials: list[TrialView], room: int) -> list[Text]:
+    """What was searched: a line for the best trial and each running one, as many as fit."""
+    best = state.best()
+    told = [trial for trial in trials if trial.parameters and (trial is best or trial.state == "running")]
+    names = short_names(list(dict.fromkeys(path for trial in told for path in trial.parameters)))
+    lines = []
+    for trial in told[:room]:
+        line = Text(f"{trial.trial:04d}{' best' if trial is best else ''}  ", overflow="ellipsis", no_wrap=True)
+        for path, value in trial.parameters.items():
+            line.append(f"{names[path]} ", style="dim").append(f"{setting_text(value)}  ")
+        lines.append(line)
+    return lines
 
 
 def _hidden_line(hidden: list[TrialView]) -> str:

@@ -13,6 +13,7 @@ from tune_cl.text import (
     duration_text,
     gain_text,
     never_trained_again_text,
+    noise_text,
     plain_table,
     setting_text,
     trial_counts_text,
@@ -157,9 +158,10 @@ def _gain(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator
     gain = Text("Gain over the default: ").append(gain_text(sign * (best.value - best.default_value)), style="bold")
     gain.append(f" ({value_text(best.default_value)} → {value_text(best.value)}) ")
     tried = sum(trial.state == "finished" for trial in summary.table)
+    noise = noise_text(sign * (best.value - best.default_value), best.gain_error)
     yield gain.append(
-        "on the search's own validation data, one run each. It is optimistic by selection: the winner is the best of "
-        f"{tried} on these very data. To know it, evaluate the choice: see below."
+        f"on the search's own validation data, one run each. {noise} It is optimistic by selection: the winner is the "
+        f"best of {tried} on these very data. To know it, evaluate the choice: see below."
     )
 
 

@@ -21,12 +21,16 @@ _NOTICES = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """One increment of one trial; `seconds` is the time that passed on the clock while it ran."""
+    """One increment of one trial.
+
+    `seconds` is the time that passed on the clock while it ran, `alone` what its stages took when they were trained.
+    """
 
     value: float | None
     reused: tuple[str, ...]  # phases loaded from the stage store
     phases: int
     seconds: float
+    alone: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class ViewState:
     ended: SearchEnded | None = None
     waits_for: tuple[int, ...] = ()  # trials whose bases a free slot waits for
     notices: tuple[str, ...] = ()
+    costs: tuple[float, ...] = ()  # that increments 0, 1, … are expected to have, in some unit
 
     def count(self, state: TrialState) -> int:
         """How many trials are in a state."""
@@ -94,7 +99,7 @@ def reduce(state: ViewState, event: Event, now: float) -> ViewState:
     match event:
         case SearchStarted():
             earlier = {t.trial: _from_summary(t) for t in event.earlier if t.state != "running"}
-            return ViewState(event.record, event.folder, event.planned, now, earlier)
+            return ViewState(event.record, event.folder, event.planned, now, earlier, costs=event.costs)
         case TrialStarted():
             known = state.trials.get(event.trial)
             cells = known.cells if known is not None else {}
@@ -141,7 +146,8 @@ def _progressed(state: ViewState, event: PhaseProgress) -> ViewState:
 def _reported(state: ViewState, event: IncrementReported, now: float) -> ViewState:
     trial, row = _view(state, event.trial, now), event.row
     reused = tuple(stage.phase for stage in row.stages if stage.origin == "reused")
-    cell = Cell(event.value, reused, len(row.stages), now - trial.since)
+    alone = sum(stage.seconds for stage in row.stages)
+    cell = Cell(event.value, reused, len(row.stages), now - trial.since, alone)
     cells = {**trial.cells, row.increment: trial.cells.get(row.increment, cell)}
     last = max(cells)
     value = cells[last].value

@@ -79,8 +79,12 @@ class Conductor:
         self._said_so = False  # that a slot waits
         self._idle = IdleClock(study.add_idle)
 
-    def begin(self) -> None:
-        """Take in and tell the trackers what is there already."""
+    def begin(self, costs: tuple[float, ...] = ()) -> None:
+        """Take in and tell the trackers what is there already.
+
+        Args:
+            costs: that increments 0, 1, … of the default are expected to have.
+        """
         folders = self._folder.trials()
         views = self._study.trials()
         rows = {view.number: folders[view.number].rows() if view.number in folders else [] for view in views}
@@ -88,7 +92,9 @@ class Conductor:
             if rows[view.number]:
                 self._ready.add(self._space.base_of(view.parameters))
         earlier = tuple(summary_of(view, rows[view.number]) for view in views if view.state != "running")
-        self._trackers.handle(SearchStarted(self._record, self._folder, self._record.trials, len(earlier), earlier))
+        self._trackers.handle(
+            SearchStarted(self._record, self._folder, self._record.trials, len(earlier), earlier, costs)
+        )
 
     def next_trial(self) -> tuple[int, RunConfig] | Deferred | None:
         """Ask the study for a trial, write its configuration; None when nothing is left to begin.

@@ -21,7 +21,8 @@ class SearchStarted:
     """A search begins, or goes on.
 
     `planned` counts all trials that the search shall have, `resumed` those of them that an earlier run of the same
-    command has ended already; `earlier` says how those ended.
+    command has ended already; `earlier` says how those ended. `costs` are those that increments 0, 1, … of the default
+    are expected to have, in any unit; empty where they are not known.
     """
 
     record: SearchRecord
@@ -29,6 +30,7 @@ class SearchStarted:
     planned: int
     resumed: int
     earlier: tuple[TrialSummary, ...] = ()
+    costs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
