@@ -54,7 +54,7 @@ def test_real_search_leaves_its_page_with_the_numbers_of_its_summary(
     assert view.gain_error == summary.best.gain_error
     assert sum(phase.seconds for phase in view.time) == pytest.approx(summary.seconds)
     assert sum(phase.reused for phase in view.time) == summary.stages["reused"]
-    assert [len(group.names) for group in view.classes] == [4, 2, 2, 2] and folder.real_images.exists()
+    assert [len(group.names) for group in view.classes] == [4, 2, 2] and folder.real_images.exists()
 
 
 def test_script_prints_tables_and_writes_the_page(results: Path, tmp_path: Path) -> None:
