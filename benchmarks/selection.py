@@ -15,7 +15,7 @@ from pathlib import Path
 
 import optuna
 import torch
-from _arms import Arm, Problem, best_mean, best_seen, ours, plain
+from _arms import Arm, Problem, best_mean, best_seen, ours, plain, raced
 from _surrogate import Surrogate
 from optuna.samplers import CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from simulator import Recording, recorded_space
@@ -42,6 +42,9 @@ ARMS: dict[str, Arm] = {
     "tpe, halving, warm start": ours("tpe", earlier="helpful"),
     "tpe, halving, misleading warm start": ours("tpe", earlier="misleading"),
     "tpe, halving, default as a belief": ours("tpe", believe_default=True),
+    "tpe, halving, best quarter under 3 seeds": raced(ours("tpe")),
+    "auto(gp=8), halving": ours("auto(gp=8)"),
+    "auto, halving, warm start": ours("auto", earlier="helpful"),
     REFERENCE: plain(lambda seed: TPESampler(seed=seed)),
     "Optuna GP": plain(lambda seed: GPSampler(seed=seed)),
     "Optuna CMA-ES": plain(lambda seed: CmaEsSampler(seed=seed)),
