@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/exemplars.py
 	$(BIN)/python benchmarks/gain.py
 	$(BIN)/python benchmarks/sharing.py
+	$(BIN)/python benchmarks/throughput.py
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/_make_parameters.py

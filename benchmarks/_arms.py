@@ -122,27 +122,6 @@ def _at(found: Range, place: float) -> Any:
     return low * (high / low) ** place if found.kind == "log" else low + place * (high - low)
 
 
-def raced(arm: Arm, *, seeds: int = 3, top: float = 0.25) -> Arm:
-    """A shorter search whose best quarter is trained again under further train seeds, at the same cost in all.
-
-    The base task is shared by all seeds. The winner is the finalist with the best mean.
-    """
-
-    def run(problem: Problem, budget: int, seed: int) -> list[Trial]:
-        trials = arm(problem, round(budget / (1 + top * (seeds - 1))), seed)
-        finished = sorted((t for t in trials if t.final is not None), key=lambda t: -(t.final or 0.0))
-        finalists = finished[: max(1, int((budget - trials[-1].paid) / (seeds - 1)))]
-        paid, ended = trials[-1].paid, []
-        for trial in finalists:
-            whole = problem.whole(trial.parameters)
-            further = [float(problem.surrogate.noisy(whole, seed + 10_000 * k)[-1]) for k in range(1, seeds)]
-            paid += seeds - 1
-            ended.append(Trial(trial.parameters, float(np.mean([trial.final or 0.0, *further])), paid))
-        return ended
-
-    return run
-
-
 def plain(make: Callable[[int], optuna.samplers.BaseSampler]) -> Arm:
     """A study of Optuna as its tutorial has it: no pruner, no trial of the default."""
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tune_cl.errors import TuneCLError
-from tune_cl.options import EvaluationOptions, Runtime, SearchOptions
+from tune_cl.options import EvaluationOptions, Numerics, Runtime, SearchOptions
 
 if TYPE_CHECKING:
     from tune_cl.api.chain import configure, load, run_chain, trainable
@@ -24,6 +24,7 @@ __all__ = [
     "EvaluationOptions",
     "EvaluationResult",
     "LoadedClassifier",
+    "Numerics",
     "Recorder",
     "Runtime",
     "SearchOptions",

@@ -20,11 +20,12 @@ from ray.tune.search import Searcher
 from simulator._recording import NearestTrial, recorded_space
 from simulator._records import RecordedIncrement, RecordedStage, RecordedTrial, Recording
 from simulator._simulated import SimulatedSearch, SimulatedTrial
-from tune_cl.chain import Numerics, stage_ingredients
+from tune_cl.chain import stage_ingredients
 from tune_cl.engine import Conductor, StudyScheduler, StudySearcher
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Phase, get_method
 from tune_cl.metrics import Direction, default_direction
+from tune_cl.options import Numerics
 from tune_cl.records import IncrementRow, RunConfig, SearchFolder, SearchRecord, SearchSeeds, StageUse
 from tune_cl.store import stage_key
 from tune_cl.study import (
@@ -40,7 +41,7 @@ Cost = Literal["cpu_seconds", "images_trained"] | Callable[[int, str], float]
 
 # A folder in memory where there is one: the records of a search of 64 trials are flushed to disk some 700 times.
 _MEMORY = Path("/dev/shm")
-_NUMERICS = Numerics("simulated", "float32", 1, "channels_last", False, "")
+_NUMERICS = Numerics().resolved()
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def test_the_functions_have_the_fields_of_their_records_as_arguments() -> None:
 
 def test_the_command_line_and_python_make_the_same_record() -> None:
     words = ["--space=genifer", "--trials=16", "--time-limit=2h", "--max-store-size=1GiB", "--set=a.b=3", "--fresh"]
+    words += ["--precision=bfloat16", "--memory-format=contiguous", "--deterministic"]
     typed = made(SearchOptions, PARSERS["search"]().parse_args([*words, "--class-order=3,1,2", "--plugin=mine"]))
     given = SearchOptions(
         Path("genifer"),
@@ -60,6 +61,9 @@ def test_the_command_line_and_python_make_the_same_record() -> None:
         max_store_size=2**30,
         overrides=["a.b=3"],
         fresh=True,
+        precision="bfloat16",
+        memory_format="contiguous",
+        deterministic=True,
         class_order=(3, 1, 2),
         plugins=["mine"],
     )
@@ -101,6 +105,8 @@ def test_records_cannot_be_changed() -> None:
         ({"results": None}, "results None: no path"),
         ({"stream": 5}, "stream 5: not text"),
         ({"class_order": [1.5]}, "class_order [1.5]: not text"),
+        ({"precision": "bfloat"}, "precision 'bfloat': not one of auto, float32, bfloat16"),
+        ({"memory_format": 3}, "memory_format 3: not one of auto, channels_last, contiguous"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_as_soon_as_the_record_is_made(options: dict[str, Any], words: str) -> None:

@@ -43,8 +43,7 @@ CONFIGURE: dict[str, list[Any]] = {
     "overrides": [5, True, "base.classifier.epochs=2", [1], {1: 2}, {"base.classifier.epoch": 2}, {"": 1}]
     + [{"base.classifier.epochs": value} for value in (None, [], {}, "many", -1, 1.5, 10**400, np.int64(2), object())],
     "train_seed": NUMBERS,
-    "threads": [*NUMBERS, 0],
-    "device": [*NONE_ALLOWED, "tpu", "cuda:0"],
+    "numerics": [5, "cpu", {"threads": 2}, tune_cl.Numerics],
     "backbone_weights": [*PATHS, "nowhere.pth", "."],
     "plugins": LISTS,
 }

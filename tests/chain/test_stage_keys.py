@@ -10,9 +10,10 @@ import pytest
 from tiny_chains import METHODS, TINY, chain_of, run_config, tiny_stream
 
 import tune_cl.methods as methods_room
-from tune_cl.chain import Chain, Numerics, stage_ingredients
+from tune_cl.chain import Chain, stage_ingredients
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Leaf, get_method, leaves, method_names
+from tune_cl.options import Numerics
 from tune_cl.records import RunConfig
 from tune_cl.store import StageStore, stage_key
 from tune_cl.streams import Stream
@@ -90,9 +91,7 @@ def own_ingredients(run: RunConfig) -> dict[tuple[int, str], str]:
     config = method.config.model_validate(run.parameters)
     return {
         (t, phase.name): stage_key(
-            stage_ingredients(
-                None, stream.identity(t), 0, phase, method.subtree(config, t, phase), Numerics.of("cpu", run.threads)
-            )
+            stage_ingredients(None, stream.identity(t), 0, phase, method.subtree(config, t, phase), run.numerics)
         )
         for t in range(run.horizon + 1)
         for phase in method.phases(config, t, run.horizon)
@@ -204,13 +203,13 @@ def test_planned_keys_are_those_of_the_stages_that_are_trained(tmp_path):
 def test_every_numeric_is_in_the_key():
     method, stream = get_method("finetune"), tiny_stream()
     config = method.config()
-    start = Numerics.of("cpu", 1)
+    start = Numerics().resolved()
     others = [
         replace(start, device="cuda"),
-        replace(start, dtype="bfloat16"),
+        replace(start, device="cuda", deterministic=True),
+        replace(start, precision="bfloat16"),
+        replace(start, memory_format="contiguous"),
         replace(start, threads=2),
-        replace(start, compiled=True),
-        replace(start, torch="0.1"),
     ]
     keys = {
         stage_key(stage_ingredients(None, stream.identity(0), 0, method.base[0], config.base.classifier, numerics))

@@ -77,7 +77,7 @@ def test_colour_images_without_a_gpu_are_learnt_small_and_it_is_said(tmp_path: P
 
 def test_scale_follows_data_set_space_and_machine(tmp_path: Path) -> None:
     assert fitting_scale(load_space("lwf"), DATASETS["cifar100"], gpu=True) == "cifar"
-    assert tune_cl.configure("lwf", stream="cifar10-b4-t3", device="cuda").parameters == (
+    assert tune_cl.configure("lwf", stream="cifar10-b4-t3", numerics=tune_cl.Numerics(device="cuda")).parameters == (
         tune_cl.configure("lwf", stream="cifar10-b4-t3", scale="cifar").parameters
     )
     assert fitting_scale(load_space("lwf"), DATASETS["cub200"]) == "cub"

@@ -30,8 +30,6 @@ NOBODY = "--address=http://127.0.0.1:9"  # nothing listens at this port
         (["--space=finetune"], "--results results: relative, but a job's folder is temporary; name an absolute path"),
         (["--space=finetune", RESULTS, "--stages=s"], "--stages s: relative"),
         (["--space=finetune", RESULTS, "--data-root=data"], "--data-root data: relative"),
-        (["--space=finetune", RESULTS, "--try=points.yaml"], "--try points.yaml: relative"),
-        (["--space=finetune", RESULTS, "--warm-start=mysql://me:hunter2@db/x"], "--warm-start: the URL holds a passw"),
         (["--space=finetune", RESULTS, "--backbone-weights=r.pt"], "--backbone-weights r.pt: relative"),
         (
             ["--space=finetune", RESULTS, "--storage=postgresql://me:hunter2@db/x"],

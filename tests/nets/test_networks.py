@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from tune_cl.chain import Numerics, stage_ingredients
+from tune_cl.chain import stage_ingredients
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import get_method
 from tune_cl.nets import ClassifierShape, Network, _networks, network_names, new_classifier, register_network
+from tune_cl.options import Numerics
 from tune_cl.store import stage_key
 
 
@@ -54,7 +55,7 @@ def test_its_source_is_in_the_key_of_the_stage_that_it_is_trained_in(plain: Netw
     config = method.config.model_validate({"base": {"classifier": {"network": "plain", "width": 7}}})
 
     def key() -> str:
-        numerics = Numerics("cpu", "float32", 1, "channels_last", False, "2.14")
+        numerics = Numerics().resolved()
         return stage_key(stage_ingredients(None, {}, 0, method.base[0], config.base.classifier, numerics))
 
     before = key()

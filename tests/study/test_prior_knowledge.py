@@ -168,38 +168,6 @@ def test_the_best_of_earlier_searches_is_tried_first_and_later_proposals_lie_nea
     assert all(1e-3 < p[RATE] < 1e-1 for p in drawn), "within a few tenths of the range of one of them"
 
 
-@pytest.mark.parametrize("bases", [None, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_search_with_all_of_this_that_is_interrupted_after_every_trial_equals_an_uninterrupted_one(
-    tmp_path: Path, bases: int | None
-) -> None:
-    ranges = {**ALL_RANGES, RATE: {"log": [1e-5, 1e-1], "prior": 1e-2}}
-    space = small_space(ranges)
-    knowledge = Knowledge(
-        points=(point_of(space, {RATE: 1e-4}, "point 1"),),
-        searches=("other",),
-        best=(point_of(space, {RATE: 2e-2}, "best"),),
-        good=({RATE: 2e-2, LOSS: "kd", BASE_RATE: 0.2}, {RATE: 1e-2}),
-    )
-    changes = {"sampler": "auto(startup=3, gp=6)", "trials": 7, "base_configurations": bases}
-
-    def run(folder: Path, reopened: bool) -> list[tuple[str | None, dict[str, Any]]]:
-        study = None
-        while True:
-            if study is None or reopened:
-                study = Study.open(folder / "s.journal", "s", space, settings(**changes), knowledge=knowledge)
-            proposal = study.ask()
-            if not isinstance(proposal, Proposal):
-                return [(trial.proposer, trial.parameters) for trial in study.trials()]
-            for increment in range(5):
-                study.report(proposal.number, increment, made_value(proposal.configuration, increment))
-            study.tell_finished(proposal.number)
-
-    whole = run(tmp_path / "whole", reopened=False)
-    assert whole == run(tmp_path / "parts", reopened=True)
-    assert [by for by, _ in whole[:3]] == ["default", "by hand", "earlier search"]
-    assert "prior" in [by for by, _ in whole], "the test would show nothing of beliefs"
-
-
 def test_other_earlier_searches_are_refused_once_a_search_has_begun(tmp_path: Path) -> None:
     space = small_space({RATE: {"log": [1e-5, 1e-1]}})
     one = Knowledge(searches=("one",), best=({RATE: 1e-2},), good=({RATE: 1e-2},))

@@ -9,6 +9,7 @@ from tune_cl.errors import TuneCLError, shown
 from tune_cl.options import (
     SEED,
     THREADS,
+    Numerics,
     check_changes,
     check_folders,
     check_names,
@@ -36,8 +37,7 @@ def configure(
     scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
-    threads: int = 1,
-    device: str = "cpu",
+    numerics: Numerics | None = None,
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
     data_sets: Mapping[str, Any] | None = None,
@@ -53,8 +53,7 @@ def configure(
             colour images are learnt at 'small32' where there is no GPU.
         overrides: path -> fixed value.
         train_seed: seed of everything random inside the chain.
-        threads: CPU threads.
-        device: 'cpu' or 'cuda'.
+        numerics: device, threads, precision and memory layout; None for one thread of the CPU in float32.
         backbone_weights: file of pretrained weights that the base task starts from.
         plugins: modules from outside the package whose methods are to be known.
         data_sets: folders of your own images: name of the data set -> folder of images per class, YAML file of
@@ -78,8 +77,7 @@ def configure(
         scale=_given(check_text, scale, "scale"),
         overrides=changes_of(_given(check_changes, overrides, "overrides") or ()),
         train_seed=SEED.check(train_seed, "train_seed"),
-        threads=THREADS.check(threads, "threads"),
-        device=_device(device),
+        numerics=_numerics(numerics),
         backbone_weights=_given(given_file, backbone_weights, "backbone_weights"),
         plugins=check_names(plugins, "plugins"),
         data_sets=own_folders(_given(check_folders, data_sets, "data_sets") or ()),
@@ -166,6 +164,7 @@ def trainable(
     plugins: Sequence[str] = (),
     data_sets: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    numerics: Numerics | None = None,
     cpus: int = 1,
     gpus: float = 0,
 ) -> Any:
@@ -175,7 +174,8 @@ def trainable(
     given in place of a space and of all that makes one of it. Stages are shared by all trials.
     `backbone_weights` is a file that the base task starts from; `plugins` are modules whose methods are to be known,
     here and in the workers; `data_sets` are folders of your own images, as for `configure`. With `fresh`, no stage is
-    used that this Trainable's own trials have not trained.
+    used that this Trainable's own trials have not trained. `cpus` and `gpus` are what Ray reserves for a trial; they
+    decide on threads and device, `numerics` on the precision and the memory layout.
 
     Raises:
         TuneCLError: the space, the stream or its data are not in order.
@@ -206,8 +206,7 @@ def trainable(
             scale=scale,
             overrides=overrides,
             train_seed=train_seed,
-            threads=THREADS.check(cpus, "cpus"),
-            device="cuda" if gpus else "cpu",
+            numerics=Numerics.of(_numerics(numerics), THREADS.check(cpus, "cpus"), "cuda" if gpus else "cpu"),
             backbone_weights=backbone_weights,
             plugins=plugins,
             data_sets=data_sets,
@@ -268,7 +267,9 @@ def _given(check: Callable[[Any, str], Any], value: Any, name: str) -> Any:
     return None if value is None else check(value, name)
 
 
-def _device(given: Any) -> str:
-    if given not in ("cpu", "cuda"):
-        raise TuneCLError(f"device {shown(given)}: not one of cpu, cuda")
-    return str(given)
+def _numerics(given: Any) -> Numerics:
+    if given is None:
+        return Numerics()
+    if not isinstance(given, Numerics):
+        raise TuneCLError(f"numerics {shown(given)}: not tune_cl.Numerics; write Numerics(threads=2)")
+    return given

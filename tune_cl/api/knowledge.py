@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,8 @@ from tune_cl.errors import TuneCLError, shown
 from tune_cl.methods import Method, flatten
 from tune_cl.options import SearchOptions
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, parse_yaml, read_record
-from tune_cl.study import (
-    Knowledge,
-    SearchSpace,
-    StudyTrial,
-    is_url,
-    point_of,
-    read_study,
-    storage_name,
-    values_here,
-)
+from tune_cl.study import Knowledge, SearchSpace, StudyTrial, point_of, read_study, values_here
 
-_STUDY = re.compile(r"(.*?)(?:#([^#@/]+))?", re.DOTALL)  # a storage and the name of a study; a password may hold a #
 # The best quarter of an earlier search's finished trials are good ones, at least so many.
 _GOOD_SHARE, _LEAST_GOOD = 0.25, 2
 
@@ -36,10 +25,9 @@ def knowledge_of(options: SearchOptions, method: Method, space: SearchSpace) -> 
             method, has no finished trial, or shares no parameter.
     """
     earlier = [_earlier(name, options, method) for name in options.warm_start]
-    shown_as = tuple(storage_name(name) for name in options.warm_start)  # no passwords
     best: list[Mapping[str, Any]] = []
     good: list[Mapping[str, Any]] = []
-    for name, trials in zip(shown_as, earlier, strict=True):
+    for name, trials in zip(options.warm_start, earlier, strict=True):
         here = [values_here(space, trial.parameters) for trial in trials]
         if not any(here):
             raise TuneCLError(
@@ -51,7 +39,7 @@ def knowledge_of(options: SearchOptions, method: Method, space: SearchSpace) -> 
         sample = space.sample_of(here[0])
         if space.complaint(sample) is None:
             best.append(sample)
-    return Knowledge(tuple(_points(options.points, space)), shown_as, tuple(best), tuple(good))
+    return Knowledge(tuple(_points(options.points, space)), tuple(options.warm_start), tuple(best), tuple(good))
 
 
 def _points(file: str | os.PathLike[str] | None, space: SearchSpace) -> list[dict[str, Any]]:
@@ -72,10 +60,10 @@ def _points(file: str | os.PathLike[str] | None, space: SearchSpace) -> list[dic
 
 def _earlier(name: str, options: SearchOptions, method: Method) -> Sequence[StudyTrial]:
     """The finished trials of an earlier search or Optuna study, the best first."""
-    where = f"--warm-start {storage_name(name)}"
-    path, study = _STUDY.fullmatch(name).groups()  # type: ignore[union-attr]
-    if is_url(path) or study or Path(path).is_file():
-        trials = read_study(path, study, where)
+    where = f"--warm-start {name}"
+    path, _, study = name.partition("#")
+    if "://" in path or study or Path(path).is_file():
+        trials = read_study(path, study or None, where)
     else:
         trials = _searched(named_search(name, Path(options.results)), method, where)
     if not trials:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -301,8 +301,7 @@ def recording(
                 seeds=SearchSeeds(order=run.stream.order_seed, split=run.stream.split_seed, train=run.train_seed),
                 sampler=_OWN,
                 scheduler=_OWN,
-                threads=run.threads,
-                device=run.device,
+                **asdict(run.numerics),
                 trials=1,
                 **provenance(method, space, chains.stream, chains.plugins),
             ),

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from tune_cl.engine import (
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import default_direction
 from tune_cl.nets import Backbone, check_backbone, read_backbone
-from tune_cl.options import SearchOptions, written
+from tune_cl.options import Numerics, SearchOptions, written
 from tune_cl.plugins import Plugin
 from tune_cl.records import (
     SearchFolder,
@@ -295,8 +295,7 @@ def _plan(
         sampler=option["sampler"],
         scheduler=option["scheduler"],
         base_configurations=option["base_configurations"],
-        threads=resources.cpus,
-        device=resources.device,
+        **asdict(Numerics.of(options, resources.cpus, resources.device)),
         fresh=options.fresh,
         trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
         command=list(command),

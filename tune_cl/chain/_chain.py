@@ -5,17 +5,16 @@ import math
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tune_cl.chain._backbone import backbone_of
+from tune_cl.chain._computing import computing, device_of
 from tune_cl.chain._configuration import settings_of
-from tune_cl.chain._keys import Numerics, stage_ingredients
+from tune_cl.chain._keys import stage_ingredients
 from tune_cl.chain._phase_data import extent, phase_data
 from tune_cl.chain._planned import planned_keys
 from tune_cl.chain._result import checked
@@ -27,7 +26,7 @@ from tune_cl.nets import Backbone, Classifier, Component, build_classifier
 from tune_cl.options import LOADER_WORKERS
 from tune_cl.records import IncrementRow, RunConfig, StageUse
 from tune_cl.store import Lease, Stage, StageRecord, StageStore, stage_key
-from tune_cl.streams import Pixels, RandomKey, Stream, default_workers, join
+from tune_cl.streams import ImageSource, Pixels, RandomKey, Stream, default_workers, join
 from tune_cl.training import SPREAD, STUDENT, within_class_spread
 
 REPLAY = "replay_accuracy"  # a metric of phases that rows have under its own name
@@ -107,7 +106,7 @@ class Chain:
         self._method.check_fit(self._config, extent(stream, run.horizon))
         self._backbone = backbone_of(self._config, backbone, stream.image_shape[0])
         self._device = device_of(run.device)
-        self._numerics = Numerics.of(run.device, run.threads)
+        self._numerics = run.numerics
         self._state: dict[str, Component] = {}
         self._key: str | None = None
         self._rows: list[IncrementRow] = []
@@ -136,7 +135,7 @@ class Chain:
         state, key = dict(self._state), self._key
         stages: list[tuple[Phase, Stage]] = []
         self._used = []
-        with computing_threads(self._run.threads):
+        with computing(self._numerics):
             student = self._student(t)
             for phase in self._method.phases(self._config, t, self._run.horizon):
                 stage, use = self._stage(phase, t, state, key)
@@ -231,7 +230,14 @@ class Chain:
         from_file = self._backbone if (t, phase.name) == (0, CLASSIFIER) else None
         weights = from_file.tensors if from_file else None
         context = PhaseContext(
-            random_key, self._device, progress, checkpoint, weights, self._loader_workers, before=self._state
+            random_key,
+            self._device,
+            progress,
+            checkpoint,
+            weights,
+            self._loader_workers,
+            before=self._state,
+            numerics=self._numerics,
         )
         subtree = self._method.subtree(self._config, t, phase)
         try:
@@ -294,8 +300,9 @@ class Chain:
     ) -> IncrementRow:
         told = {f"{phase.name}/{name}": v for phase, s in stages for name, v in s.record.metrics.items()}
         replayed = [told.pop(name) for phase, _ in stages if (name := f"{phase.name}/{REPLAY}") in told]
-        measured, doubts = (Scores({}, [], None), []) if self._stream.merged else self._validate(t, state)
-        judged = {} if self._judge is None else self._judged(t, student)
+        parts = [] if self._stream.merged else [self._stream.validation(i) for i in range(t + 1)]
+        measured, doubts = (Scores({}, [], None), []) if self._stream.merged else self._validate(parts, state)
+        judged = {} if self._judge is None else self._judged(parts, student)
         of_phases = [line for phase, stage in stages for line in phase_warnings(phase, stage, self._stream.n_seen(t))]
         return IncrementRow(
             trial=self._trial,
@@ -310,24 +317,23 @@ class Chain:
             node=self._node,
         )
 
-    def _validate(self, t: int, state: Mapping[str, Component]) -> tuple[Scores, list[str]]:
-        """Score the state after increment t on validation images of all classes seen; and what is wrong with that."""
-        read_out = ReadOut.of(state, self._method.nearest_mean(self._config), self._device)
+    def _validate(self, parts: Sequence[ImageSource], state: Mapping[str, Component]) -> tuple[Scores, list[str]]:
+        """Score the state after an increment on validation images of all classes seen; and what is wrong with that."""
+        read_out = ReadOut.of(state, self._method.nearest_mean(self._config), self._numerics)
         pixels = Pixels(self._stream.preprocessing, self._device)
-        parts = [self._stream.validation(i) for i in range(t + 1)]
         correct = [correct_per_image([read_out], part, pixels, self._loader_workers)[0] for part in parts]
         before = [Scores(row.metrics, row.accuracy_row, row.nearest_mean_row) for row in self._rows]
         return scores(correct, before, "val/"), list(score_warnings(correct, [part.labels for part in parts]))
 
-    def _judged(self, t: int, student: Stage | None) -> dict[str, float | None]:
+    def _judged(self, parts: Sequence[ImageSource], student: Stage | None) -> dict[str, float | None]:
         """What a student of the replay alone, and the spread of its features, say of the replay at an increment."""
         if student is None:
             return dict.fromkeys((REPLAY_STUDENT, REPLAY_SPREAD, STUDENT_SECONDS))
         pixels = Pixels(self._stream.preprocessing, self._device)
-        old = join([self._stream.validation(i) for i in range(t)])
-        read_out = ReadOut(scorer(student.changed[STUDENT], self._device))
+        old = join(parts[:-1])
+        read_out = ReadOut(scorer(student.changed[STUDENT], self._numerics))
         correct = correct_per_image([read_out], old, pixels, self._loader_workers)[0].linear
-        before = scorer(self._state[CLASSIFIER], self._device)
+        before = scorer(self._state[CLASSIFIER], self._numerics)
         real = within_class_spread(*features_of(before, old, pixels, self._loader_workers))
         ratio = student.record.metrics[SPREAD] / real if real > 0 else math.nan
         return {
@@ -352,27 +358,3 @@ class Chain:
 def _owner(payer: str | None) -> str | None:
     """The search, or whatever else a payer belongs to."""
     return None if payer is None else payer.partition("/")[0]
-
-
-@contextmanager
-def computing_threads(n: int) -> Iterator[None]:
-    """Compute with the threads that the stage key names, whatever this process was set to."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def device_of(kind: str) -> torch.device:
-    """The torch device of a run.
-
-    Raises:
-        TuneCLError: CUDA is asked for and there is none.
-    """
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise TuneCLError(
-            "device cuda: this machine has no CUDA GPU that torch can use; leave GPUs out to run on the CPU"
-        )
-    return torch.device(kind)

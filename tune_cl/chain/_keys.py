@@ -1,30 +1,30 @@
 """Stage keys: what a stage depends on, hashed. Two stages with one key have equal content."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from tune_cl.methods import Phase, Settings, keyed
 from tune_cl.nets import network_source
+from tune_cl.options import Numerics
 
 
-@dataclass(frozen=True)
-class Numerics:
-    """What decides the last bits of a result beside configuration and seed."""
+def keyed_numerics(numerics: Numerics) -> dict[str, Any]:
+    """What decides the last digits of a result beside configuration and seed, as stage keys have it.
 
-    device: str  # 'cpu' or 'cuda'
-    dtype: str
-    threads: int
-    memory_format: str
-    compiled: bool
-    torch: str  # major.minor
-
-    @classmethod
-    def of(cls, device: str, threads: int) -> "Numerics":
-        """The numerics of this process: float32, channels last in memory, eager."""
-        return cls(device, "float32", threads, "channels_last", False, ".".join(torch.__version__.split(".")[:2]))
+    Args:
+        numerics: as resolved.
+    """
+    return {
+        "device": numerics.device,
+        "dtype": numerics.precision,
+        "threads": numerics.threads,
+        "memory_format": numerics.memory_format,
+        "compiled": False,
+        "torch": ".".join(torch.__version__.split(".")[:2]),
+        **({"deterministic": True} if numerics.deterministic else {}),
+    }
 
 
 def stage_ingredients(
@@ -44,7 +44,7 @@ def stage_ingredients(
         phase: its kind and declared version, and the hash of its source where it comes from outside the package.
         hyperparameters: the subtree that the phase is called with. A network from outside the package that it names
             is there with the hash of its source.
-        numerics: device, dtype, threads and library version.
+        numerics: as resolved; the version of PyTorch comes with them.
     """
     source = {} if phase.source is None else {"source": phase.source}
     network = network_source(getattr(hyperparameters, "network", None))
@@ -57,5 +57,5 @@ def stage_ingredients(
         "train_seed": train_seed,
         "phase": {"name": phase.name, "kind": phase.kind, "version": phase.version, **source},
         "hyperparameters": keyed(hyperparameters),
-        "numerics": asdict(numerics),
+        "numerics": keyed_numerics(numerics),
     }

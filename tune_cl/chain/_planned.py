@@ -1,7 +1,7 @@
 """The keys of a chain's stages before anything is trained, on any machine."""
 
 from tune_cl.chain._configuration import settings_of
-from tune_cl.chain._keys import Numerics, stage_ingredients
+from tune_cl.chain._keys import stage_ingredients
 from tune_cl.methods import get_method
 from tune_cl.records import RunConfig
 from tune_cl.store import stage_key
@@ -18,12 +18,13 @@ def planned_keys(run: RunConfig, stream: Stream) -> list[tuple[int, str, str]]:
     """
     method = get_method(run.method)
     config = settings_of(run)
-    numerics = Numerics.of(run.device, run.threads)
     keys: list[tuple[int, str, str]] = []
     parent: str | None = None
     for t in range(run.horizon + 1):
         for phase in method.phases(config, t, run.horizon):
             subtree = method.subtree(config, t, phase)
-            parent = stage_key(stage_ingredients(parent, stream.identity(t), run.train_seed, phase, subtree, numerics))
+            parent = stage_key(
+                stage_ingredients(parent, stream.identity(t), run.train_seed, phase, subtree, run.numerics)
+            )
             keys.append((t, phase.name, parent))
     return keys

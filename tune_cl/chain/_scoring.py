@@ -9,6 +9,7 @@ from torch import Tensor
 from tune_cl.methods import CLASS_MEANS, CLASSIFIER
 from tune_cl.metrics import NEAREST_MEAN, Scored, measure
 from tune_cl.nets import POOLED, Classifier, Component, build_classifier, folded, lay_out
+from tune_cl.options import Numerics
 from tune_cl.replay import nearest_mean
 from tune_cl.streams import ImageSource, Pixels, in_turn
 
@@ -31,15 +32,15 @@ class ReadOut:
     means: Tensor | None = None  # (classes, D) for the nearest-mean read-out, where the method has it
 
     @classmethod
-    def of(cls, state: Mapping[str, Component], nearest_mean: bool, device: torch.device) -> "ReadOut":
-        """The read-out of a chain's state, on a device."""
-        means = state[CLASS_MEANS].tensors["means"].to(device) if nearest_mean else None
-        return cls(scorer(state[CLASSIFIER], device), means)
+    def of(cls, state: Mapping[str, Component], nearest_mean: bool, numerics: Numerics) -> "ReadOut":
+        """The read-out of a chain's state, on the device and in the precision of its run."""
+        means = state[CLASS_MEANS].tensors["means"].to(numerics.device) if nearest_mean else None
+        return cls(scorer(state[CLASSIFIER], numerics), means)
 
 
-def scorer(classifier: Component, device: torch.device) -> Classifier:
+def scorer(classifier: Component, numerics: Numerics) -> Classifier:
     """A classifier that is scored, not trained: in eval mode, its batch norm folded."""
-    return lay_out(folded(build_classifier(classifier)).to(device), torch.channels_last)
+    return lay_out(folded(build_classifier(classifier)).to(numerics.device), numerics)
 
 
 @dataclass(frozen=True)

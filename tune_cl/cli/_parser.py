@@ -29,6 +29,7 @@ _GROUPS = (  # in the order of the help
     "seeds and class order",
     "data",
     "from outside tune_cl",
+    "how to compute",
     "where to run",
     "where to write",
     "Weights & Biases",

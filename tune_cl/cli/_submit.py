@@ -27,7 +27,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.nets import read_backbone
 from tune_cl.options import JobOptions, SearchOptions, written
 from tune_cl.records import given_text
-from tune_cl.study import is_url, space_in_one
+from tune_cl.study import space_in_one
 
 _PASSWORDS = "and give a password to the head by PGPASSWORD or ~/.pgpass (for MySQL: ?read_default_file=/path)"
 _SPACES = "spaces"  # where a user's space file lies in the job's folder
@@ -65,9 +65,6 @@ def _checked(options: SearchOptions) -> Asked:
     """
     _check_paths(options)
     _check_storage(options.storage)
-    for name in options.warm_start:
-        if is_url(name):
-            _check_storage(name, "--warm-start")
     named = options.backbone_weights
     weights = given_text(named, "--backbone-weights") if named is not None else None
     elsewhere = weights is not None and not os.path.isfile(weights)
@@ -77,32 +74,32 @@ def _checked(options: SearchOptions) -> Asked:
 
 def _check_paths(options: SearchOptions) -> None:
     shared = "a job's folder is temporary; name an absolute path that every node of the cluster sees"
-    for option in ("results", "stages", "data_root", "backbone_weights", "points"):
-        path, flag = getattr(options, option), "--try" if option == "points" else f"--{option.replace('_', '-')}"
-        if path is not None and not given_text(path, flag).is_absolute():
-            raise TuneCLError(f"{flag} {path}: relative, but {shared}")
+    for option in ("results", "stages", "data_root", "backbone_weights"):
+        path = getattr(options, option)
+        if path is not None and not given_text(path, f"--{option.replace('_', '-')}").is_absolute():
+            raise TuneCLError(f"--{option.replace('_', '-')} {path}: relative, but {shared}")
     for name, path in own_folders(options.data_sets).items():
         if isinstance(path, str) and not given_text(path, "--data-set").is_absolute():
             raise TuneCLError(f"--data-set {name}={path}: relative, but {shared}")
 
 
-def _check_storage(url: str | None, option: str = "--storage") -> None:
+def _check_storage(url: str | None) -> None:
     if url is None:
         return
     try:
         parts = make_url(url)  # as the search will: what another reader takes for a path may be part of a password
     except (ArgumentError, ValueError):
         raise TuneCLError(
-            f"{option}: not the URL of a database; write one such as postgresql://me@db/study, {_PASSWORDS}"
+            f"--storage: not the URL of a database; write one such as postgresql://me@db/study, {_PASSWORDS}"
         ) from None
     if parts.password is not None or any(SECRET.search(name) for name in parts.query):
         raise TuneCLError(
-            f"{option}: the URL holds a password, which all who see the cluster could read in the job's command; "
+            "--storage: the URL holds a password, which all who see the cluster could read in the job's command; "
             f"leave it out, {_PASSWORDS}"
         )
     if parts.get_backend_name() == "sqlite" and not (parts.database or "").startswith("/"):
         raise TuneCLError(
-            f"{option} {url}: relative, but a job's folder is temporary; write sqlite:////absolute/path/study.db"
+            f"--storage {url}: relative, but a job's folder is temporary; write sqlite:////absolute/path/study.db"
         )
 
 

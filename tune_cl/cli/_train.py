@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tune_cl.engine import (
 )
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import Diverged
-from tune_cl.options import TrainOptions
+from tune_cl.options import Numerics, TrainOptions
 from tune_cl.records import (
     IncrementRow,
     RunConfig,
@@ -95,7 +96,10 @@ def _configuration(options: TrainOptions) -> RunConfig:
         run = override(read_run(path), overrides, where="--set ")
         if overrides:
             settings_of(run, f"{with_options(path, overrides)}: ")
-        return run if options.train_seed is None else run.model_copy(update={"train_seed": options.train_seed})
+        changed: dict[str, Any] = asdict(numerics_of(options).over(run.numerics))
+        if options.train_seed is not None:
+            changed["train_seed"] = options.train_seed
+        return run.model_copy(update=changed)
     return configure(
         str(options.space),
         stream=options.stream,
@@ -104,9 +108,15 @@ def _configuration(options: TrainOptions) -> RunConfig:
         scale=options.scale,
         overrides=overrides,
         train_seed=options.train_seed or 0,
+        numerics=numerics_of(options),
         backbone_weights=weights_file(options),
         data_sets=own_folders(options.data_sets),
     )
+
+
+def numerics_of(options: TrainOptions) -> Numerics:
+    """The part of the options that says how to compute, where nothing is said as recorded or as the default is."""
+    return Numerics(**{field.name: getattr(options, field.name) for field in fields(Numerics)})
 
 
 def _output(options: TrainOptions, stages: Path) -> TrialFolder | None:

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -235,8 +236,7 @@ def run_config(record: SearchRecord, configuration: Mapping[str, Any]) -> RunCon
         budget=record.budget,
         horizon=record.horizon,
         train_seed=record.seeds.train,
-        threads=record.threads,
-        device=record.device,
+        **asdict(record.numerics),
         parameters=dict(configuration),
     )
 

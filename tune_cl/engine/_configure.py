@@ -1,6 +1,7 @@
 """Configurations for people who write their own scripts: a space's default, and changes to a configuration."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tune_cl.engine._backbone import named_in
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, get_method, leaves, unflatten
 from tune_cl.nets import read_backbone
+from tune_cl.options import Numerics
 from tune_cl.plugins import load_plugins
 from tune_cl.records import RunConfig, StreamRecord, describe_validation
 from tune_cl.streams import Dataset, Source, shape_of, with_own_data
@@ -26,8 +28,7 @@ def configure(
     scale: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     train_seed: int = 0,
-    threads: int = 1,
-    device: str = "cpu",
+    numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
     backbone_weights: str | Path | None = None,
     plugins: Sequence[str] = (),
     data_sets: Mapping[str, Source] | None = None,
@@ -42,8 +43,7 @@ def configure(
         scale: one of the space's scales; None for what fits the data set and this machine, see `fitting_scale`.
         overrides: path -> fixed value.
         train_seed: seed of everything random inside the chain.
-        threads: CPU threads.
-        device: 'cpu' or 'cuda'.
+        numerics: device, threads, precision and memory layout.
         backbone_weights: file of torchvision's ResNet-18 that the base task starts from; the configuration holds the
             SHA-256 of its contents.
         plugins: modules from outside the package whose methods are to be known.
@@ -52,19 +52,21 @@ def configure(
     Raises:
         TuneCLError: something is unknown or out of bounds.
     """
+    numerics = numerics.resolved()
+    gpu = numerics.device == "cuda"
     load_plugins(plugins)
     file = load_space(space)
     method = get_method(file.method)
     record = (
         stream if isinstance(stream, StreamRecord) else StreamRecord(name=file.stream if stream is None else stream)
     )
-    record, _ = with_own_data(record, data_sets or {}, scale=scale, gpu=device == "cuda")
+    record, _ = with_own_data(record, data_sets or {}, scale=scale, gpu=gpu)
     budget = file.budget if budget is None else budget
     data_set = shape_of(record).dataset
     resolved = resolve(
         file,
         config=method.config,
-        scale=fitting_scale(file, data_set, gpu=device == "cuda") if scale is None else scale,
+        scale=fitting_scale(file, data_set, gpu=gpu) if scale is None else scale,
         budget=budget,
         overrides={},
         data_set=data_set.name,
@@ -76,8 +78,7 @@ def configure(
         "budget": budget,
         "horizon": shape_of(record).increments,
         "train_seed": train_seed,
-        "threads": threads,
-        "device": device,
+        **asdict(numerics),
         "parameters": resolved.configuration({}),
     }
     try:

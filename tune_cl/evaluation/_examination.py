@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tune_cl.chain import ReadOut, Scores, computing_threads, correct_per_image, device_of, scores, settings_of
+from tune_cl.chain import ReadOut, Scores, computing, correct_per_image, device_of, scores, settings_of
 from tune_cl.errors import TuneCLError
 from tune_cl.heldout import TestSet, check_folder, open_test_set
 from tune_cl.methods import get_method
@@ -57,9 +57,9 @@ class TestExaminer:
             TuneCLError: test files are missing, damaged, or not the published ones.
         """
         device = device_of(run.device)
-        with computing_threads(run.threads):
+        with computing(run.numerics):
             by_means = get_method(run.method).nearest_mean(settings_of(run))
-            read_outs = [ReadOut.of(state, by_means, device) for state in states]
+            read_outs = [ReadOut.of(state, by_means, run.numerics) for state in states]
             test = open_test_set(stream.shape.dataset, self.data_root, self.accept_modified_data)
             measured = self._scores(read_outs, by_increment(test, stream), Pixels(stream.preprocessing, device))
         examined = Examined(

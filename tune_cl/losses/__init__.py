@@ -8,10 +8,12 @@ from tune_cl.losses._balanced import expected_counts, log_prior, shifted_cross_e
 from tune_cl.losses._distillation import distillation, feature_distance, image_distance
 from tune_cl.losses._lucir import less_forget, margin_ranking
 from tune_cl.losses._podnet import nca, nca_formula, pod_flat, pod_spatial
+from tune_cl.losses._precision import at_least_float32
 from tune_cl.losses._sigmoid import binary_distillation, sigmoid_shift
 from tune_cl.losses._unit import unit_vectors
 
 __all__ = [
+    "at_least_float32",
     "binary_distillation",
     "discriminator_loss",
     "distillation",

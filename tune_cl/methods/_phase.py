@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tune_cl.methods._tree import Settings
 from tune_cl.nets import Component, lay_out
+from tune_cl.options import Numerics
 from tune_cl.store import Stateful
 from tune_cl.streams import ImageSource, Preprocessing, RandomKey
 
@@ -81,11 +82,12 @@ class PhaseContext:
     backbone: Mapping[str, Tensor] | None = None  # pretrained weights, where the base task's configuration names them
     loader_workers: int = 0  # processes that decode image files ahead; none where images are in memory
     closing: ExitStack = field(default_factory=ExitStack)  # closed when the phase has ended, however it did
+    numerics: Numerics = field(default_factory=lambda: Numerics().resolved())
     before: State = field(default_factory=dict)  # the chain's state before this increment; empty at the base task
 
     def ready(self, net: _Net) -> _Net:
-        """A network on the phase's device, in the memory format that its convolutions are fastest with."""
-        return lay_out(net.to(self.device), torch.channels_last)
+        """A network as the numerics want it: on the phase's device, in its memory format and precision."""
+        return lay_out(net.to(self.device), self.numerics)
 
     def steps(self, steps: int, parts: Mapping[str, Stateful]) -> Iterator[int]:
         """The steps of a training loop, from where a killed run of the phase left it.

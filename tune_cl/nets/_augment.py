@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tune_cl.nets._constants import constant
 from tune_cl.nets._resample import resample
 
 _TRANSLATION = 1 / 8  # of the side: bound of the whole-pixel shift, standard deviation of the fractional one
@@ -123,16 +124,18 @@ def _draw(batch: int, p: float, generator: torch.Generator) -> Distortion:
     decisions = torch.rand((12, batch), generator=generator, device=device) < p
     uniform = torch.rand((7, batch), generator=generator, device=device)
     normal = torch.randn((7, batch), generator=generator, device=device)
-    pick = (uniform[:3] * torch.tensor([[2.0], [4.0], [2.0]], device=device)).floor()
-    even = (2 * uniform[3:] - 1) * torch.tensor([[_TRANSLATION], [_TRANSLATION], [math.pi], [math.pi]], device=device)
-    deviations = [_SCALE, _SCALE, _TRANSLATION, _TRANSLATION, _BRIGHTNESS, _CONTRAST, _SATURATION]
-    bell = normal * torch.tensor(deviations, device=device).unsqueeze(1)
+    dtype = uniform.dtype
+    pick = (uniform[:3] * constant((2.0, 4.0, 2.0), device, dtype).unsqueeze(1)).floor()
+    bounds = (_TRANSLATION, _TRANSLATION, math.pi, math.pi)
+    even = (2 * uniform[3:] - 1) * constant(bounds, device, dtype).unsqueeze(1)
+    deviations = (_SCALE, _SCALE, _TRANSLATION, _TRANSLATION, _BRIGHTNESS, _CONTRAST, _SATURATION)
+    bell = normal * constant(deviations, device, dtype).unsqueeze(1)
     mirror, turns, luma_flip = pick
     shift_x, shift_y, angle, hue = even
     octaves, aspect, drift_x, drift_y, brightness, contrast, saturation = bell
     rows = [mirror, turns, shift_x, shift_y, octaves, aspect, angle, drift_x, drift_y]
     rows += [brightness, contrast, luma_flip, hue, saturation]
-    chosen = decisions[list(_DECISIONS)]
+    chosen = decisions[constant(_DECISIONS, device, torch.int64)]
     return Distortion(*torch.where(chosen, torch.stack(rows), 0.0))
 
 
@@ -192,7 +195,8 @@ def _colour_map(distortion: Distortion, channels: int) -> tuple[Tensor, Tensor]:
         return along.view(-1, 1, 1), offset
     axis = torch.full((3, 3), 1 / 3, device=along.device)
     # Turn by +90 degrees in the plane: the cross product with the unit vector (1, 1, 1) / sqrt(3).
-    across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=along.device) / math.sqrt(3)
+    turn = constant((0.0, -1.0, 1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0), along.device, axis.dtype)
+    across = turn.view(3, 3) / math.sqrt(3)
     plane = torch.eye(3, device=along.device) - axis
     radius = contrast * torch.exp2(d.saturation_octaves)
     parts = ((along, axis), (radius * d.hue.cos(), plane), (radius * d.hue.sin(), across))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor, nn
 
+from tune_cl.losses import at_least_float32
 from tune_cl.nets._component import Component, Plain, seeded, to_component
 from tune_cl.nets._heads import Head, new_head
 from tune_cl.nets._layout import LaidOut
@@ -60,16 +61,18 @@ class Classifier(LaidOut):
         if end < start:
             raise ValueError(f"layer {end} cannot be reached from layer {start}, which comes after it")
         x = self.arranged(activation)
-        for transform in self.layers[start:end]:
-            x = transform(x)
-        return x
+        with self.computing(x):
+            for transform in self.layers[start:end]:
+                x = transform(x)
+        return x if end < POOLED else at_least_float32(x)
 
     def activations(self, images: Tensor) -> list[Tensor]:
         """Activations of one pass, the index is the layer: images, five maps (B, C_l, H_l, W_l), features (B, D)."""
         activations = [self.arranged(images)]
-        for transform in self.layers:
-            activations.append(transform(activations[-1]))
-        return activations
+        with self.computing(activations[0]):
+            for transform in self.layers:
+                activations.append(transform(activations[-1]))
+        return [*activations[:POOLED], at_least_float32(activations[POOLED])]
 
     def logits_from(self, activation: Tensor, layer: int) -> Tensor:
         """Go on from the activation after a layer to the raw logits (B, n_classes)."""

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tune_cl.losses import at_least_float32
 from tune_cl.nets._component import Component, seeded, to_component
+from tune_cl.nets._constants import one_hot
 from tune_cl.nets._equalised import EqualConv, EqualLinear
 from tune_cl.nets._layout import LaidOut
 
@@ -49,23 +51,24 @@ class Discriminator(LaidOut):
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Scores; positive means real."""
         x = self.arranged(features if features.dim() == 4 else features[:, :, None, None])
-        for block in self.blocks:
-            x = functional.avg_pool2d(block(x), 2)
-        x = functional.leaky_relu(self.conv(self._with_deviation(x)), 0.2)
-        h = functional.leaky_relu(self.dense(x.flatten(1)), 0.2)
-        one_hot = functional.one_hot(labels, self.shape.n_classes).to(h.dtype)
+        with self.computing(x):
+            for block in self.blocks:
+                x = functional.avg_pool2d(block(x), 2)
+            x = functional.leaky_relu(self.conv(self._with_deviation(x)), 0.2)
+            h = functional.leaky_relu(self.dense(x.flatten(1)), 0.2)
+        h = at_least_float32(h)
         # EqualLinear divides by sqrt(n_classes); undone here so that a class's row starts with unit variance.
-        rows: Tensor = self.projection(one_hot) * math.sqrt(self.shape.n_classes)
+        rows: Tensor = self.projection(one_hot(labels, self.shape.n_classes, h.dtype)) * math.sqrt(self.shape.n_classes)
         return (h * rows).sum(1) / math.sqrt(h.shape[1] / 4)
 
     def _with_deviation(self, x: Tensor) -> Tensor:
         """Append one channel: the standard deviation over a group of samples, averaged over features (Karras 2018)."""
         n, _, height, width = x.shape
         group = math.gcd(n, self.shape.group)
-        y = x.unflatten(0, (group, n // group))
+        y = at_least_float32(x).unflatten(0, (group, n // group))
         deviation = (y.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
         channel = deviation.repeat(group).reshape(n, 1, 1, 1).expand(n, 1, height, width)
-        return torch.cat([x, channel], dim=1)
+        return torch.cat([x, channel.to(x.dtype)], dim=1)
 
 
 def new_discriminator(shape: DiscriminatorShape, seed: int) -> Discriminator:

@@ -15,7 +15,9 @@ from torch.nn import functional
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tune_cl.nets._component import Component, seeded, to_component
+from tune_cl.nets._constants import one_hot
 from tune_cl.nets._equalised import EqualConv, EqualLinear
+from tune_cl.nets._layout import LaidOut
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class _Style(nn.Module):
         return torch.addcmul(self.shift(w)[:, :, None, None], x, self.scale(w)[:, :, None, None])
 
 
-class Generator(nn.Module):
+class Generator(LaidOut):
     """Latents (B, latent_dim), labels (B,) int64, noise maps -> images (B, C, H, W) in normalised pixel space."""
 
     def __init__(self, shape: GeneratorShape) -> None:
@@ -94,8 +96,12 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor, noise: list[Tensor]) -> Tensor:
         """Generate images; `noise` has a map (B, 1, S, S) per convolution, see `draw_noise`."""
-        one_hot = functional.one_hot(labels, self.shape.n_classes).to(latents.dtype)
-        w = self.mapping(torch.cat([latents, self._embedded(one_hot)], dim=1))
+        with self.computing(latents):
+            return self._images(latents, labels, noise).to(latents.dtype)
+
+    def _images(self, latents: Tensor, labels: Tensor, noise: list[Tensor]) -> Tensor:
+        labelled = one_hot(labels, self.shape.n_classes, latents.dtype)
+        w = self.mapping(torch.cat([latents, self._embedded(labelled)], dim=1))
         x = self.constant.expand(len(latents), -1, -1, -1)
         for i, (conv, layer_noise) in enumerate(zip(self.convs, noise, strict=True)):
             if i and i % 2 == 0:
@@ -104,11 +110,11 @@ class Generator(nn.Module):
         images: Tensor = self.output(self.output_style(x, w))
         return images
 
-    def _embedded(self, one_hot: Tensor) -> Tensor:
+    def _embedded(self, labelled: Tensor) -> Tensor:
         # EqualLinear divides by sqrt(n_classes), since its inputs are taken to be of unit variance; one-hot ones have
         # a single 1, so that the embedding's variance is 1 / n_classes.
         gain = math.sqrt(self.shape.n_classes) if self.shape.unit_label else 1.0
-        embedded: Tensor = self.embedding(one_hot)
+        embedded: Tensor = self.embedding(labelled)
         return embedded * gain
 
     def draw_noise(self, n: int, generator: torch.Generator) -> list[Tensor]:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tune_cl.nets._constants import constant
+
 
 def resample(images: Tensor, source: Tensor) -> Tensor:
     """Give each output pixel the value at its source position, bilinearly; beyond the border the image is mirrored.
@@ -22,7 +24,7 @@ def resample(images: Tensor, source: Tensor) -> Tensor:
     if images.is_cuda and torch.are_deterministic_algorithms_enabled():
         return sample_by_gathers(images, source)
     # torch's coordinates run from -1 to 1 along each side: (x, y) = (u width, v height) / 2.
-    units = torch.tensor([width, height, 2], dtype=images.dtype, device=images.device)
+    units = constant((width, height, 2), images.device, images.dtype)
     grid = functional.affine_grid(source * units / units[:2].unsqueeze(1), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 

@@ -23,6 +23,7 @@ from tune_cl.options._kinds import (
     seconds,
     size,
 )
+from tune_cl.options._numerics import Arithmetic, Numerics
 from tune_cl.options._option import Declared, Option, Options, declared, written
 from tune_cl.options._records import (
     CompareOptions,
@@ -50,12 +51,14 @@ __all__ = [
     "SEEDS",
     "THREADS",
     "TRIALS",
+    "Arithmetic",
     "Bounds",
     "CompareOptions",
     "Declared",
     "EvaluationOptions",
     "JobOptions",
     "Kind",
+    "Numerics",
     "Option",
     "Options",
     "Placement",

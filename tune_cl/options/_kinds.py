@@ -51,6 +51,18 @@ def text(metavar: str = "NAME") -> Kind:
     return Kind(metavar, _as_it_is, check_text)
 
 
+def one_of(*known: str) -> Kind:
+    """One of some names."""
+
+    def check(value: Any, option: str) -> str:
+        if value not in known:
+            near = near_matches(value, known) if isinstance(value, str) else ""
+            raise TuneCLError(f"{option} {shown(value)}: not one of {', '.join(known)}{near}")
+        return str(value)
+
+    return Kind("NAME", check, check, bounded=True)
+
+
 def path(metavar: str = "DIR") -> Kind:
     """A path, as text or `os.PathLike`; it is looked at where it is used."""
     return Kind(metavar, _as_it_is, _path)

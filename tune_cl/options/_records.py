@@ -35,6 +35,7 @@ from tune_cl.options._kinds import (
     text,
     whole,
 )
+from tune_cl.options._numerics import Arithmetic, Numerics
 from tune_cl.options._option import Option, Options
 
 StrPath = str | os.PathLike[str]
@@ -163,7 +164,7 @@ class Progress(Options):
 
 
 @dataclass(frozen=True)
-class SearchOptions(Progress, WandbOptions, Placement, Runtime):
+class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
     """Options of a search.
 
     Example:
@@ -347,7 +348,7 @@ class EvaluationOptions(Progress, WandbOptions, Placement, Runtime):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Runtime):
+class TrainOptions(Numerics, Runtime):
     """Options of one chain without a search."""
 
     config: Annotated[StrPath | None, Option("best.yaml, or config.yaml of a trial", path("FILE"))] = None

@@ -1,9 +1,11 @@
 """What is on disk, as typed models. Every file carries a schema version, so that an old file is told from a new one."""
 
+from dataclasses import fields
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from tune_cl.options import Numerics
 from tune_cl.records._bounds import BaseConfigurations, Horizon, Seed, Threads, Trials
 from tune_cl.records._image_folder import ImageFolder
 from tune_cl.records._record import Record
@@ -11,6 +13,8 @@ from tune_cl.records._record import Record
 SCHEMA_VERSION = 1
 CONFIG_VERSION = 2  # of a `RunConfig`
 
+Precision = Literal["float32", "bfloat16"]
+MemoryFormat = Literal["channels_last", "contiguous"]
 Origin = Literal["trained", "reused"]
 TrialState = Literal["running", "finished", "stopped", "failed"]
 CautionKind = Literal["below frozen", "new classes", "old classes", "base at chance", "edge of range"]
@@ -48,6 +52,7 @@ class RunConfig(Record):
     later (`later=True` where a parameter is declared). So another such parameter raises the version.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"precision", "memory_format", "deterministic"})
     schema_version: int = CONFIG_VERSION
     method: str
     stream: StreamRecord
@@ -56,7 +61,15 @@ class RunConfig(Record):
     train_seed: Seed = 0
     threads: Threads = Field(1, description="CPU threads of the trial; part of every stage key")
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Precision = "float32"
+    memory_format: MemoryFormat = "channels_last"
+    deterministic: bool = Field(False, description="bit-equal repetitions on a GPU, too")
     parameters: dict[str, Any] = Field(description="the method's configuration tree")
+
+    @property
+    def numerics(self) -> Numerics:
+        """How it is computed."""
+        return _numerics(self)
 
 
 class StageUse(Record):
@@ -136,7 +149,18 @@ class SearchSeeds(Record):
 class SearchRecord(Record):
     """`search.json`: everything that defines a search. A changed definition under the same name is refused."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"base_configurations", "fresh", "method_source", "plugins", "study"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            "base_configurations",
+            "deterministic",
+            "fresh",
+            "memory_format",
+            "method_source",
+            "plugins",
+            "precision",
+            "study",
+        }
+    )
     schema_version: int = SCHEMA_VERSION
     name: str
     method: str
@@ -153,6 +177,9 @@ class SearchRecord(Record):
     base_configurations: BaseConfigurations | None = Field(None, description="bases that may be trained, if limited")
     threads: Threads
     device: Literal["cpu", "cuda"]
+    precision: Precision = "float32"
+    memory_format: MemoryFormat = "channels_last"
+    deterministic: bool = Field(False, description="bit-equal repetitions on a GPU, too")
     fixed: dict[str, Any] = Field(description="path -> value, where nothing is searched")
     ranges: dict[str, Any] = Field(description="path -> range as in the space file")
     default: dict[str, Any] = Field(description="path -> value of trial 0")
@@ -170,6 +197,11 @@ class SearchRecord(Record):
     created: str = ""
     study: str | None = Field(None, description="an id that the study has, too: the two belong together")
 
+    @property
+    def numerics(self) -> Numerics:
+        """How every trial is computed."""
+        return _numerics(self)
+
     def definition(self) -> dict[str, Any]:
         """The part that must not change under one name."""
         for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "created", "study"}
@@ -179,6 +211,10 @@ class SearchRecord(Record):
             for name in ("folder", "n_classes", "n_training", "mean", "std"):  # the place, and what the images have
                 del folder[name]
         return definition
+
+
+def _numerics(record: RunConfig | SearchRecord) -> Numerics:
+    return Numerics(**{field.name: getattr(record, field.name) for field in fields(Numerics)})
 
 
 class TrialSummary(Record):

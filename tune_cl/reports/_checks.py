@@ -98,7 +98,8 @@ def _named(a: SearchData, b: SearchData) -> str:
 
 
 def _numeric(name: str) -> Callable[[SearchData], str]:
-    return lambda search: search.numerics.get(name, "")
+    older = {"precision": "float32"}.get(name, "")  # what records had that do not say
+    return lambda search: search.numerics.get(name, older)
 
 
 # What is compared, how to read it, and what would be right.
@@ -126,6 +127,11 @@ _MAY_DIFFER: tuple[tuple[str, Callable[[SearchData], str], str], ...] = (
     ),
     *(
         (f"Different {words}", _numeric(name), "equal configurations need not give equal numbers to the last digit.")
-        for name, words in (("device", "devices"), ("threads", "numbers of threads"), ("torch", "versions of PyTorch"))
+        for name, words in (
+            ("device", "devices"),
+            ("threads", "numbers of threads"),
+            ("precision", "precisions"),
+            ("torch", "versions of PyTorch"),
+        )
     ),
 )

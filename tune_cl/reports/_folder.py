@@ -132,7 +132,8 @@ def _unfinished(record: SearchRecord, summary: Summary | None, trials: Sequence[
 
 def _numerics(record: SearchRecord) -> dict[str, str]:
     torch = record.versions.get("torch")
-    return {"device": record.device, "threads": str(record.threads)} | ({"torch": torch} if torch else {})
+    told = {"device": record.device, "threads": str(record.threads), "precision": record.precision}
+    return told | ({"torch": torch} if torch else {})
 
 
 def _found(rows: Mapping[int, Sequence[IncrementRow]], failed: Sequence[StageUse]) -> Cost:

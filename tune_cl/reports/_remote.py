@@ -51,7 +51,7 @@ def _search(search: RemoteSearch) -> SearchData:
         protocol=setting("protocol"),
         horizon=setting("horizon"),
         seeds=seeds,
-        numerics={name: str(setting(name)) for name in ("device", "threads") if setting(name) is not None},
+        numerics={name: str(setting(name)) for name in ("device", "threads", "precision") if setting(name) is not None},
         unfinished=f"unfinished: {running} of {len(trials)} runs have no end yet" if running else None,
         searched=_varied(trials),
         trials=trials,

@@ -16,20 +16,34 @@ class StepIndices(Protocol):
 
 
 class Batches:
-    """Which of n images are in the batch of a step: each epoch a permutation, its last batch filled from its start."""
+    """Which of n images are in the batch of a step: each epoch a permutation, its last batch filled from its start.
 
-    def __init__(self, n: int, batch_size: int, key: RandomKey, purpose: str = "order") -> None:
+    The permutation is drawn on the CPU, whatever the `device` that it is brought to.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        batch_size: int,
+        key: RandomKey,
+        purpose: str = "order",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._device = device
         self._n, self._batch, self._key, self._purpose = n, batch_size, key, purpose
         self.per_epoch = -(-n // batch_size)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def indices(self, step: int) -> Tensor:
-        """Indices (batch_size,) int64 on the CPU."""
+        """Indices (batch_size,) int64 on the device."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             order = torch.randperm(self._n, generator=self._key.rng(self._purpose, epoch))
             short = self.per_epoch * self._batch - self._n
-            self._epoch, self._order = epoch, torch.cat([order, order.repeat(-(-short // self._n))[:short]])
+            self._epoch, self._order = (
+                epoch,
+                torch.cat([order, order.repeat(-(-short // self._n))[:short]]).to(self._device),
+            )
         return self._order[position * self._batch : (position + 1) * self._batch]
 
 

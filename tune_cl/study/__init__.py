@@ -25,7 +25,7 @@ from tune_cl.study._stopping import (
     find_stopping_rule,
     register_stopping_rule,
 )
-from tune_cl.study._storage import StudyTrial, check_url, is_url, read_study, storage_name
+from tune_cl.study._storage import StudyTrial, check_url, read_study
 from tune_cl.study._study import Study
 from tune_cl.study._trials import Deferred, Proposal, TrialView
 
@@ -60,7 +60,6 @@ __all__ = [
     "find_sampler",
     "find_stopping_rule",
     "importance",
-    "is_url",
     "load_space",
     "parse_override",
     "point_of",
@@ -72,7 +71,6 @@ __all__ = [
     "shipped_spaces",
     "space_around",
     "space_in_one",
-    "storage_name",
     "unreachable_values",
     "values_here",
     "with_options",

@@ -1,13 +1,14 @@
 """Batches of real images on the device, augmented as the stream says."""
 
+import torch
 from torch import Tensor
 
 from tune_cl.methods import PhaseContext, PhaseData
 from tune_cl.nets import crop_and_flip
-from tune_cl.streams import Batches, Feed, ImageSource, Pixels, StepIndices
+from tune_cl.streams import Batches, Feed, ImageSource, LabelledImages, Pixels, StepIndices
 from tune_cl.training._crops import random_crop_and_flip, resized_crop_and_flip
 
-__all__ = ["Augment", "RealBatches", "StepIndices", "fed"]
+__all__ = ["Augment", "RealBatches", "StepIndices", "fed", "shuffled"]
 
 
 def fed(images: ImageSource, batches: StepIndices, context: PhaseContext) -> Feed:
@@ -15,6 +16,12 @@ def fed(images: ImageSource, batches: StepIndices, context: PhaseContext) -> Fee
     feed = Feed(images, batches, context.device, context.loader_workers)
     context.closing.callback(feed.close)
     return feed
+
+
+def shuffled(images: ImageSource, batch_size: int, context: PhaseContext) -> Batches:
+    """Each epoch a permutation, drawn on the CPU and brought to where the images are, so that no step waits for it."""
+    device = context.device if isinstance(images, LabelledImages) else torch.device("cpu")
+    return Batches(len(images), batch_size, context.random_key, device=device)
 
 
 class RealBatches:
@@ -28,7 +35,7 @@ class RealBatches:
         context: PhaseContext,
         batches: StepIndices | None = None,
     ) -> None:
-        self._feed = fed(images, batches or Batches(len(images), batch_size, context.random_key), context)
+        self._feed = fed(images, batches or shuffled(images, batch_size, context), context)
         self._augment = Augment(data, context)
         self._pixels = self._augment.pixels
 

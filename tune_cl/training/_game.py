@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tune_cl.losses import discriminator_loss, generator_loss, image_distance, r1_penalty
+from tune_cl.losses import at_least_float32, discriminator_loss, generator_loss, image_distance, r1_penalty
 from tune_cl.methods import DISCRIMINATOR, GENERATOR, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, parameter
 from tune_cl.nets import (
     AdaptiveStrength,
@@ -33,8 +33,8 @@ from tune_cl.nets import (
     save_generator,
 )
 from tune_cl.store import Stateful
-from tune_cl.streams import Batches, Pixels, resize
-from tune_cl.training._batches import fed
+from tune_cl.streams import Pixels, resize
+from tune_cl.training._batches import fed, shuffled
 from tune_cl.training._frozen import frozen_generator
 from tune_cl.training._loop import FiniteLoss, LossTail, check_weights
 
@@ -147,8 +147,7 @@ class Game:
         self.average = frozen_generator(save_generator(generator), context)
         self.pixels = Pixels(data.preprocessing, context.device)
         self.n_old_images = config.batch_size // 2 if old is not None else 0
-        batches = Batches(len(data.new), config.batch_size - self.n_old_images, context.random_key)
-        self.feed = fed(data.new, batches, context)
+        self.feed = fed(data.new, shuffled(data.new, config.batch_size - self.n_old_images, context), context)
         self.augmentation, self.strength = "off", AdaptiveStrength()
         if isinstance(config, GeneratorTraining):
             self.augmentation, self.strength = config.augmentation, _strength(config)
@@ -268,15 +267,19 @@ class Game:
         with torch.no_grad():
             real_features = self.features(draw.real, "augment real", step)
         lazy = step % self.config.r1_interval == 0 and self.config.r1_gamma > 0
-        real_features.requires_grad_(lazy)
-        real_scores = self.discriminator(real_features, draw.real_labels)
+        if lazy:  # a gradient of a gradient, which lower precision would blur
+            real_features = at_least_float32(real_features).requires_grad_()
+            with self.discriminator.full_precision():
+                real_scores = self.discriminator(real_features, draw.real_labels)
+        else:
+            real_scores = self.discriminator(real_features, draw.real_labels)
         fake_scores = self.discriminator(fake_features, draw.fake_labels)
         loss = discriminator_loss(real_scores, fake_scores)
         terms = {
             "discriminator": loss,
             "real_score": real_scores.mean(),
             "fake_score": fake_scores.mean(),
-            "augmentation_p": torch.tensor(self.strength.p),
+            "augmentation_p": loss.new_full((), self.strength.p),
         }
         if lazy:
             terms["r1"] = r1_penalty(real_scores, real_features, self.config.r1_gamma)

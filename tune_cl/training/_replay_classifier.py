@@ -124,7 +124,9 @@ def train_with_replay(
     real = RealBatches(data.new, config.batch_size, data, context)
     augment = Augment(data, context)
     n_replayed = replayed_per_step(config, data.n_old, data.n_new)
-    loss = ReplayLoss(config, teacher, prior_of(config, data), data.n_old, start)
+    prior = prior_of(config, data)
+    prior = prior if prior is None else prior.to(context.device)
+    loss = ReplayLoss(config, teacher, prior, data.n_old, start)
     steps = classifier_steps(config, len(data.new.labels))
 
     def batch_loss(step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -167,11 +169,10 @@ class ReplayLoss:
         logits = student.logits_from(features, layer)
         n = len(images)
         hard = config.replay_labels == "hard"
-        prior = self._prior.to(logits.device) if self._prior is not None else None
         ce = (
-            shifted_cross_entropy(logits, torch.cat([labels, old_labels]), prior)
+            shifted_cross_entropy(logits, torch.cat([labels, old_labels]), self._prior)
             if hard
-            else shifted_cross_entropy(logits[:n], labels, prior)
+            else shifted_cross_entropy(logits[:n], labels, self._prior)
         )
         with torch.no_grad():
             old_features = self._teacher.forward_from(old_images, start, layer)

@@ -260,6 +260,8 @@ def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str,
         "direction": record.direction,
         "device": config.device,
         "threads": config.threads,
+        "precision": config.precision,
+        "memory_format": config.memory_format,
         "seeds": {**record.seeds.model_dump(), "train": config.train_seed},
     }
 

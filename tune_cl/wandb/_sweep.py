@@ -130,11 +130,11 @@ def _connected(wandb: Any) -> Any:
 
 
 def _parameter(written: Mapping[str, Any]) -> dict[str, Any]:
-    """A range as in a space file, in W&B's words, which have none for conditions and beliefs."""
-    if "choice" in written:
-        return {"values": list(written["choice"])}
-    kind = next(kind for kind in _INTERVALS if kind in written)
-    low, high = written[kind]
+    """A range as in a space file, in W&B's words."""
+    ((kind, values),) = written.items()
+    if kind == "choice":
+        return {"values": list(values)}
+    low, high = values
     return {"distribution": _INTERVALS[kind], "min": low, "max": high}
 
 
