@@ -29,7 +29,7 @@ def whole_search(path: Path, **changes: Any) -> SearchFolder:
     """A search with everything that a page shows: trials that finished, were stopped, failed, and replay images."""
     folder = write_search(path, FINALS, stopped={2: 0.8}, failed=[4], **changes)
     folder.trial(2).add_log("2026-11-30 10:00:00 started")
-    folder.trial(2).add_log("2026-11-30 10:01:00 stopped: below the cut of halving")
+    folder.trial(2).add_log("2026-11-30 10:01:00 stopped: by the rule halving")
     folder.trial(4).error.write_text("Traceback (most recent call last):\nValueError: the loss is NaN\n")
     names = [f"class {i}" for i in range(10)]
     write_json(folder.classes, ClassesRecord(names=names, increments=[4, 2, 2, 2], pictured=list(range(10))))
@@ -170,7 +170,7 @@ def test_judgement_names_the_noise_and_an_evaluation_decides(tmp_path: Path) -> 
 
 def test_view_says_who_stopped_a_trial_and_what_each_stage_took(tmp_path: Path) -> None:
     view = search_view(whole_search(tmp_path / "s"))
-    assert view.trials[2].reason == "below the cut of halving" and view.trials[2].ended == "2026-11-30 10:01:00"
+    assert view.trials[2].reason == "by the rule halving" and view.trials[2].ended == "2026-11-30 10:01:00"
     assert view.trials[4].reason == "diverged" and "NaN" in view.trials[4].error
     base = view.time[0]
     assert (base.increment, base.trained, base.reused, base.seconds, base.saved) == (0, 1, 8, 10.0, 80.0)

@@ -146,7 +146,7 @@ class Conductor:
             self._trackers.handle(IncrementReported(row.trial, row, value, folder))
             decision = self._study.report(row.trial, row.increment, value)
             if decision == "stop":
-                self.stop(row.trial, f"below the cut of {self._record.scheduler}")
+                self.stop(row.trial, f"by the rule {self._record.scheduler}")
             elif decision == "fail":
                 reason = f"{self._record.objective} is not a number at increment {row.increment}"
                 self.on_failure(row.trial, Failure(reason=reason, increment=row.increment))

@@ -252,7 +252,7 @@ function curves() {
   return plot({ wide: true, height: 340, title: "Every trial, until it ended or was stopped", legend: lineKeys(), x: { label: "increment", domain: [-0.1, horizon + 0.1], ticks: increments, text: (t) => (t ? String(t) : "base") }, y: { label: view.objective, domain: extent(lines.flatMap((line) => line.points.map((p) => p[1]))) }, lines, marks, caption: told });
 }
 
-/** '4 stopped: 2 after increment 1, 2 after increment 2 (below the cut of halving).' */
+/** '4 stopped: 2 after increment 1, 2 after increment 2 (by the rule halving).' */
 function STOPS(stopped) {
   if (!stopped.length) return `No trial was stopped early (early stopping: ${view.record.scheduler}).`;
   const where = new Map();
