@@ -19,6 +19,7 @@ from tune_cl.methods import (
     Settings,
     Sizes,
     State,
+    method_config,
     parameter,
 )
 from tune_cl.nets import Component, build_classifier, save_classifier
@@ -50,29 +51,6 @@ class DarkReplay(ClassifierTraining):
 
 class Nothing(Settings):
     """A phase without parameters."""
-
-
-class Base(Settings):
-    """The base task: a classifier, exemplars, and their logits."""
-
-    classifier: BaseClassifier = BaseClassifier()
-    memory: MemoryBudget = MemoryBudget()
-    logits: Nothing = Nothing()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: DarkReplay = DarkReplay()
-    memory: AsBefore = AsBefore()
-    logits: Nothing = Nothing()
-
-
-class DarkReplayConfig(Settings):
-    """Configuration of `dark_replay`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
 
 
 def train(config: DarkReplay, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
@@ -147,7 +125,10 @@ def _no_images(config: Settings, sizes: Sizes) -> int:
 METHOD = Method(
     name="dark_replay",
     summary="cross-entropy on new images and exemplars, and the logits that exemplars had when they were stored",
-    config=DarkReplayConfig,
+    config=method_config(
+        base={"classifier": BaseClassifier, "memory": MemoryBudget, "logits": Nothing},
+        increment={"classifier": DarkReplay, "memory": AsBefore, "logits": Nothing},
+    ),
     base=(BASE_CLASSIFIER, BASE_MEMORY, Phase("logits", "dark_replay.base_logits", 1, store_logits, _no_images)),
     increment=(
         Phase("classifier", "dark_replay.classifier", 1, train, images_trained, sees_memory=True),

@@ -24,7 +24,7 @@ from tune_cl.methods._phase import (
     State,
 )
 from tune_cl.methods._source import method_source, module_source, with_sources
-from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, parameter, unflatten
+from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, method_config, parameter, unflatten
 from tune_cl.records import flatten
 from tune_cl.store import Stateful
 
@@ -104,6 +104,7 @@ __all__ = [
     "get_method",
     "keyed",
     "leaves",
+    "method_config",
     "method_names",
     "method_source",
     "module_source",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 
@@ -86,6 +86,27 @@ def keyed(config: Settings) -> dict[str, Any]:
         if isinstance(extra, dict) and extra.get("later") and getattr(config, name) == info.default:
             del values[name]
     return values
+
+
+def method_config(
+    base: Mapping[str, type[Settings]], increment: Mapping[str, type[Settings]], rules: type[Settings] = Settings
+) -> type[Settings]:
+    """A method's configuration tree out of the parameters of its phases.
+
+    Args:
+        base: phase of the base task -> its parameters.
+        increment: phase of every increment after it -> its parameters.
+        rules: a class with validators over the whole tree, whose fields `base` and `increment` it does not declare.
+
+    Example:
+        >>> method_config(base={"classifier": BaseClassifier}, increment={"classifier": LwfClassifier})
+    """
+    holders = {}
+    for part, phases in {"base": base, "increment": increment}.items():
+        groups: dict[str, Any] = {name: (group, group()) for name, group in phases.items()}
+        holders[part] = create_model(part.title(), __base__=Settings, **groups)
+    tree: dict[str, Any] = {part: (holder, holder()) for part, holder in holders.items()}
+    return create_model("MethodConfig", __base__=rules, **tree)
 
 
 def leaves(config: type[BaseModel], prefix: str = "") -> dict[str, Leaf]:

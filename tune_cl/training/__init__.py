@@ -7,7 +7,6 @@ from tune_cl.training._batches import RealBatches
 from tune_cl.training._classifier import (
     BASE_CLASSIFIER,
     BaseClassifier,
-    BaseTask,
     JointIncrement,
     LwfClassifier,
     ReplayFreeIncrement,
@@ -100,7 +99,6 @@ __all__ = [
     "BaseClassifier",
     "BaseGame",
     "BaseGenerator",
-    "BaseTask",
     "ClassifierTraining",
     "Finetuning",
     "FiniteLoss",

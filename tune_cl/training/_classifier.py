@@ -9,7 +9,7 @@ from pydantic import field_validator, model_validator
 from torch import Tensor
 
 from tune_cl.losses import distillation, expected_counts, log_prior, shifted_cross_entropy
-from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Settings, Sizes, State, parameter
+from tune_cl.methods import CLASSIFIER, Phase, PhaseContext, PhaseData, PhaseResult, Sizes, State, parameter
 from tune_cl.nets import (
     Classifier,
     ClassifierShape,
@@ -238,12 +238,6 @@ def grown(state: State, data: PhaseData, context: PhaseContext) -> Classifier:
 def new_class_counts(data: PhaseData) -> Tensor:
     """Real images of each new class: (n_new,) float32."""
     return torch.bincount(data.new.labels - data.n_old, minlength=data.n_new).float()
-
-
-class BaseTask(Settings):
-    """The base task of the methods that train a classifier there and nothing else."""
-
-    classifier: BaseClassifier = BaseClassifier()
 
 
 BASE_CLASSIFIER = Phase("classifier", "base.classifier", 1, train_base, real_images)

@@ -4,7 +4,7 @@ Everything else is Genifer's (arXiv 2106.05350), which has images in their place
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import model_validator
@@ -21,6 +21,7 @@ from tune_cl.methods import (
     PhaseResult,
     Settings,
     State,
+    method_config,
     parameter,
 )
 from tune_cl.nets import ClassifierShape, Generator, blank_classifier
@@ -61,29 +62,13 @@ class FeatureClassifier(ReplayClassifier):
     )
 
 
-class Base(Settings):
-    """The base task."""
-
-    classifier: BaseClassifier = BaseClassifier()
-    generator: FeatureGenerator = FeatureGenerator()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: FeatureClassifier = FeatureClassifier()
-    generator: IncrementGame = IncrementGame()
-
-
-class FeatureReplayConfig(Settings):
-    """Configuration of `feature_replay`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
+class FeatureReplayRules(Settings):
+    """What holds across the parameters of `feature_replay`."""
 
     @model_validator(mode="after")
-    def _distils_what_can_change(self) -> "FeatureReplayConfig":
-        replayed, distilled = self.base.generator.replay_layer, self.increment.classifier.distillation_layer
+    def _distils_what_can_change(self) -> "FeatureReplayRules":
+        config: Any = self
+        replayed, distilled = config.base.generator.replay_layer, config.increment.classifier.distillation_layer
         if distilled <= replayed:
             raise ValueError(
                 f"increment.classifier.distillation_layer {distilled}: layers up to base.generator.replay_layer "
@@ -136,7 +121,7 @@ def train_with_features(config: FeatureClassifier, data: PhaseData, state: State
     return train_with_replay(config, data, state, context, source, start=matched_layer(state))
 
 
-def _check_fit(config: FeatureReplayConfig, extent: Extent) -> None:
+def _check_fit(config: Any, extent: Extent) -> None:
     classifier = config.base.classifier
     shape = ClassifierShape(classifier.network, classifier.width, extent.image_shape, extent.n_base)
     with torch.device("meta"):
@@ -149,7 +134,11 @@ def _check_fit(config: FeatureReplayConfig, extent: Extent) -> None:
 METHOD = Method(
     name="feature_replay",
     summary="control: a generator replays hidden features; the layers that make them stay as they are",
-    config=FeatureReplayConfig,
+    config=method_config(
+        base={"classifier": BaseClassifier, "generator": FeatureGenerator},
+        increment={"classifier": FeatureClassifier, "generator": IncrementGame},
+        rules=FeatureReplayRules,
+    ),
     base=(
         BASE_CLASSIFIER,
         Phase("generator", "feature_replay.base.generator", 1, train_base_features, game_images, for_successor=True),

@@ -1,24 +1,12 @@
 """Frozen: the base task's classifier, never trained again. A control: what is below it has lost by training on."""
 
-from tune_cl.methods import Method, Settings
-from tune_cl.training import BASE_CLASSIFIER, BaseTask
-
-
-class Increment(Settings):
-    """Every increment after the base task: nothing is trained, so there is nothing to set."""
-
-
-class FrozenConfig(Settings):
-    """Configuration of `frozen`."""
-
-    base: BaseTask = BaseTask()
-    increment: Increment = Increment()
-
+from tune_cl.methods import Method, method_config
+from tune_cl.training import BASE_CLASSIFIER, BaseClassifier
 
 METHOD = Method(
     name="frozen",
     summary="control: the base task's classifier, never trained again; it knows the base classes alone",
-    config=FrozenConfig,
+    config=method_config(base={"classifier": BaseClassifier}, increment={}),
     base=(BASE_CLASSIFIER,),
     increment=(),
 )

@@ -1,6 +1,6 @@
 """Genifer: generative feature-driven image replay (arXiv 2106.05350). No memory of past images."""
 
-from tune_cl.methods import Method, Phase, Settings
+from tune_cl.methods import Method, Phase, Settings, method_config
 from tune_cl.training import (
     BASE_CLASSIFIER,
     GENERATOR_STUDENT,
@@ -17,33 +17,15 @@ from tune_cl.training import (
     train_with_generator,
 )
 
-
-class Base(Settings):
-    """The base task."""
-
-    classifier: BaseClassifier = BaseClassifier()
-    generator: BaseGenerator = BaseGenerator()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: ReplayClassifier = ReplayClassifier()
-    generator: IncrementGenerator = IncrementGenerator()
-    student: Student = Student()
-
-
-class GeniferConfig(Settings):
-    """Configuration of `genifer`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
-
-
+INCREMENT: dict[str, type[Settings]] = {
+    "classifier": ReplayClassifier,
+    "generator": IncrementGenerator,
+    "student": Student,
+}
 METHOD = Method(
     name="genifer",
     summary="a generator replays images that induce the hidden features of real ones; no memory",
-    config=GeniferConfig,
+    config=method_config(base={"classifier": BaseClassifier, "generator": BaseGenerator}, increment=INCREMENT),
     base=(
         BASE_CLASSIFIER,
         Phase("generator", "genifer.base.generator", 2, train_base_generator, game_images, for_successor=True),

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from tune_cl.losses import binary_distillation
-from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, State, method_config, parameter
 from tune_cl.nets import Classifier
 from tune_cl.training import (
     BASE_CLASSIFIER,
@@ -58,30 +58,13 @@ class IcarlClassifier(MemoryTraining):
     temperature: float = parameter(2.0, "T of the distillation; not for bce", gt=0, le=100, source="LUCIR's iCaRL")
 
 
-class Base(Settings):
-    """The base task."""
-
-    classifier: IcarlBase = IcarlBase()
-    memory: MemoryBudget = MemoryBudget()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: IcarlClassifier = IcarlClassifier()
-    finetune: Finetuning = Finetuning()
-    memory: AsBefore = AsBefore()
-
-
-class IcarlConfig(RehearsalConfig):
-    """Configuration of `icarl`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
+class IcarlRules(RehearsalConfig):
+    """What holds across the parameters of `icarl`."""
 
     @model_validator(mode="after")
-    def _one_kind_of_logits(self) -> "IcarlConfig":
-        loss, base = self.increment.classifier.loss, self.base.classifier.loss
+    def _one_kind_of_logits(self) -> "IcarlRules":
+        config: Any = self
+        loss, base = config.increment.classifier.loss, config.base.classifier.loss
         wanted = "bce" if loss in ("bce", "balanced_bce") else "ce"
         if base != wanted:
             raise ValueError(
@@ -144,7 +127,11 @@ _FINETUNE_SIGMOIDS = finetuning_phase("sigmoid.finetune", 1, finetune_sigmoids)
 METHOD = Method(
     name="icarl",
     summary="herded exemplars, distillation; linear and nearest-mean read-outs, reported apart",
-    config=IcarlConfig,
+    config=method_config(
+        base={"classifier": IcarlBase, "memory": MemoryBudget},
+        increment={"classifier": IcarlClassifier, "finetune": Finetuning, "memory": AsBefore},
+        rules=IcarlRules,
+    ),
     base=(
         replace(BASE_CLASSIFIER, needed=_by_softmax),
         Phase("classifier", "sigmoid.base.classifier", 1, train_sigmoid_base, real_images, needed=_by_sigmoids),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import distillation, shifted_cross_entropy
-from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, State, method_config, parameter
 from tune_cl.nets import Classifier
 from tune_cl.training import (
     BASE_CLASSIFIER,
@@ -47,28 +47,6 @@ class BaselineClassifier(MemoryTraining):
     )
 
 
-class Base(Settings):
-    """The base task."""
-
-    classifier: BaseClassifier = BaseClassifier()
-    memory: MemoryBudget = MemoryBudget()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: BaselineClassifier = BaselineClassifier()
-    finetune: Finetuning = Finetuning()
-    memory: AsBefore = AsBefore()
-
-
-class BaselineConfig(RehearsalConfig):
-    """Configuration of `il_baseline`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
-
-
 def train_baseline(config: BaselineClassifier, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Cross-entropy under the prior on raw plus shifted logits, distillation of the old classes' raw logits."""
     share = data.n_old / (data.n_old + data.n_new)
@@ -100,7 +78,11 @@ def finetune_linear(config: Finetuning, data: PhaseData, state: State, context: 
 METHOD = Method(
     name="il_baseline",
     summary="cross-entropy (plain, balanced, relaxed, post-hoc), distillation and a memory",
-    config=BaselineConfig,
+    config=method_config(
+        base={"classifier": BaseClassifier, "memory": MemoryBudget},
+        increment={"classifier": BaselineClassifier, "finetune": Finetuning, "memory": AsBefore},
+        rules=RehearsalConfig,
+    ),
     base=(BASE_CLASSIFIER, BASE_MEMORY),
     increment=(
         Phase("classifier", "il_baseline.classifier", 1, train_baseline, rehearsal_images, sees_memory=True),

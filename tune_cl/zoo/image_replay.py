@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from tune_cl.methods import Method, Settings, parameter
+from tune_cl.methods import Method, method_config, parameter
 from tune_cl.training import (
     BaseClassifier,
     BaseGenerator,
     check_generator_fits,
 )
+from tune_cl.zoo.genifer import INCREMENT
 from tune_cl.zoo.genifer import METHOD as GENIFER
-from tune_cl.zoo.genifer import Increment
 
 
 class ImageGenerator(BaseGenerator):
@@ -18,24 +18,10 @@ class ImageGenerator(BaseGenerator):
     matching_layer: Literal[0] = parameter(0, "the image itself", source="genifer")
 
 
-class Base(Settings):
-    """The base task."""
-
-    classifier: BaseClassifier = BaseClassifier()
-    generator: ImageGenerator = ImageGenerator()
-
-
-class ImageReplayConfig(Settings):
-    """Configuration of `image_replay`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
-
-
 METHOD = Method(
     name="image_replay",
     summary="control: genifer with the discriminator on images instead of features",
-    config=ImageReplayConfig,
+    config=method_config(base={"classifier": BaseClassifier, "generator": ImageGenerator}, increment=INCREMENT),
     base=GENIFER.base,
     increment=GENIFER.increment,
     judge=GENIFER.judge,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tune_cl.losses import less_forget, margin_ranking, shifted_cross_entropy
-from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.methods import Method, Phase, PhaseContext, PhaseData, PhaseResult, State, method_config, parameter
 from tune_cl.nets import POOLED, Classifier
 from tune_cl.training import (
     BASE_MEMORY,
@@ -75,28 +75,6 @@ class LucirFinetuning(ScaledFinetuning):
     ranking_classes: int = parameter(2, "K: new classes that an exemplar is held apart from", ge=1, source="LUCIR")
 
 
-class Base(Settings):
-    """The base task."""
-
-    classifier: CosineBase = CosineBase()
-    memory: MemoryBudget = MemoryBudget()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: LucirClassifier = LucirClassifier()
-    finetune: LucirFinetuning = LucirFinetuning()
-    memory: AsBefore = AsBefore()
-
-
-class LucirConfig(RehearsalConfig):
-    """Configuration of `lucir`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
-
-
 def train_cosine_base(config: CosineBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """Cross-entropy on the base classes, with a cosine head."""
     return train_base_with(config, data, context, cross_entropy, head="cosine", scale=config.scale)
@@ -161,7 +139,11 @@ def finetune_lucir(config: LucirFinetuning, data: PhaseData, state: State, conte
 METHOD = Method(
     name="lucir",
     summary="cosine head, less-forget constraint, margin ranking, a memory",
-    config=LucirConfig,
+    config=method_config(
+        base={"classifier": CosineBase, "memory": MemoryBudget},
+        increment={"classifier": LucirClassifier, "finetune": LucirFinetuning, "memory": AsBefore},
+        rules=RehearsalConfig,
+    ),
     base=(Phase("classifier", "cosine.base.classifier", 1, train_cosine_base, real_images), BASE_MEMORY),
     increment=(
         Phase("classifier", "lucir.classifier", 2, train_lucir, rehearsal_images, sees_memory=True),

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from tune_cl.errors import TuneCLError
 from tune_cl.losses import nca, nca_formula, pod_flat, pod_spatial, shifted_cross_entropy
-from tune_cl.methods import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, Settings, State, parameter
+from tune_cl.methods import Extent, Method, Phase, PhaseContext, PhaseData, PhaseResult, State, method_config, parameter
 from tune_cl.nets import POOLED, Classifier
 from tune_cl.training import (
     BASE_MEMORY,
@@ -99,28 +99,6 @@ class PodnetFinetuning(ScaledFinetuning):
     margin: float = parameter(0.6, _MARGIN, ge=0, le=2, source="PODNet")
 
 
-class Base(Settings):
-    """The base task."""
-
-    classifier: ProxyBase = ProxyBase()
-    memory: MemoryBudget = MemoryBudget()
-
-
-class Increment(Settings):
-    """Every increment after it."""
-
-    classifier: PodnetClassifier = PodnetClassifier()
-    finetune: PodnetFinetuning = PodnetFinetuning()
-    memory: AsBefore = AsBefore()
-
-
-class PodnetConfig(RehearsalConfig):
-    """Configuration of `podnet`."""
-
-    base: Base = Base()
-    increment: Increment = Increment()
-
-
 def train_proxy_base(config: ProxyBase, data: PhaseData, state: State, context: PhaseContext) -> PhaseResult:
     """NCA (or cross-entropy) on the base classes, with proxies."""
     return train_base_with(
@@ -192,7 +170,7 @@ def finetune_podnet(config: PodnetFinetuning, data: PhaseData, state: State, con
     return finetune_balanced(config, data, state, context, _classification(config.loss, config.margin))
 
 
-def _check_fit(config: PodnetConfig, extent: Extent) -> None:
+def _check_fit(config: Any, extent: Extent) -> None:
     check_memory_fits(config.base.memory, extent)
     loss = config.base.classifier.loss
     if extent.n_base == 1 and loss != "ce":
@@ -205,7 +183,11 @@ def _check_fit(config: PodnetConfig, extent: Extent) -> None:
 METHOD = Method(
     name="podnet",
     summary="cosine proxies, pooled outputs distillation, balanced finetuning, a memory",
-    config=PodnetConfig,
+    config=method_config(
+        base={"classifier": ProxyBase, "memory": MemoryBudget},
+        increment={"classifier": PodnetClassifier, "finetune": PodnetFinetuning, "memory": AsBefore},
+        rules=RehearsalConfig,
+    ),
     base=(Phase("classifier", "proxies.base.classifier", 2, train_proxy_base, real_images), BASE_MEMORY),
     increment=(
         Phase("classifier", "podnet.classifier", 2, train_podnet, rehearsal_images, sees_memory=True),
