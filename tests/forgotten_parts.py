@@ -7,11 +7,13 @@ from tempfile import gettempdir
 
 import pytest
 
-from tune_cl import methods, plugins
+from tune_cl import plugins
+from tune_cl.methods import METHODS
 from tune_cl.metrics import METRICS
-from tune_cl.nets import _networks
+from tune_cl.nets._networks import NETWORKS
+from tune_cl.streams import DATASETS
 from tune_cl.study import SAMPLERS, STOPPING_RULES
-from tune_cl.tracking import _registry as trackers
+from tune_cl.tracking._registry import TRACKERS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -21,10 +23,8 @@ def forgotten_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Registries, modules and paths as they were."""
     monkeypatch.setattr(plugins, "_LOADED", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(methods, "_METHODS", dict(methods._METHODS))
-    monkeypatch.setattr(_networks, "_NETWORKS", dict(_networks._NETWORKS))
-    monkeypatch.setattr(trackers, "_TRACKERS", dict(trackers._TRACKERS))
-    for registry in (METRICS, SAMPLERS, STOPPING_RULES):
+    plugins._entry_points.cache_clear()
+    for registry in (METRICS, SAMPLERS, STOPPING_RULES, METHODS, NETWORKS, DATASETS, TRACKERS):
         monkeypatch.setattr(registry, "_members", dict(registry._members))
         monkeypatch.setattr(registry, "_origins", {})
     before = set(sys.modules)

@@ -179,7 +179,9 @@ def test_names_in_tables_are_defined_in_the_files_beside_them(page: Path) -> Non
         source = (ROOT / "tune_cl" / place["file"]).read_text()
         for dotted in re.findall(r"`([\w.]+)`", place["names"]):
             for name in dotted.split("."):
-                assert re.search(rf"^\s*(?:def|class) {name}\b|^{name}\b.* = ", source, re.MULTILINE), f"{place['file']}: no {name}"
+                assert re.search(rf"^\s*(?:def|class) {name}\b|^{name}\b.* = ", source, re.MULTILINE), (
+                    f"{place['file']}: no {name}"
+                )
 
 
 @pytest.mark.parametrize(("heading", "record"), RECORDS.items(), ids=RECORDS)
@@ -236,7 +238,7 @@ def test_the_readme_names_every_method_and_data_set() -> None:
     classes = {}
     for row in cells(text.split("## Streams")[1].split("\n## ")[0]):
         classes.update(zip(codes(row[0]), map(str.strip, row[1].split(",")), strict=bool(codes(row[0]))))
-    assert classes == {name: str(dataset.n_classes) for name, dataset in DATASETS.items()}
+    assert classes == {dataset.name: str(dataset.n_classes) for dataset in DATASETS}
 
 
 @pytest.fixture
@@ -246,7 +248,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "feature_lwf.py").write_text(code_block(text, "python"))
     (tmp_path / "feature_lwf.yaml").write_text(code_block(text, "yaml"))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
+    monkeypatch.setattr(methods_room.METHODS, "_members", dict(methods_room.METHODS._members))
     load_plugins(["feature_lwf"])
     yield tmp_path
     del sys.modules["feature_lwf"]

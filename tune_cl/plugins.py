@@ -13,7 +13,8 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,12 +96,7 @@ def _kinds() -> Iterator[_Kind]:
 
     from tune_cl.streams import Dataset, register_dataset
 
-    yield _Kind(
-        "DATASET",
-        "a tune_cl.streams.Dataset",
-        _instance_of(Dataset),
-        lambda dataset, origin: register_dataset(dataset, origin.module),
-    )
+    yield _Kind("DATASET", "a tune_cl.streams.Dataset", _instance_of(Dataset), register_dataset)
 
     from tune_cl.metrics import Metric, register_metric
 
@@ -108,12 +104,7 @@ def _kinds() -> Iterator[_Kind]:
 
     from tune_cl.nets import Network, register_network
 
-    yield _Kind(
-        "NETWORK",
-        "a tune_cl.nets.Network",
-        _instance_of(Network),
-        lambda network, origin: register_network(replace(network, source=origin.source)),
-    )
+    yield _Kind("NETWORK", "a tune_cl.nets.Network", _instance_of(Network), register_network)
 
     from tune_cl.tracking import register_tracker
 
@@ -252,6 +243,7 @@ def _make_findable(folder: str | None) -> None:
         importlib.invalidate_caches()
 
 
+@cache
 def _entry_points() -> list[importlib.metadata.EntryPoint]:
     return sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
 

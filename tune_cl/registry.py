@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -34,23 +34,39 @@ class Registry(Generic[T]):
         >>> RULES.get("none", "--scheduler")
     """
 
-    def __init__(self, kind: str, also: str = "") -> None:
-        """Begin an empty one.
+    def __init__(
+        self,
+        kind: str,
+        also: str = "",
+        *,
+        shipped: Mapping[str, Callable[[], T]] | None = None,
+        form: re.Pattern[str] = _FITTING,
+    ) -> None:
+        """Begin one.
 
         Args:
             kind: what messages call a member, such as 'sampler'.
             also: what else may be written where a name is wanted, for messages.
+            shipped: name -> what makes a member of the package when it is first looked up.
+            form: of the names.
         """
-        self._kind, self._also = kind, also
+        self._kind, self._also, self._form = kind, also, form
+        self._shipped = dict(shipped or {})
         self._members: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}  # of those that plug-ins brought
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._members.values())
+        return map(self._member, self.names())
+
+    def __getitem__(self, name: str) -> T:
+        return self.get(name, self._kind)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members or name in self._shipped
 
     def names(self) -> list[str]:
         """The names that are known."""
-        return list(self._members)
+        return [*self._shipped, *(name for name in self._members if name not in self._shipped)]
 
     def add(self, name: Any, member: T, origin: Origin | None = None) -> None:
         """Make a member known; the same one again does nothing.
@@ -63,21 +79,28 @@ class Registry(Generic[T]):
         Raises:
             TuneCLError: the name is unfit, or another member has it.
         """
-        if not isinstance(name, str) or not _FITTING.fullmatch(name):
+        if not isinstance(name, str) or not self._form.fullmatch(name):
             raise TuneCLError(
                 f"{self._kind} {shown(name)}: unfit as a name; use lower-case letters, digits and _, and begin with a "
                 "letter"
             )
         known = self._origins.get(name)
         replaced = origin is not None and known is not None and known.module == origin.module
-        if name in self._members and self._members[name] != member and not replaced:
-            raise TuneCLError(f"{self._kind} {name!r}: there is another {self._kind} of that name; rename this one")
+        if name in self and not replaced and self._member(name) != member:
+            whose = f"of {known.module}" if known is not None else "of the package"
+            raise TuneCLError(
+                f"{self._kind} {name!r}: there is another {self._kind} of that name, {whose}; rename this one"
+            )
         self._members[name] = member
         if origin is not None:
             self._origins[name] = origin
 
+    def origin(self, name: str) -> Origin | None:
+        """The plug-in that brought a member; None for one of the package."""
+        return self._origins.get(name)
+
     def source(self, name: str) -> str | None:
-        """The hash of the source of the plug-in that brought a member; None for one of the package."""
+        """The hash of the source of that plug-in."""
         return self._origins[name].source if name in self._origins else None
 
     def get(self, name: str, where: str) -> T:
@@ -90,13 +113,21 @@ class Registry(Generic[T]):
         Raises:
             TuneCLError: there is none of that name.
         """
+        if name not in self:
+            raise TuneCLError(f"{where}: {self.unknown(name)}")
+        return self._member(name)
+
+    def unknown(self, name: str, more: Iterable[str] = ()) -> str:
+        """A sentence's words for a name that is none; `more` are known beside the members."""
+        names = [*self.names(), *more]
+        *others, last = map(repr, names)
+        choices = f"{', '.join(others)} or {last}" if others else last
+        near = near_matches(name, names)
+        return f"{shown(name)} is unknown; it is {choices}{self._also}; one of your own needs --plugin{near}"
+
+    def _member(self, name: str) -> T:
         if name not in self._members:
-            *others, last = (repr(known) for known in self._members)
-            choices = f"{', '.join(others)} or {last}" if others else last
-            raise TuneCLError(
-                f"{where}: {shown(name)} is unknown; it is {choices}{self._also}; one of your own needs --plugin"
-                f"{near_matches(name, self._members)}"
-            )
+            self._members[name] = self._shipped[name]()
         return self._members[name]
 
 

@@ -31,7 +31,7 @@ class Listener:
         self.calls: list[tuple[Phase, Any, PhaseData, dict[str, Component], PhaseContext]] = []
         method = get_method(name)
         parts = {part: tuple(map(self._listening, getattr(method, part))) for part in ("base", "increment")}
-        monkeypatch.setitem(methods_room._METHODS, name, replace(method, **parts))
+        monkeypatch.setitem(methods_room.METHODS._members, name, replace(method, **parts))
 
     def _listening(self, phase: Phase) -> Phase:
         def run(config: Any, data: PhaseData, state: Mapping[str, Component], context: PhaseContext) -> PhaseResult:
@@ -227,7 +227,9 @@ def test_a_student_that_learns_nothing_but_nan_fails_no_chain(tmp_path, monkeypa
         raise Diverged("the loss became NaN")
 
     method = get_method("genifer")
-    monkeypatch.setitem(methods_room._METHODS, "genifer", replace(method, judge=replace(method.judge, run=diverge)))
+    monkeypatch.setitem(
+        methods_room.METHODS._members, "genifer", replace(method, judge=replace(method.judge, run=diverge))
+    )
     rows = rows_of(chain_of(run_config("genifer", {"increment.student.steps": 3}, horizon=2), tmp_path))
     assert [row.metrics["val/replay_student"] for row in rows] == [None] * 3
     assert all(row.metrics["val/accuracy"] is not None for row in rows)
@@ -284,7 +286,7 @@ def test_a_finished_chain_says_so(tmp_path):
             {"base.memory.budget": "total", "base.memory.size": 9},
             r"base\.memory\.size: a total of 9 exemplars has no room for one of each of 10 classes; at least 10",
         ),
-        ("finetuning", {}, r"unknown method 'finetuning'; did you mean 'finetune'\?"),
+        ("finetuning", {}, r"method: 'finetuning' is unknown; .*; did you mean 'finetune'\?"),
     ],
 )
 def test_bad_parameters_are_refused_in_a_sentence_before_anything_is_trained(tmp_path, method, changes, sentence):

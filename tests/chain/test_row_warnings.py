@@ -24,7 +24,7 @@ BASE, FINETUNE = get_method("finetune").base[0], get_method("finetune").incremen
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
+    monkeypatch.setattr(methods_room.METHODS, "_members", dict(methods_room.METHODS._members))
     yield
 
 

@@ -174,7 +174,7 @@ def test_a_raised_phase_version_changes_its_keys_and_what_follows(monkeypatch, p
     method = get_method("genifer")
     phases = list(getattr(method, part))
     phases[index] = replace(phases[index], version=phases[index].version + 1)
-    monkeypatch.setitem(methods_room._METHODS, "genifer", replace(method, **{part: tuple(phases)}))
+    monkeypatch.setitem(methods_room.METHODS._members, "genifer", replace(method, **{part: tuple(phases)}))
     assert changed(before, keys_of(run_config("genifer"))) == from_first(before, first)
 
 

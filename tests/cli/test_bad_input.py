@@ -227,7 +227,7 @@ def test_bad_train_command_is_refused(
         ("  increment:", "  incremnt:", ["incremnt: unknown", "'increment'"]),
         ("train_seed:", "trian_seed:", ["trian_seed: unknown", "'train_seed'"]),
         ("method: finetune", "metod: finetune", ["metod: unknown", "'method'"]),
-        ("method: finetune", "method: finetun", ["unknown method 'finetun'", "'finetune'"]),
+        ("method: finetune", "method: finetun", ["method: 'finetun' is unknown", "'finetune'"]),
         ("name: fashion", "nmae: fashion", ["stream.nmae: unknown", "'name'"]),
         ("fashion-b4-t3", "fashon-b4-t3", ["'fashon'", "'fashion'"]),
         ("horizon: 3", "horizon: 7", ["horizon: 7", "fashion-b4-t3 is 3"]),

@@ -162,7 +162,7 @@ def test_list_and_dry_run_show_the_folder_and_leave_nothing_in_it(tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--stream=glyphs-b2-t2"], "unknown data set 'glyphs' (data sets: cifar10"),
+        (["--stream=glyphs-b2-t2"], "data set 'glyphs' is unknown; it is 'fashion'"),
         (["--stream=glyphs-b2-t2"], "a folder of your own images: --data-set glyphs=DIR"),
         (["--stream=glyphs-b2-t2", "--data-set=glyphs=nowhere"], "nowhere: no such folder; name one with images"),
         (["--stream=glyphs-b2-t2", "--data-set=glyphs="], "write NAME=DIR: a name, and the folder of its images"),

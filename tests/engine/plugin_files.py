@@ -83,7 +83,7 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     (tmp_path / "smooth_method.py").write_text(SMOOTH)
     (tmp_path / "smooth.yaml").write_text(SPACE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
+    monkeypatch.setattr(methods_room.METHODS, "_members", dict(methods_room.METHODS._members))
     monkeypatch.setattr(plugins, "_LOADED", {})
     for registry in (METRICS, SAMPLERS, STOPPING_RULES):
         monkeypatch.setattr(registry, "_members", dict(registry._members))

@@ -93,7 +93,7 @@ def test_a_plug_ins_data_set_is_listed_and_runs_in_a_script(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"stripes", 4', '"fashion", 4', "data set 'fashion': another data set of that name is shipped with tune_cl"),
+        ('"stripes", 4', '"fashion", 4', "data set 'fashion': there is another data set of that name"),
         ('"stripes", 4', '"my-stripes", 4', "data set 'my-stripes': unfit as a name"),
         ("reader=read\n", "\n", "data set 'stripes': has no reader"),
         ("(0.5,), (0.25,)", "(0.5, 0.5), (0.25,)", "image_shape, mean and std are not of equally many channels"),

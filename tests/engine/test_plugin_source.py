@@ -48,7 +48,7 @@ def anew(*modules: str) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in modules]:
         del sys.modules[name]
     for name in set(method_names()) - PACKAGES:
-        methods_room._METHODS.pop(name)
+        methods_room.METHODS._members.pop(name)
     importlib.invalidate_caches()
 
 

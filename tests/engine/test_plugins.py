@@ -59,7 +59,7 @@ def test_without_the_option_the_method_is_unknown_and_the_option_is_named(
     assert "--plugin" in refused(capfd, "search", "--space", "smooth.yaml")
     load_plugins_here(here)
     write_run(here / "run.yaml", tune_cl.configure("smooth.yaml"))
-    methods_room._METHODS.pop("smooth")
+    methods_room.METHODS._members.pop("smooth")
     sentence = refused(capfd, "train", "--config", "run.yaml")
     assert "'smooth'" in sentence and "--plugin" in sentence
 
@@ -73,7 +73,7 @@ def test_train_runs_a_plugins_chain_on_the_packages_base_task(capfd: pytest.Capt
     load_plugins_here(here)
     run_config = tune_cl.configure("smooth.yaml")
     write_run(here / "run.yaml", run_config.model_copy(update={"horizon": 1}))
-    methods_room._METHODS.pop("smooth")
+    methods_room.METHODS._members.pop("smooth")
     printed(capfd, "train", "--plugin", "smooth_method", "--config", "run.yaml", "--output", "out")
     written = (here / "out" / "config.yaml").read_text()
     assert written.splitlines()[0] == "# tune-cl train --plugin smooth_method --config out/config.yaml"
@@ -88,7 +88,7 @@ def test_train_runs_a_plugins_chain_on_the_packages_base_task(capfd: pytest.Capt
     assert finetuned[1].stages[0].key != rows[1].stages[0].key
     listed = printed(capfd, "stages", "list")
     assert "smooth.classifier/1" in listed
-    methods_room._METHODS.pop("smooth")
+    methods_room.METHODS._members.pop("smooth")
     assert "smooth.classifier/1" in printed(capfd, "stages", "list")
     assert "all are sound" in printed(capfd, "stages", "verify")
     assert "removed" in printed(capfd, "stages", "prune", "--budget", "1kB", "--results", "results")
@@ -128,7 +128,7 @@ def test_a_worker_that_lacks_the_module_says_so_and_its_node(here: Path) -> None
     assert plugin.folder == str(here)
     sys.path.remove(str(here))
     sys.modules.pop("smooth_method")
-    methods_room._METHODS.pop("smooth")
+    methods_room.METHODS._members.pop("smooth")
     load_again([plugin])
     assert get_method("smooth").name == "smooth"
     sys.path.remove(str(here))

@@ -145,12 +145,12 @@ def test_imagenets_test_images_are_its_validation_half_by_sorted_wnid(tmp_path: 
 def test_data_set_without_a_reader_of_its_test_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cifar10"], name="svhn"))
+    monkeypatch.setitem(DATASETS._members, "svhn", replace(DATASETS["cifar10"], name="svhn"))
     with pytest.raises(TuneCLError, match=r"^svhn: nothing reads its test images; .*heldout/_shipped\.py"):
         open_test_set(DATASETS["svhn"], tmp_path)
 
 
 def test_test_images_that_are_not_as_described_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DATASETS, "fashion", replace(DATASETS["fashion"], n_classes=8))
+    monkeypatch.setitem(DATASETS._members, "fashion", replace(DATASETS["fashion"], n_classes=8))
     with pytest.raises(TuneCLError, match=r"^fashion: its files hold the label [89], .* labels from 0 to 7"):
         open_test_set(DATASETS["fashion"])

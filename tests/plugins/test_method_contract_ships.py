@@ -26,7 +26,7 @@ class TestFeatureLwf(MethodContract):
         if not file.exists():
             [text] = re.findall(r"```python\n(\"\"\"LwF on features.*?)```", PAGE.read_text(), re.DOTALL)
             file.write_text(text)
-        monkeypatch.setattr(methods_room, "_METHODS", dict(methods_room._METHODS))
+        monkeypatch.setattr(methods_room.METHODS, "_members", dict(methods_room.METHODS._members))
         load_plugins([str(file)])
 
 

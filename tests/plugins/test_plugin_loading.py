@@ -78,6 +78,7 @@ def test_an_entry_point_of_an_installed_package_is_loaded_without_being_named(
     (plugin,) = load_plugins([])
     assert plugin.module == "floor" and "floor" in STOPPING_RULES.names()
     (about / "entry_points.txt").write_text("[tune_cl.plugins]\ngone = no_such_module\n")
+    plugins._entry_points.cache_clear()  # they are looked for once in a process
     importlib.invalidate_caches()
     with pytest.raises(TuneCLError, match="plug-in 'gone' of an installed package: no module 'no_such_module'"):
         load_plugins([])

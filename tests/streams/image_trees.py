@@ -70,7 +70,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, stored: int = 16, seen: int = 12) ->
         dataset = DATASETS[name]
         preprocessing = replace(dataset.preprocessing, stored_size=stored, seen_size=seen)
         small = replace(dataset, image_shape=(3, seen, seen), preprocessing=preprocessing)
-        monkeypatch.setitem(DATASETS, name, small)
+        monkeypatch.setitem(DATASETS._members, name, small)
 
 
 def _link_to_nothing(path: Path) -> None:

@@ -21,7 +21,7 @@ GOOD: dict[str, Any] = {
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the archives of embedded data sets are looked for; one of 8 classes, 'tiny', is known."""
-    monkeypatch.setitem(DATASETS, "tiny", replace(DATASETS["fashion"], name="tiny", n_classes=8))
+    monkeypatch.setitem(DATASETS._members, "tiny", replace(DATASETS["fashion"], name="tiny", n_classes=8))
     monkeypatch.setattr(_embedded, "__file__", str(tmp_path / "_embedded.py"))
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
@@ -72,14 +72,14 @@ def test_images_that_come_larger_than_networks_see_them_are_compared_as_stored(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preprocessing = replace(DATASETS["tiny"].preprocessing, stored_size=32, seen_size=28, crop="random")
-    monkeypatch.setitem(DATASETS, "tiny", replace(DATASETS["tiny"], preprocessing=preprocessing))
+    monkeypatch.setitem(DATASETS._members, "tiny", replace(DATASETS["tiny"], preprocessing=preprocessing))
     assert opened(data, images=np.zeros((80, 32, 32), np.uint8)).image_shape == (1, 28, 28)
     with pytest.raises(TuneCLError, match=r"1 x 28 x 28.* describes images of uint8 1 x 32 x 32"):
         opened(data)
 
 
 def test_data_set_without_a_reader_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cifar10"], name="svhn", reader=None))
+    monkeypatch.setitem(DATASETS._members, "svhn", replace(DATASETS["cifar10"], name="svhn", reader=None))
     with pytest.raises(TuneCLError, match=r"^svhn: nothing reads its training images; give its Dataset a `reader`"):
         open_stream(StreamRecord(name="svhn-b5-t5"))
 
@@ -88,6 +88,6 @@ def test_data_set_that_is_not_fetched_says_where_it_is_from(tmp_path: Path, monk
     for name in ("cub200", "imagenet", "imagenet100"):
         with pytest.raises(TuneCLError, match=rf"--download: {name} is not fetched; put .*, from .*, into {tmp_path}"):
             download(DATASETS[name], tmp_path)
-    monkeypatch.setitem(DATASETS, "svhn", replace(DATASETS["cub200"], name="svhn", origin=""))
+    monkeypatch.setitem(DATASETS._members, "svhn", replace(DATASETS["cub200"], name="svhn", origin=""))
     with pytest.raises(TuneCLError, match=rf"--download: svhn is not fetched; put its files into {tmp_path}"):
         download(DATASETS["svhn"], tmp_path)

@@ -35,7 +35,7 @@ def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
     data = table_of(
         "data sets (--stream DATASET-b<base classes>-t<increments>)", "data set", "classes", "scale", "source"
     )
-    for dataset in DATASETS.values():
+    for dataset in DATASETS:
         source = brought_by(dataset.name) or ("embedded" if dataset.source == "embedded" else "--data-root")
         data.add_row(dataset.name, str(dataset.n_classes), dataset.scale, source)
     for found in own:

@@ -1,10 +1,11 @@
 """What a method is: phases, their parameters, what they are given; and the methods that are known, by name."""
 
-import importlib
+import re
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from typing import Any
 
-from tune_cl.errors import TuneCLError, near_matches
 from tune_cl.methods._checks import check_method
 from tune_cl.methods._phase import (
     CLASS_MEANS,
@@ -26,18 +27,23 @@ from tune_cl.methods._phase import (
 from tune_cl.methods._source import method_source, module_source, with_sources
 from tune_cl.methods._tree import Leaf, Settings, keyed, leaves, method_config, parameter, unflatten
 from tune_cl.records import flatten
+from tune_cl.registry import Registry
 from tune_cl.store import Stateful
 
 _SHIPPED = (
     *("frozen", "finetune", "lwf", "feature_replay", "image_replay", "genifer", "oracle", "joint"),
     *("il_baseline", "icarl", "lucir", "podnet"),
 )
-_METHODS: dict[str, Method] = {}  # those that have been looked up, and those from outside the package
+METHODS: Registry[Method] = Registry(  # imported late: each brings networks and losses of its own
+    "method",
+    shipped={name: partial(lambda name: import_module(f"tune_cl.zoo.{name}").METHOD, name) for name in _SHIPPED},
+    form=re.compile("[A-Za-z0-9_-]+"),
+)
 
 
 def method_names() -> list[str]:
     """The methods that can be named in a space file: the ladder from its lower end up, then the exemplar methods."""
-    return [*_SHIPPED, *(name for name in _METHODS if name not in _SHIPPED)]
+    return METHODS.names()
 
 
 def get_method(name: str) -> Method:
@@ -46,14 +52,7 @@ def get_method(name: str) -> Method:
     Raises:
         TuneCLError: there is no such method.
     """
-    if name in _SHIPPED and name not in _METHODS:  # imported late: each brings networks and losses of its own
-        _METHODS[name] = importlib.import_module(f"tune_cl.zoo.{name}").METHOD
-    if name not in _METHODS:
-        raise TuneCLError(
-            f"unknown method {name!r}{near_matches(name, method_names())} (known: {', '.join(method_names())}; one "
-            "from outside the package needs --plugin)"
-        )
-    return _METHODS[name]
+    return METHODS.get(name, "method")
 
 
 def register(method: Method) -> None:
@@ -64,10 +63,10 @@ def register(method: Method) -> None:
     Raises:
         TuneCLError: it is not sound, has no source, or its name or one of its kinds of phases is taken.
     """
-    known = get_method(method.name) if method.name in method_names() else None
+    known = get_method(method.name) if method.name in METHODS else None
     if known is None or _as_made(known) != _as_made(method):
         check_method(method, map(get_method, method_names()))
-        _METHODS[method.name] = with_sources(method, _shipped_runs())
+        METHODS.add(method.name, with_sources(method, _shipped_runs()))
 
 
 def _shipped_runs() -> tuple[Any, ...]:

@@ -6,8 +6,9 @@ from functools import partial
 
 from torch import nn
 
-from tune_cl.errors import TuneCLError, near_matches
+from tune_cl.errors import TuneCLError
 from tune_cl.nets._backbones import podnet_layers, resnet18_layers, resnet32_layers, small_layers
+from tune_cl.registry import Origin, Registry
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,6 @@ class Network:
             weights from PyTorch's global generator. Layer 0 is the image, (B, C, H, W); each layer maps
             (B, channels[i], H, W) to (B, channels[i + 1], H', W').
         width: channels after the stem; None where that is free.
-        source: SHA-256 of the source, for a network from outside the package; it is in the keys of the stages that are
-            trained with it.
 
     Example:
         >>> def layers(channels, final_relu):
@@ -34,26 +33,24 @@ class Network:
     multiples: tuple[int, int, int, int, int]
     build: Callable[[Sequence[int], bool], list[nn.Module]]
     width: int | None = None
-    source: str | None = None
 
 
 _RESNET18, _RESNET32 = (1, 1, 2, 4, 8), (1, 1, 2, 4, 4)
-_NETWORKS = {
-    network.name: network
-    for network in (
-        Network("small_cnn", (1, 2, 2, 4, 4), small_layers),
-        Network("resnet18_cifar", _RESNET18, partial(resnet18_layers, cifar=True), 64),
-        Network("resnet32_cifar", _RESNET32, partial(resnet32_layers, projection=False), 16),
-        Network("resnet32_projection", _RESNET32, partial(resnet32_layers, projection=True), 16),
-        Network("resnet32_podnet", _RESNET32, podnet_layers, 16),
-        Network("resnet18", _RESNET18, partial(resnet18_layers, cifar=False), 64),
-    )
-}
+NETWORKS: Registry[Network] = Registry("network")
+for _network in (
+    Network("small_cnn", (1, 2, 2, 4, 4), small_layers),
+    Network("resnet18_cifar", _RESNET18, partial(resnet18_layers, cifar=True), 64),
+    Network("resnet32_cifar", _RESNET32, partial(resnet32_layers, projection=False), 16),
+    Network("resnet32_projection", _RESNET32, partial(resnet32_layers, projection=True), 16),
+    Network("resnet32_podnet", _RESNET32, podnet_layers, 16),
+    Network("resnet18", _RESNET18, partial(resnet18_layers, cifar=False), 64),
+):
+    NETWORKS.add(_network.name, _network)
 
 
 def network_names() -> tuple[str, ...]:
     """The networks that can be named in a configuration."""
-    return tuple(_NETWORKS)
+    return tuple(NETWORKS.names())
 
 
 def get_network(name: str) -> Network:
@@ -62,36 +59,27 @@ def get_network(name: str) -> Network:
     Raises:
         ValueError: there is none of that name.
     """
-    if name not in _NETWORKS:
-        raise ValueError(
-            f"there is no network {name!r}{near_matches(name, _NETWORKS)} (known: {', '.join(_NETWORKS)}; one of your "
-            "own needs --plugin)"
-        )
-    return _NETWORKS[name]
+    if name not in NETWORKS:
+        raise ValueError(f"network {NETWORKS.unknown(name)}")
+    return NETWORKS.get(name, "network")
 
 
 def network_source(name: object) -> str | None:
     """The hash of a network's source; None for the package's own, and for what is no network's name."""
-    network = _NETWORKS.get(name) if isinstance(name, str) else None
-    return None if network is None else network.source
+    return NETWORKS.source(str(name))
 
 
-def register_network(network: Network) -> None:
+def register_network(network: Network, origin: Origin) -> None:
     """Make a network from outside the package known in this process; a new source replaces the old one.
 
     Raises:
-        TuneCLError: it is not sound, or the package has a network of that name.
+        TuneCLError: it is not sound, or another has its name.
     """
-    known = _NETWORKS.get(network.name)
-    if known is not None and known.source is None:
-        raise TuneCLError(f"network {network.name!r}: the package has one of that name; rename this one")
-    if network.source is None:
-        raise TuneCLError(f"network {network.name!r}: has no source, so that its stages could not be told apart")
     if len(network.multiples) != 5 or any(not isinstance(m, int) or m < 1 for m in network.multiples):
         raise TuneCLError(
             f"network {network.name!r}: multiples are five whole numbers from 1 on, not {network.multiples}"
         )
-    _NETWORKS[network.name] = network
+    NETWORKS.add(network.name, network, origin)
 
 
 def fixed_width(network: str) -> int | None:

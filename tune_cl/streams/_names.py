@@ -81,7 +81,7 @@ def _shape(name: str, dataset: Dataset) -> StreamShape:
 
 def _about_the_start(name: str) -> str:
     start = name.split("-")[0]
-    return "" if start in DATASETS else near_matches(start, DATASETS)
+    return "" if start in DATASETS else near_matches(start, DATASETS.names())
 
 
 def _check_split(shape: StreamShape) -> None:

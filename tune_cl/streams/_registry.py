@@ -3,29 +3,29 @@
 import re
 from collections.abc import Iterable
 
-from tune_cl.errors import TuneCLError, near_matches, shortened, shown
+from tune_cl.errors import TuneCLError, shown
+from tune_cl.registry import Origin, Registry
 from tune_cl.streams._datasets import Dataset
 from tune_cl.streams._shipped import SHIPPED
 
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in SHIPPED}
-_MODULES: dict[str, str] = {}  # data set -> the module that brought it
+_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
+DATASETS: Registry[Dataset] = Registry("data set", "; a folder of your own images: --data-set NAME=DIR", form=_NAME)
+for _dataset in SHIPPED:
+    DATASETS.add(_dataset.name, _dataset)
 
 
-def register_dataset(dataset: Dataset, module: str) -> None:
+def register_dataset(dataset: Dataset, origin: Origin) -> None:
     """Make a data set from outside the package known; one that the same module brought before is replaced.
 
     Args:
         dataset: with a `reader`.
-        module: name of the module that brings it. Its `TEST_READER` reads the test images, in an evaluation alone.
+        origin: the plug-in that brings it. Its `TEST_READER` reads the test images, in an evaluation alone.
 
     Raises:
         TuneCLError: its name is taken or unfit, it has no reader, or its numbers cannot be.
     """
     where = f"data set {shown(str(dataset.name))}"
     check_dataset_name(dataset.name, where)
-    if dataset.name in DATASETS and _MODULES.get(dataset.name) != module:
-        whose = "is shipped with tune_cl" if dataset.name not in _MODULES else f"is from {_MODULES[dataset.name]}"
-        raise TuneCLError(f"{where}: another data set of that name {whose}; give this one another name")
     if not callable(dataset.reader):
         raise TuneCLError(f"{where}: has no reader; write Dataset(..., reader=a_function) (see adding-a-data-set.md)")
     if dataset.n_classes < 2:
@@ -35,8 +35,7 @@ def register_dataset(dataset: Dataset, module: str) -> None:
     channels = {dataset.image_shape[0], len(dataset.preprocessing.mean), len(dataset.preprocessing.std)}
     if len(channels) > 1:
         raise TuneCLError(f"{where}: image_shape, mean and std are not of equally many channels")
-    DATASETS[dataset.name] = dataset
-    _MODULES[dataset.name] = module
+    DATASETS.add(dataset.name, dataset, origin)
 
 
 def check_dataset_name(name: str, where: str) -> None:
@@ -45,13 +44,14 @@ def check_dataset_name(name: str, where: str) -> None:
     Raises:
         TuneCLError: they cannot.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]{1,60}", name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TuneCLError(f"{where}: unfit as a name, since streams are named after it; use letters, digits and _")
 
 
 def brought_by(name: str) -> str | None:
     """The module from outside the package that brought a data set; None for those of the package."""
-    return _MODULES.get(name)
+    origin = DATASETS.origin(name)
+    return None if origin is None else origin.module
 
 
 def find_dataset(name: str, where: str = "", own: Iterable[str] = ()) -> Dataset:
@@ -65,15 +65,11 @@ def find_dataset(name: str, where: str = "", own: Iterable[str] = ()) -> Dataset
     Raises:
         TuneCLError: there is none.
     """
-    if name in DATASETS:
-        return DATASETS[name]
-    known = sorted({*DATASETS, *own})
-    raise TuneCLError(
-        f"{where}unknown data set {shown(name)}{near_matches(name, known)} (data sets: {', '.join(known)}; a folder of "
-        f"your own images: --data-set {shortened(name)}=DIR)"
-    )
+    if name not in DATASETS:
+        raise TuneCLError(f"{where}data set {DATASETS.unknown(name, own)}")
+    return DATASETS.get(name, "data set")
 
 
 def dataset_names() -> list[str]:
     """Names of the data sets, in alphabetical order."""
-    return sorted(DATASETS)
+    return sorted(DATASETS.names())
