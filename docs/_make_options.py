@@ -55,6 +55,7 @@ def _section(name: str, what: str, record: type[Options]) -> list[str]:
 def _row(item: Declared) -> str:
     value = f" {item.option.kind.metavar}" if item.option.kind.metavar and item.flag.startswith("-") else ""
     flag = item.flag if item.flag.startswith("-") else item.option.kind.metavar
+    flag = flag if item.option.in_shell else "from Python alone"
     default = "" if item.default in (MISSING, None, False, ()) else f" = {item.default!r}"
     sentence = item.option.help.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
     return f"| `{flag}{value}` | `{item.name}{default}` | {sentence} |"

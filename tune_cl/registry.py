@@ -1,6 +1,8 @@
 """Open registries: members of one kind by name, and the text `name(option=value)` that chooses one of them."""
 
 import ast
+import hashlib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +25,21 @@ class Origin:
 
     module: str
     source: str  # SHA-256
+
+    @classmethod
+    def of(cls, kind: type) -> "Origin":
+        """That of a class of a script or a notebook.
+
+        Raises:
+            TuneCLError: its source cannot be read, so that another version of it could not be told from it.
+        """
+        try:
+            source = inspect.getsource(kind)
+        except (OSError, TypeError):
+            raise TuneCLError(
+                f"{kind.__name__}: its source cannot be read; define it in a file, and name that file as a plug-in"
+            ) from None
+        return cls(kind.__module__, hashlib.sha256(source.encode()).hexdigest())
 
 
 class Registry(Generic[T]):
@@ -177,10 +194,26 @@ class Member(BaseModel):
 
     Attributes:
         name: what chooses it.
+        registry: where members of its kind are found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
     name: ClassVar[str]
+    registry: ClassVar[Registry[Any]]
+
+    def chosen(self, where: str) -> str:
+        """The text that a search records: name and options. A class of one's own is made known here.
+
+        Raises:
+            TuneCLError: another class has its name, or its source cannot be read.
+        """
+        kind = type(self)
+        if kind.__module__.partition(".")[0] != __name__.partition(".")[0] and kind not in list(self.registry):
+            try:
+                self.registry.add(getattr(kind, "name", None), kind, Origin.of(kind))
+            except TuneCLError as error:
+                raise TuneCLError(f"{where}: {error}") from None
+        return str(self)
 
     @classmethod
     def summary(cls) -> str:

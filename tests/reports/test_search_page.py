@@ -28,8 +28,8 @@ FINALS = {0: 0.60, 1: 0.80, 3: 0.75, 5: 0.55, 6: 0.70, 7: 0.66, 8: 0.64}
 def whole_search(path: Path, **changes: Any) -> SearchFolder:
     """A search with everything that a page shows: trials that finished, were stopped, failed, and replay images."""
     folder = write_search(path, FINALS, stopped={2: 0.8}, failed=[4], **changes)
-    folder.trial(2).add_log("2026-11-30 10:00:00 started")
-    folder.trial(2).add_log("2026-11-30 10:01:00 stopped: by the rule halving")
+    log = "2026-11-30 10:00:00 started\n2026-11-30 10:01:00 stopped: by the rule halving\n"
+    folder.trial(2).log.write_text(log)
     folder.trial(4).error.write_text("Traceback (most recent call last):\nValueError: the loss is NaN\n")
     names = [f"class {i}" for i in range(10)]
     write_json(folder.classes, ClassesRecord(names=names, increments=[4, 2, 2, 2], pictured=list(range(10))))

@@ -131,10 +131,10 @@ def run_search_of(
     )
     console = None
     if options.quiet:
-        trackers = Trackers([wandb, *own_trackers()])
+        trackers = Trackers([wandb, *own_trackers(), *options.trackers])
     else:
         console = ConsoleTracker(None if at_once else plain_console(), wandb_line=wandb.describe)
-        trackers = Trackers([console, wandb, *own_trackers()], report=console.notice)
+        trackers = Trackers([console, wandb, *own_trackers(), *options.trackers], report=console.notice)
     with ExitStack() as stack:
         with nullcontext() if console is None else console.waiting("reading the data, looking for machines"):
             plan = stack.enter_context(planned(options, command, plugins))

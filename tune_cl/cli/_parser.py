@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 
     def take(self, record: type[Options], leave_out: Sequence[str] = ()) -> "Parser":
         """Add the options of a record, each under its heading."""
-        known = [item for item in declared(record) if item.name not in leave_out]
+        known = [item for item in declared(record) if item.name not in leave_out and item.option.in_shell]
         for item in sorted(known, key=lambda item: _GROUPS.index(item.option.group) if item.option.group else -1):
             self.known.append(self._add(item))
         return self

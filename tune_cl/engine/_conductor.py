@@ -2,7 +2,6 @@
 
 import io
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -137,7 +136,7 @@ class Conductor:
                 write_grid(folder.replay_grid(row.increment), preview)
             if folder.add_row(row):
                 for line in (_in_words(row), *(f"warning: {warning}" for warning in row.told_warnings())):
-                    folder.add_log(_stamped(line))
+                    folder.add_log(line)
             value = row.metrics.get(self._record.objective)
             self.in_flight.between_phases(row.trial)
             self._deferred = None
@@ -160,9 +159,7 @@ class Conductor:
         """Record that a trial failed; the search goes on."""
         with self.lock:
             folder = self._folder.trial(trial)
-            if failure.traceback:
-                write_atomically(folder.error, failure.traceback)
-            write_json(folder.failure, failure)
+            folder.add_failure(failure)
             self._study.tell_failed(trial, failure.reason)
             self._end(trial, "failed", failure.reason)
 
@@ -202,7 +199,7 @@ class Conductor:
         write_run(folder.config, run, data_options(self._record.command))
         attempt = f", attempt {proposal.attempt + 1}" if proposal.attempt else ""
         by = f", proposed by {proposal.proposer}" if proposal.proposer else ""
-        folder.add_log(_stamped(("taken up again" if proposal.resumed else "started") + attempt + by))
+        folder.add_log(("taken up again" if proposal.resumed else "started") + attempt + by)
         self.in_flight.between_phases(proposal.number)
         self._bases[proposal.number] = proposal.base
         self.look_after_stages()
@@ -224,7 +221,7 @@ class Conductor:
         self.in_flight.end(trial)
         self._bases.pop(trial, None)
         self._deferred = None
-        self._folder.trial(trial).add_log(_stamped(f"{state}: {reason}" if reason else state))
+        self._folder.trial(trial).add_log(f"{state}: {reason}" if reason else state)
         self._trackers.handle(TrialEnded(trial, state, reason))
 
 
@@ -258,7 +255,3 @@ def write_grid(path: Path, preview: np.ndarray) -> None:
 def _in_words(row: IncrementRow) -> str:
     stages = ", ".join(f"{use.phase} {use.origin} ({use.seconds:.1f} s)" for use in row.stages) or "nothing to train"
     return f"increment {row.increment}: accuracy {row.metrics['val/accuracy']:.4f}; {stages}; on {row.node}"
-
-
-def _stamped(line: str) -> str:
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}"

@@ -33,21 +33,7 @@ def configure(
     plugins: Sequence[str] = (),
     data_sets: Mapping[str, Source] | None = None,
 ) -> RunConfig:
-    """The default configuration of a space for a stream and a budget, with changes.
-
-    Args:
-        space: a space file, or the name of a shipped one.
-        stream: the stream's name, or a record with class order and seeds; None for the space's own.
-        budget: None for the space's own.
-        preset: one of the sets of values that the space names, such as 'published'; None for the space's own choice.
-        scale: one of the space's scales; None for what fits the data set and this machine, see `fitting_scale`.
-        overrides: path -> fixed value.
-        train_seed: seed of everything random inside the chain.
-        numerics: device, threads, precision and memory layout.
-        backbone_weights: file of torchvision's ResNet-18 that the base task starts from; the configuration holds the
-            SHA-256 of its contents.
-        plugins: modules from outside the package whose methods are to be known.
-        data_sets: folders of your own images, by the names of their data sets; see `own_data`.
+    """The default configuration of a space for a stream and a budget, with changes: see `tune_cl.configure`.
 
     Raises:
         TuneCLError: something is unknown or out of bounds.

@@ -1,7 +1,6 @@
 """The driver's side of an evaluation, and its one writer: runs in order, each reading of test data, the results."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -103,7 +102,7 @@ class EvaluationConductor:
             for of_an_earlier_try in (folder.failure, folder.error):
                 of_an_earlier_try.unlink(missing_ok=True)
             write_yaml(folder.config, run.config, _HEADING)
-            folder.add_log(_stamped("started"))
+            folder.add_log("started")
             self._reported[number] = 0
             self.in_flight.between_phases(number)
             self._watcher.started(run)
@@ -119,7 +118,7 @@ class EvaluationConductor:
         """Take in a trained increment; after the last one, record that test data are about to be read."""
         with self._lock:
             run = self._plan.runs[row.trial]
-            self._folder.run(run.name).add_log(_stamped(f"increment {row.increment} trained on {row.node}"))
+            self._folder.run(run.name).add_log(f"increment {row.increment} trained on {row.node}")
             self._reported[row.trial] = row.increment + 1
             self.in_flight.between_phases(row.trial)
             self._watcher.trained(run, row.increment)
@@ -146,7 +145,7 @@ class EvaluationConductor:
                 self.on_failure(number, Failure(reason=why, increment=self._horizon))
                 return
             write_atomically(folder.increments, "".join(row.model_dump_json() + "\n" for row in rows))
-            folder.add_log(_stamped(f"test data scored: {rows[-1].metrics['test/accuracy']:.4f} at the end"))
+            folder.add_log(f"test data scored: {rows[-1].metrics['test/accuracy']:.4f} at the end")
             self.in_flight.end(number)
             self._watcher.finished(run, rows)
             self._show(run)
@@ -157,10 +156,8 @@ class EvaluationConductor:
         with self._lock:
             run = self._plan.runs[trial]
             folder = self._folder.run(run.name)
-            if failure.traceback:
-                write_atomically(folder.error, failure.traceback)
-            write_json(folder.failure, failure)
-            folder.add_log(_stamped(f"failed: {failure.reason}"))
+            folder.add_failure(failure)
+            folder.add_log(f"failed: {failure.reason}")
             self.in_flight.end(trial)
             self._watcher.failed(run, failure.reason)
 
@@ -193,7 +190,3 @@ class EvaluationConductor:
             **measured,
         )
         append_line(self._folder.readings, reading)
-
-
-def _stamped(line: str) -> str:
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}"

@@ -65,6 +65,19 @@ class Metric:
     high: float = 1.0
     short: str = ""
 
+    def chosen(self, where: str) -> str:
+        """The objective that it is, by name: workers compute it, so they must know it from a plug-in.
+
+        Raises:
+            TuneCLError: no plug-in has brought it.
+        """
+        if self.name not in METRICS or METRICS.get(self.name, where) != self:
+            raise TuneCLError(
+                f"{where}: workers do not know metric {self.name!r}; write METRIC = ... in a file, and name that file "
+                "as a plug-in, too"
+            )
+        return self.name if self.formula is None else f"val/{self.name}"
+
 
 def _average(scored: Scored) -> float:
     return sum(scored.accuracies) / (scored.last + 1)

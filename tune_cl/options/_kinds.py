@@ -63,6 +63,11 @@ def one_of(*known: str) -> Kind:
     return Kind("NAME", check, check, bounded=True)
 
 
+def chosen(metavar: str = "NAME") -> Kind:
+    """A member of a registry: its name and arguments as text, or the object."""
+    return Kind(metavar, _as_it_is, _chosen)
+
+
 def path(metavar: str = "DIR") -> Kind:
     """A path, as text or `os.PathLike`; it is looked at where it is used."""
     return Kind(metavar, _as_it_is, _path)
@@ -182,6 +187,37 @@ def check_text(value: Any, option: str) -> str:
     return value
 
 
+def _chosen(value: Any, option: str) -> str:
+    """The text that records have of an object: resuming needs its name and its arguments."""
+    if isinstance(value, str):
+        return check_text(value, option)
+    kind = value if isinstance(value, type) else type(value)
+    if kind.__module__.startswith("optuna.samplers"):
+        if kind is value:
+            return f"optuna:{kind.__name__}"
+        raise TuneCLError(
+            f"{option}: an object of Optuna's does not tell its arguments, with which the search is resumed; write "
+            f"'optuna:{kind.__name__}(...)', with the arguments inside"
+        )
+    if kind is value or not callable(getattr(value, "chosen", None)):
+        raise TuneCLError(f"{option} {shown(value)}: neither a name nor an object that has one; see extending.md")
+    return str(value.chosen(option))
+
+
+def _trackers(value: Any, option: str) -> tuple[Any, ...]:
+    """Some trackers.
+
+    Raises:
+        TuneCLError: they are no sequence, or one of them is no tracker.
+    """
+    found = tuple(value) if isinstance(value, list | tuple) else (value,)
+    for item in found:
+        methods = (getattr(item, name, None) for name in ("handle", "close"))
+        if isinstance(item, type) or not all(map(callable, methods)):
+            raise TuneCLError(f"{option}: {shown(item)} is no tracker: an object with the methods handle and close")
+    return found
+
+
 def _path(value: Any, option: str) -> str:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str):
@@ -261,3 +297,4 @@ GAIN = Kind("X", gain, gain, bounded=True)
 GPUS = Kind("G", gpus, gpus, bounded=True)
 ORDER = Kind("ORDER", _as_it_is, _order)
 SWITCH = Kind("", _as_it_is, check_switch)
+TRACKERS = Kind("", _as_it_is, _trackers)

@@ -18,12 +18,14 @@ class Option:
         kind: how its values are read and checked.
         group: heading that it stands under in `--help`.
         flag: its name on the command line, where that is not the field's; without dashes for a positional argument.
+        in_shell: whether the command line has it; what is given as objects it has not.
     """
 
     help: str
     kind: Kind
     group: str = ""
     flag: str = ""
+    in_shell: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def written(options: Options, leave_out: Sequence[str] = ()) -> list[str]:
 
 def _words(known: Declared, options: Options) -> Iterator[str]:
     value = getattr(options, known.name)
-    if value == known.default:
+    if value == known.default or not known.option.in_shell:
         return
     if value is True:
         yield known.flag

@@ -27,7 +27,9 @@ from tune_cl.options._kinds import (
     SIZE,
     SWITCH,
     TIME,
+    TRACKERS,
     changes,
+    chosen,
     folders,
     names,
     path,
@@ -202,19 +204,19 @@ class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
         ),
     ] = ()
     sampler: Annotated[
-        str | None,
+        str | Any | None,
         Option(
             "what proposes configurations: one of --list, with options or without, e.g. gp, 'tpe(startup=4)', or any "
             "sampler of Optuna: 'optuna:TPESampler(gamma=0.2)'",
-            text(),
+            chosen(),
             _HOW,
         ),
     ] = None
     scheduler: Annotated[
-        str | None,
+        str | Any | None,
         Option(
             "what stops trials early: one of --list, with options or without, e.g. none, 'halving(factor=3)'",
-            text(),
+            chosen(),
             _HOW,
         ),
     ] = None
@@ -227,11 +229,11 @@ class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
         ),
     ] = None
     objective: Annotated[
-        str | None,
+        str | Any | None,
         Option(
             "metric at the last increment, one of --list, or arithmetic over metrics, e.g. val/accuracy, "
             "'0.5*val/accuracy - 0.1*val/forgetting'",
-            text("METRIC"),
+            chosen("METRIC"),
             _HOW,
         ),
     ] = None
@@ -308,6 +310,10 @@ class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
         str | None,
         Option("database of the study, e.g. sqlite:///s.db (default: a journal in the folder)", text("URL"), _WRITE),
     ] = None
+    trackers: Annotated[
+        Sequence[Any],
+        Option("objects that watch this search beside the console and W&B", TRACKERS, _RUN, in_shell=False),
+    ] = ()
     wandb_sweep: Annotated[bool, Option("show the search as a W&B sweep too, its trials attached", SWITCH, _WANDB)] = (
         False
     )

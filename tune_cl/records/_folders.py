@@ -2,11 +2,12 @@
 
 import hashlib
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_cl.errors import TuneCLError
-from tune_cl.records._files import append_line, read_lines, read_record
+from tune_cl.records._files import append_line, read_lines, read_record, write_atomically, write_json
 from tune_cl.records._models import Failure, IncrementRow, SearchRecord, StageUse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -110,10 +111,16 @@ class TrialFolder:
         return [(match[1], match[2]) for line in lines if (match := _LOG_LINE.fullmatch(line))]
 
     def add_log(self, line: str) -> None:
-        """Append a line to the trial's log."""
+        """Append a line to the trial's log, with the time."""
         self.path.mkdir(parents=True, exist_ok=True)
         with self.log.open("a", encoding="utf-8") as file:
-            file.write(line.rstrip("\n") + "\n")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}".rstrip("\n") + "\n")
+
+    def add_failure(self, failure: Failure) -> None:
+        """Write why the trial failed."""
+        if failure.traceback:
+            write_atomically(self.error, failure.traceback)
+        write_json(self.failure, failure)
 
 
 @dataclass(frozen=True)

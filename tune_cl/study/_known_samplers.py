@@ -11,6 +11,7 @@ SAMPLERS: Registry[type[Sampler]] = Registry(
 )
 for _sampler in (Auto, Tpe, Random, Gp, CmaEs, Qmc, Grid, Nsga2):
     SAMPLERS.add(_sampler.name, _sampler)
+Sampler.registry = SAMPLERS
 
 
 def find_sampler(text: str, where: str) -> Sampler:

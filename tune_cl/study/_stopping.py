@@ -153,6 +153,7 @@ class NoStopping(StoppingRule):
 STOPPING_RULES: Registry[type[StoppingRule]] = Registry("stopping rule")
 for _rule in (Halving, Hyperband, Median, Patience, NoStopping):
     STOPPING_RULES.add(_rule.name, _rule)
+StoppingRule.registry = STOPPING_RULES
 
 
 def find_stopping_rule(text: str, where: str) -> StoppingRule:
