@@ -173,7 +173,8 @@ def page(seconds: dict[str, list[float]], accuracy: dict[str, float], n: int) ->
             f"{BATCH}, {n:,} grey images of 28x28, AdamW, crops and mirror images; one thread, {cpu}, PyTorch "
             f"{torch.__version__.split('+')[0]}, float32. Images per CPU second: median (min-max) over "
             f"{len(next(iter(seconds.values())))} epochs, each from new weights; the loops in turn. Accuracy: on 800 "
-            "validation images after the last of these epochs.",
+            "validation images after the last of these epochs: one epoch at a constant rate, which moves by several "
+            "points with the last digits.",
             "",
             "| loop | images per CPU second | time, tune_cl = 1 | accuracy |",
             "|---|---|---|---|",
