@@ -15,7 +15,7 @@ Direction = Literal["max", "min"]
 class Scored:
     """What a read-out has right after increments 0 to t: what formulas are over."""
 
-    rows: Sequence[Sequence[float]]  # R[s][i] for s = 0..t, i = 0..s: accuracy on the classes of i after s, in 0 ... 1
+    rows: Sequence[Sequence[float]]  # R, row s of columns i = 0..s: accuracy on the classes of i after s, in 0..1
     images: Sequence[int]  # how many images of the classes of increments 0..t the accuracies are over
 
     @property
