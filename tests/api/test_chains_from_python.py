@@ -47,6 +47,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stages")
 
 
+@pytest.mark.slow
 def test_run_chain_gives_the_rows_of_the_train_command(tmp_path: Path) -> None:
     run = tune_cl.configure("genifer", overrides=TINY_GENERATOR, train_seed=3)
     rows = tune_cl.run_chain(run, stages=tmp_path / "mine")

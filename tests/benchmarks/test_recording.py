@@ -143,6 +143,7 @@ def record_script(monkeypatch: pytest.MonkeyPatch, *arguments: Path) -> None:
     runpy.run_path(script, run_name="__main__")
 
 
+@pytest.mark.slow
 def test_a_real_search_is_read_back_and_replayed(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

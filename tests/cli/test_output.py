@@ -31,7 +31,7 @@ for wrong in (["compare", "nö…"], ["train", "--config", "→.yaml"], ["ünkno
 """
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
 def test_no_command_fails_for_the_encoding_of_its_output(tmp_path: Path, encoding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "200"}
     done = subprocess.run(
@@ -46,7 +46,12 @@ def test_no_command_fails_for_the_encoding_of_its_output(tmp_path: Path, encodin
 
 @pytest.mark.parametrize(
     ("command", "unbuffered"),
-    [(["--help"], ""), (["--help"], "1"), (["search", *SPACE, "--dry-run"], ""), (["serch"], "")],
+    [
+        (["--help"], ""),
+        (["--help"], "1"),
+        pytest.param(["search", *SPACE, "--dry-run"], "", marks=pytest.mark.slow),
+        (["serch"], ""),
+    ],
 )
 def test_reader_that_has_gone_is_no_reason_for_a_traceback(tmp_path: Path, command: list[str], unbuffered: str) -> None:
     """Standard output first, as with `| head`, then both outputs, as with `2>&1 | head`."""

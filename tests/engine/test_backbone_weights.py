@@ -134,6 +134,7 @@ def searched(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+@pytest.mark.slow
 def test_search_notes_the_hash_and_its_trials_start_from_the_weights(
     searched: Path, place: Path, stream: Stream
 ) -> None:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tracking"))
 
 from wandb_records import offline_runs, same_value
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_each_run_is_shown_once_with_its_rows_as_an_evaluation_of_the_search(

@@ -16,6 +16,7 @@ def last_row(space: Path | str, stages: Path, plugins: list[str]) -> IncrementRo
     return tune_cl.run_chain(run, stages=stages, plugins=plugins)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in METHODS.glob("*.py")))
 def test_it_forgets_less_than_fine_tuning(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(METHODS)

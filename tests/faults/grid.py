@@ -73,8 +73,8 @@ CASES = [
     *(*KILLED, *DAMAGED_STAGES, *DAMAGED_CHECKPOINTS, *FULL, *FREED, *READ_ONLY),
     *(*WORKER_KILLED, *DRIVER_KILLED, *NODE_KILLED, *STAGE_DAMAGED),
 ]
-# What `make test` runs; the rest is slow. (A killed worker is in engine/test_failures.py, too.)
-TEN = (
+# What `make test` runs; the rest is slow. (Killed searches are in engine/test_failures.py and test_submission.py, too.)
+AT_ONCE = (
     "chain-killed-publishing",
     "chain-killed-between",
     "chain-killed_with_a_checkpoint-generator",
@@ -84,11 +84,12 @@ TEN = (
     "chain-full_disk-writing",
     "chain-read-only_store-publishing",
     "chain-killed-classifier",
-    "search-driver_killed-publishing",
 )
 
 
 def each(cases: Iterable[Case]) -> Any:
     """Run a test with each of these cases, as `case`."""
-    marked = [pytest.param(case, id=str(case), marks=() if str(case) in TEN else pytest.mark.slow) for case in cases]
+    marked = [
+        pytest.param(case, id=str(case), marks=() if str(case) in AT_ONCE else pytest.mark.slow) for case in cases
+    ]
     return pytest.mark.parametrize("case", marked)

@@ -22,7 +22,7 @@ from search_cli import (
 
 from tune_cl.records import SearchFolder, SearchRecord, read_record
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 OBJECTIVE = "0.5 * val/accuracy + val/accuracy_worst"

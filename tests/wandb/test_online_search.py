@@ -11,7 +11,7 @@ from wandb_server import Fault, WandbServer
 
 from tune_cl.records import IncrementRow, SearchFolder
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]  # sessions without a search are in test_wandb_online.py
 
 SEARCH = (*STEADY, "--scheduler", "none", "--wandb-sweep")
 
