@@ -136,7 +136,8 @@ def test_a_configuration_with_a_changed_value_is_read_as_it_stands_or_refused(
     file.write_text(json.dumps(damaged) + "\n")  # JSON is YAML
     read = refused_or(lambda: read_run(file))
     if read is not None and place != ("schema_version",):
-        assert alike(read.model_dump(mode="json"), damaged)
+        now = read.model_dump(mode="json")
+        assert alike(now, {**damaged, **{name: now[name] for name in RunConfig.later if name not in damaged}})
 
 
 @examples
@@ -223,6 +224,8 @@ def test_a_configuration_that_lost_a_line_is_refused_by_the_name_of_the_key(tmp_
     for number in range(1, len(lines)):  # the first is the comment
         (tmp_path / "best.yaml").write_text("".join(lines[:number] + lines[number + 1 :]))
         key = lines[number].split(":")[0].strip()
+        if key in RunConfig.later:
+            continue
         with pytest.raises(TuneCLError) as caught:
             read_run(tmp_path / "best.yaml")
         if not lines[number].endswith(":\n"):  # of a group's heading, what lay below it is complained of

@@ -215,7 +215,7 @@ def test_another_objective_is_searched_for(recording: Recording) -> None:
     ("wrong", "message"),
     [
         ({"trials": 0}, "trials: 0, but it must be at least 1"),
-        ({"sampler": "grid"}, "sampler: 'grid' is unknown"),
+        ({"sampler": "gird"}, "sampler: 'gird' is unknown"),
         ({"scheduler": "asha"}, "scheduler: 'asha' is unknown"),
         ({"objective": "accuracy"}, "objective: 'accuracy' is unknown"),
         ({"workers": 0}, "workers: 0 workers run nothing"),

@@ -10,7 +10,7 @@ from search_cli import LAUNCH, run_side_by_side
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 
-from small_layers import keys_in, publish, size_of, size_of_all
+from small_stages import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config
 
 from tune_cl.cli._parser import stages_parser

@@ -111,7 +111,7 @@ def test_base_task_starts_from_the_weights_and_nothing_else_changes(
         assert chain.advance().row.stages[0].key == chain.planned_keys()[0][2]
         tensors[name] = chain.classifier().state_dict()
     given = torch.load(place / "one.pth", weights_only=True)
-    for ours, theirs in (("stages.0.0.weight", "conv1.weight"), ("stages.4.1.conv2.weight", "layer4.1.conv2.weight")):
+    for ours, theirs in (("layers.0.0.weight", "conv1.weight"), ("layers.4.1.conv2.weight", "layer4.1.conv2.weight")):
         assert torch.allclose(tensors["one.pth"][ours], given[theirs], atol=1e-6)
         assert not torch.allclose(tensors[None][ours], given[theirs], atol=1e-3)
     assert torch.allclose(tensors["one.pth"]["head.weight"], tensors[None]["head.weight"], atol=1e-6)

@@ -33,7 +33,7 @@ def test_the_package_carries_code_data_and_spaces_and_nothing_that_lies_about(
     assert {"tune_cl/cli/main.py", "tune_cl/streams/data/fashion_train.npz", "tune_cl/spaces/genifer.yaml"} <= inside
     assert {"tune_cl/heldout/data/fashion_test.npz", "spaces/mine.yaml"} <= inside
     assert {name.split("/")[0].split("-")[0] for name in inside} == {"tune_cl", "spaces"}
-    assert {Path(name).suffix for name in inside} == {".py", ".npz", ".md", ".yaml", ".typed", ""}
+    assert {Path(name).suffix for name in inside} == {".py", ".npz", ".md", ".yaml", ".typed", ".css", ".js", ""}
     assert not [name for name in inside if "__pycache__" in name or "/." in name]
     assert (tmp_path / "job.zip").stat().st_size < 20e6
 

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 
-from small_layers import keys_in, publish, size_of, size_of_all
+from small_stages import keys_in, publish, size_of, size_of_all
 from tiny_chains import chain_of, rows_of, run_config, tiny_stream
 
 from tune_cl.chain import planned_keys, settings_of

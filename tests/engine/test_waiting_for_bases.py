@@ -23,7 +23,7 @@ from tune_cl.records import (
 from tune_cl.study import Deferred, Study
 from tune_cl.tracking import Event, SlotDeferred, TrialStarted
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "search"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "study"))
 
 from search_trees import BASE_LR, LR, resolved, settings, space_dict
 

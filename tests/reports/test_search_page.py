@@ -125,13 +125,12 @@ def test_keyboard_reaches_what_can_be_used(chromium: Browser, tmp_path: Path) ->
 @needs_chromium
 def test_best_so_far_is_drawn_over_trials_images_and_time(chromium: Browser, tmp_path: Path) -> None:
     with shown(chromium, whole_search(tmp_path / "s")) as page:
-        labels = []
-        for name in ("images", "time", "trials"):
+        axes = {"images": "images trained", "time": "training time in minutes", "trials": "trials that have ended"}
+        for name, axis in axes.items():
             page.page.locator("#course").get_by_role("button", name=name, exact=True).click()
-            labels.append(page.page.locator("#course .label").all_text_contents())
-        assert ["images trained" in words for words in labels] == [True, False, False]
-        assert ["training time in minutes" in words for words in labels] == [False, True, False]
-        assert ["trials that have ended" in words for words in labels] == [False, False, True]
+            page.page.locator("#course .label", has_text=axis).first.wait_for(timeout=5000)
+            labels = page.page.locator("#course .label").all_text_contents()
+            assert [other in labels for other in axes.values()] == [other == axis for other in axes.values()]
 
 
 @needs_chromium

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_layers import HOUR, age, keys_in, publish
+from small_stages import HOUR, age, keys_in, publish
 
 from tune_cl.store import PinRecord, Pins, PinTimes, Upkeep
 

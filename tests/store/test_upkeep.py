@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_layers import HOUR, age, keys_in, publish, size_of, size_of_all
+from small_stages import HOUR, age, keys_in, publish, size_of, size_of_all
 from tiny_chains import METHODS, chain_of, comparable, origins, rows_of, run_config, tiny_stream
 
 from tune_cl.chain import planned_keys

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_layers import keys_in, publish
+from small_stages import keys_in, publish
 from tiny_chains import chain_of, comparable, origins, rows_of, run_config
 
 from tune_cl.store import verify

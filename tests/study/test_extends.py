@@ -68,7 +68,7 @@ def test_what_is_said_of_a_parameter_holds_at_every_scale_though_the_extended_fi
         mine = load(tmp_path, "mine.yaml", {"extends": "lwf.yaml", "parameters": {RATE: said}})
         for scale in ("small28", "small32"):
             assert (RATE in resolved(mine, scale).ranges) == searched
-    assert str(resolved(load(tmp_path, "x.yaml", "extends: lwf.yaml")).ranges[RATE]) == "log 0.0002 … 0.01"
+    assert str(resolved(load(tmp_path, "x.yaml", "extends: lwf.yaml")).ranges[RATE]) == "log 3e-05 … 0.01"
     content = {"parameters": {RATE: 1e-3}, "scales": {"small28": {"parameters": {RATE: {"log": [1e-4, 1e-2]}}}}}
     mine = load(tmp_path, "mine.yaml", {"extends": "lwf.yaml", **content})
     assert RATE in resolved(mine).ranges, "unless it says otherwise of a scale itself"
@@ -194,10 +194,10 @@ def test_a_default_outside_a_range_that_another_scale_has_by_like_is_told_where_
     below = put(
         tmp_path,
         "below.yaml",
-        {"extends": "lwf.yaml", "scales": {"small28": {"parameters": {RATE: {"log": [1e-3, 1e-2]}}}}},
+        {"extends": "lwf.yaml", "scales": {"small28": {"parameters": {RATE: {"log": [1e-4, 1e-2]}}}}},
     )
-    mine = load(tmp_path, "mine.yaml", {"extends": "below.yaml", "scales": {"small32": {"defaults": {RATE: 1e-4}}}})
+    mine = load(tmp_path, "mine.yaml", {"extends": "below.yaml", "scales": {"small32": {"defaults": {RATE: 1e-5}}}})
     assert RATE in resolved(mine).ranges
     with pytest.raises(TuneCLError) as error:
         resolved(mine, "small32")
-    assert str(error.value).startswith(f"{below}: scales.small28.parameters.{RATE}: the default 0.0001 lies outside")
+    assert str(error.value).startswith(f"{below}: scales.small28.parameters.{RATE}: the default 1e-05 lies outside")

@@ -11,7 +11,16 @@ from tiny_phases import base_state, phase_context, phase_of, subtree, tiny_strea
 from torch import Tensor
 
 from tune_cl.methods import PhaseData, PhaseResult
-from tune_cl.nets import Classifier, ClassifierShape, Component, build_classifier, new_classifier, save_classifier
+from tune_cl.nets import (
+    Classifier,
+    ClassifierShape,
+    Component,
+    build_classifier,
+    lay_out,
+    new_classifier,
+    save_classifier,
+)
+from tune_cl.options import Numerics
 from tune_cl.streams import LabelledImages, join
 from tune_cl.training._batches import RealBatches
 from tune_cl.training._replay_classifier import ReplayLoss
@@ -145,8 +154,8 @@ def start_of(
 ) -> Classifier:
     """The network that a phase starts from, ready to be trained: an update by next to nothing leaves it as it is."""
     still = train(method, step, state, **{**changes, "learning_rate": 1e-30})
-    return build_classifier(still.result.changed["classifier"]).train()
+    return lay_out(build_classifier(still.result.changed["classifier"]).train(), Numerics().resolved())
 
 
 def old_network(method: str) -> Classifier:
-    return build_classifier(old_classifier(method)).frozen()
+    return lay_out(build_classifier(old_classifier(method)).frozen(), Numerics().resolved())

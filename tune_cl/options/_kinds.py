@@ -20,6 +20,7 @@ _UNITS = {
 _MOST = 2.0**60  # bytes; more is a slip of the keyboard
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _MOST_GPUS = 1024
+_MOST_GAIN = 1_000_000_000  # of an objective that counts images
 
 
 @dataclass(frozen=True)
@@ -158,13 +159,14 @@ def gain(value: Any, option: str) -> float:
     Raises:
         TuneCLError: it is none.
     """
+    text = value if isinstance(value, str) else repr(float(value)) if _is_number(value) else ""
     try:
-        found = float(value) if isinstance(value, str) or _is_number(value) else 0.0
+        found = float(text) if re.fullmatch("[0-9.eE+-]{1,40}", text) else 0.0
     except ValueError:
         found = 0.0
-    if not 0 < found < math.inf:
+    if not 0 < found < _MOST_GAIN:
         told = shortened(value) if isinstance(value, str) else shown(value)
-        raise TuneCLError(f"{option} {told}: write a number above 0, such as 0.01")
+        raise TuneCLError(f"{option} {told}: write a number above 0 and below {_MOST_GAIN:,}, such as 0.01")
     return found
 
 
