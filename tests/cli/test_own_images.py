@@ -66,6 +66,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return Done(root, data, searched, run([LAUNCH / "evaluate.py", "s", *options]))
 
 
+@pytest.mark.slow
 def test_a_search_says_what_it_measured_and_records_it(done: Done) -> None:
     assert done.searched.returncode == 0, done.searched.stdout + done.searched.stderr
     assert "glyphs: 52 training images of 4 classes (10 to 16 in each), colour, about 28 pixels" in done.searched.stdout
@@ -76,6 +77,7 @@ def test_a_search_says_what_it_measured_and_records_it(done: Done) -> None:
     assert f"--data-set=glyphs={done.data}" in done.searched.stdout  # in the commands that it names
 
 
+@pytest.mark.slow
 def test_an_evaluation_finds_the_folder_in_the_record_and_reads_its_test_images(done: Done) -> None:
     assert done.evaluated.returncode == 0, done.evaluated.stdout + done.evaluated.stderr
     readings = (done.folder.path / "evaluation" / "readings.jsonl").read_text().splitlines()
@@ -85,6 +87,7 @@ def test_an_evaluation_finds_the_folder_in_the_record_and_reads_its_test_images(
     assert rows[-1].images_scored == [10, 5, 5] and rows[-1].metrics["test/accuracy"] is not None
 
 
+@pytest.mark.slow
 def test_moved_images_are_the_same_search_and_changed_ones_are_not(done: Done, tmp_path: Path) -> None:
     moved = shutil.copytree(done.data, tmp_path / "moved")
     given = f"--data-set=glyphs={moved}"
@@ -100,6 +103,7 @@ def test_moved_images_are_the_same_search_and_changed_ones_are_not(done: Done, t
     assert code == 2 and "another definition (stream: folder: scale was small32, is small28" in said, said
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_the_test_images_is_found_before_anything_is_trained(done: Done, tmp_path: Path) -> None:
     data = shutil.copytree(done.data, tmp_path / "glyphs")
     options = ["evaluate", "s", done.results, f"--data-set=glyphs={data}", "--dry-run"]
@@ -121,6 +125,7 @@ def test_what_is_wrong_with_the_test_images_is_found_before_anything_is_trained(
     assert code == 2 and f"{data}/test: no such folder" in said
 
 
+@pytest.mark.slow
 def test_the_choice_is_trained_again_from_its_file_alone(done: Done) -> None:
     code, said = here("train", f"--config={done.folder.best_config}", done.results)
     assert code == 0 and "increment 2: val/accuracy" in said and "reused" in said, said
@@ -130,6 +135,7 @@ def test_the_choice_is_trained_again_from_its_file_alone(done: Done) -> None:
     assert f"val/accuracy {row.metrics['val/accuracy']:.4f}" in said
 
 
+@pytest.mark.slow
 def test_search_and_evaluation_are_the_same_from_python(done: Done) -> None:
     overrides = {word.removeprefix("--set=").partition("=")[0]: int(word.rpartition("=")[2]) for word in CHEAP}
     given = {"stream": STREAM, "trials": 2, "concurrency": 1, "name": "s", "results": done.root / "results"}
@@ -141,6 +147,7 @@ def test_search_and_evaluation_are_the_same_from_python(done: Done) -> None:
     assert not evaluated.summary.missing
 
 
+@pytest.mark.slow
 def test_searches_on_a_folder_are_compared(done: Done, tmp_path: Path) -> None:
     shutil.copytree(done.folder.path, tmp_path / "t")
     output = tmp_path / "page.html"
@@ -163,7 +170,7 @@ def test_list_and_dry_run_show_the_folder_and_leave_nothing_in_it(tmp_path: Path
     ("options", "complaint"),
     [
         (["--stream=glyphs-b2-t2"], "data set 'glyphs' is unknown; it is 'fashion'"),
-        (["--stream=glyphs-b2-t2"], "a folder of your own images: --data-set glyphs=DIR"),
+        (["--stream=glyphs-b2-t2"], "a folder of your own images: --data-set NAME=DIR"),
         (["--stream=glyphs-b2-t2", "--data-set=glyphs=nowhere"], "nowhere: no such folder; name one with images"),
         (["--stream=glyphs-b2-t2", "--data-set=glyphs="], "write NAME=DIR: a name, and the folder of its images"),
         (["--stream=glyphs-b2-t2", "--data-set=glyphs=a", "--data-set=glyphs=b"], "glyphs is given twice"),

@@ -149,6 +149,7 @@ def test_search_notes_the_hash_and_its_trials_start_from_the_weights(
     assert "--backbone-weights" in command and str(place / "one.pth") not in "\n".join(configuration)
 
 
+@pytest.mark.slow
 def test_the_same_search_goes_on_under_another_path_and_not_without_the_file(
     searched: Path, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

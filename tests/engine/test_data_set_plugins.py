@@ -52,10 +52,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "my_stripes.py").write_text(STRIPES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    known = dict(DATASETS)
+    monkeypatch.setattr(DATASETS, "_members", dict(DATASETS._members))
+    monkeypatch.setattr(DATASETS, "_origins", dict(DATASETS._origins))
     yield tmp_path
-    DATASETS.clear()
-    DATASETS.update(known)
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
 

@@ -28,7 +28,7 @@ from tripwire import Moment, let_go, stretch
 
 from tune_cl.records import SearchFolder, SearchRecord, read_record
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]  # mostly of starting Ray, twice
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]  # mostly of starting Ray, twice
 
 # Trials that know nothing of each other.
 OPTIONS = ("--space=finetune", *CHEAP, "--trials=2", "--name=s")

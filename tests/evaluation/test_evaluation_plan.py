@@ -156,7 +156,7 @@ def test_refusals_are_one_sentence(searched: Path, tmp_path: Path, capsys: pytes
     assert "unknown option --order; did you mean '--orders'" in refused(capsys, searched, "--order", 3)
     folder = Path(shutil.copytree(searched, tmp_path / "s"))
     write_json(folder / "search.json", record_of(folder).model_copy(update={"method": "my_own"}))
-    assert "one from outside the package needs --plugin" in refused(capsys, folder, *EVALUATION)
+    assert "one of your own needs --plugin" in refused(capsys, folder, *EVALUATION)
     write_json(folder / "search.json", record_of(searched).model_copy(update={"data_fingerprint": 64 * "0"}))
     others = refused(capsys, folder, *EVALUATION)
     assert "a search on other images: the training files of fashion are not those of then (fingerprint 0000" in others

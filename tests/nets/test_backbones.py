@@ -234,7 +234,7 @@ def test_networks_of_one_width_refuse_others(network, width):
 
 def test_unknown_networks_are_refused_with_the_known_ones():
     assert fixed_width("small_cnn") is None
-    with pytest.raises(ValueError, match=r"no network 'resnet50'.* \(known: small_cnn, resnet18_cifar"):
+    with pytest.raises(ValueError, match=r"network 'resnet50' is unknown; it is 'small_cnn', 'resnet18_cifar'"):
         new_classifier(ClassifierShape("resnet50", 64, (3, 32, 32), 2), 0)
 
 

@@ -49,6 +49,6 @@ def test_a_flat_search_ends_and_goes_on_without_the_option(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("wrong", [0, -1.0, "much", True, float("nan")])
 def test_only_a_number_above_zero_is_a_gain(wrong: object) -> None:
-    with pytest.raises(TuneCLError, match=r"stop_when_flat .*: write a number above 0, such as 0\.01"):
+    with pytest.raises(TuneCLError, match=r"stop_when_flat .*: write a number above 0 and below .*, such as 0\.01"):
         SearchOptions("finetune", stop_when_flat=wrong)  # type: ignore[arg-type]
     assert SearchOptions("finetune", stop_when_flat="0.02").stop_when_flat == 0.02  # type: ignore[arg-type]
