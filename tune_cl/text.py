@@ -19,7 +19,7 @@ def value_text(value: float | None) -> str:
     """A score with four decimals; an undefined one as a dash."""
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+    return f"{value:z.4f}" if abs(value) < 1000 else f"{value:.4g}"
 
 
 def gain_text(gain: float) -> str:

@@ -108,7 +108,7 @@ def _old_classes(choice: Achieved) -> Iterator[Caution]:
     if reached is not None and base is not None and reached < NEAR_ZERO:
         yield Caution(
             kind="old classes",
-            sentence=f"It has lost the old classes: accuracy on them {reached:.4f} after increment {last}; the base "
+            sentence=f"It has lost the old classes: accuracy on them {reached:z.4f} after increment {last}; the base "
             f"task had {base:.4f} on its own.",
         )
 

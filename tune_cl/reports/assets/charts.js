@@ -27,7 +27,7 @@ function filled(node, attributes, children) {
 
 // --- numbers as text ------------------------------------------------------------------------------------------------
 
-const score = (value) => (value === null || value === undefined ? "–" : value.toFixed(4));
+const score = (value) => (value === null || value === undefined ? "–" : value.toFixed(4).replace(/^-(0\.0+)$/, "$1"));
 const signed = (value) => (value === null ? "–" : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(4));
 const number = (trial) => String(trial).padStart(4, "0");
 
