@@ -73,7 +73,7 @@ CASES = [
     *(*KILLED, *DAMAGED_STAGES, *DAMAGED_CHECKPOINTS, *FULL, *FREED, *READ_ONLY),
     *(*WORKER_KILLED, *DRIVER_KILLED, *NODE_KILLED, *STAGE_DAMAGED),
 ]
-# What `make test` runs; the rest is slow. (Killed searches are in engine/test_failures.py and test_submission.py, too.)
+# What `make test` runs; the rest is slow. (A killed worker is in engine/test_failures.py, too.)
 AT_ONCE = (
     "chain-killed-publishing",
     "chain-killed-between",

@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 
 from tune_cl.api.named_search import named_search
-from tune_cl.api.pages import save_report
+from tune_cl.api.pages import write_page
 from tune_cl.api.places import results_folder
 from tune_cl.cli._parser import made
 from tune_cl.options import ReportOptions
 from tune_cl.records import given_output
-from tune_cl.reports import search_view
+from tune_cl.reports import search_page, search_view
 
 
 def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -18,10 +18,11 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if options.html is not None:
         given_output(options.html, "--html")  # refused before anything is read
     folder = named_search(options.search, results_folder(options))
+    view = search_view(folder)
     if args.json:
-        print(search_view(folder).model_dump_json(indent=2))
+        print(view.model_dump_json(indent=2))
     if options.html is not None or not args.json:
-        page = save_report(folder, options.html)
+        page = write_page(search_page(view), folder.page if options.html is None else options.html, "--html")
         if not args.json:
             print(f"Page: {page}")
     return 0

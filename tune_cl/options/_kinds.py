@@ -142,11 +142,7 @@ def gpus(value: Any, option: str) -> float:
     Raises:
         TuneCLError: it is neither.
     """
-    text = value if isinstance(value, str) else repr(float(value)) if _is_number(value) else ""
-    try:
-        found = float(text) if re.fullmatch("[0-9.eE+-]{1,40}", text) else -1.0
-    except ValueError:
-        found = -1.0
+    found = _decimal(value)
     if not (0 <= found <= 1 or (1 < found < _MOST_GPUS and found.is_integer())):
         told = shortened(value) if isinstance(value, str) else shown(value)
         raise TuneCLError(f"{option} {told}: must be a fraction from 0 to 1, or a whole number up to {_MOST_GPUS - 1}")
@@ -159,15 +155,20 @@ def gain(value: Any, option: str) -> float:
     Raises:
         TuneCLError: it is none.
     """
-    text = value if isinstance(value, str) else repr(float(value)) if _is_number(value) else ""
-    try:
-        found = float(text) if re.fullmatch("[0-9.eE+-]{1,40}", text) else 0.0
-    except ValueError:
-        found = 0.0
+    found = _decimal(value)
     if not 0 < found < _MOST_GAIN:
         told = shortened(value) if isinstance(value, str) else shown(value)
         raise TuneCLError(f"{option} {told}: write a number above 0 and below {_MOST_GAIN:,}, such as 0.01")
     return found
+
+
+def _decimal(value: Any) -> float:
+    """A number, or its text in plain decimal form; -1 for anything else."""
+    text = value if isinstance(value, str) else repr(float(value)) if _is_number(value) else ""
+    try:
+        return float(text) if re.fullmatch("[0-9.eE+-]{1,40}", text) else -1.0
+    except ValueError:
+        return -1.0
 
 
 def _is_number(value: Any) -> bool:

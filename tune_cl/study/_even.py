@@ -39,12 +39,19 @@ class Grid(Sampler):
         return _GridPoint(context, self.points)
 
 
-class _SobolPoint(BaseSampler):  # type: ignore[misc]
-    """One point of a scrambled Sobol sequence; for a second attempt at a trial, of another scrambling."""
+class _Point(BaseSampler):  # type: ignore[misc]
+    """One point for one trial; what it leaves out is random."""
 
     def __init__(self, context: SamplerContext) -> None:
         self._context = context
         self._independent = RandomSampler(seed=context.seed)
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+
+class _SobolPoint(_Point):
+    """One point of a scrambled Sobol sequence; for a second attempt at a trial, of another scrambling."""
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
         return dict(sorted(self._context.shared.items()))
@@ -63,17 +70,13 @@ class _SobolPoint(BaseSampler):  # type: ignore[misc]
             (point,) = engine.random(1)
         return {path: _placed(found, place) for (path, found), place in zip(search_space.items(), point, strict=True)}
 
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
-
-class _GridPoint(BaseSampler):  # type: ignore[misc]
+class _GridPoint(_Point):
     """The first point of a grid that no trial has had; the grid's order comes from the search seed."""
 
     def __init__(self, context: SamplerContext, points: int) -> None:
-        self._context = context
+        super().__init__(context)
         self._axes = {path: _marks(found, points) for path, found in sorted(context.distributions.items())}
-        self._independent = RandomSampler(seed=context.seed)
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
         return dict(self._context.distributions)
@@ -88,9 +91,6 @@ class _GridPoint(BaseSampler):  # type: ignore[misc]
             if not any(tuple(point[path] for path in paths) in values for paths, values in had.items()):
                 return point
         return {}
-
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def _points(self) -> Iterator[dict[str, Any]]:
         size = math.prod(len(marks) for marks in self._axes.values())
