@@ -107,15 +107,28 @@ def wait_until_free(coordinator: Any, key: str) -> None:
         time.sleep(0.02)
 
 
-def wait_until_up(coordinator: Any) -> None:
+def process_of(coordinator: Any) -> int:
+    return int(ray.get(coordinator.__ray_call__.remote(lambda self: os.getpid())))
+
+
+def wait_until_started_again(coordinator: Any, process: int) -> None:
+    """The old process may answer for a while: it is not killed at once."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            ray.get(coordinator.leases.remote())
-            return
+            if process_of(coordinator) != process:
+                return
         except ray.exceptions.RayError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     raise AssertionError("it was not started again")
+
+
+def wait_until_leased(coordinator: Any, key: str) -> None:
+    deadline = time.monotonic() + 30
+    while key not in ray.get(coordinator.leases.remote()):
+        assert time.monotonic() < deadline, "the coordinator has not heard of it"
+        time.sleep(0.02)
 
 
 def seconds_until_taken(one: Any, key: str, limit: float) -> float:
@@ -175,11 +188,11 @@ def test_a_coordinator_that_was_started_again_hands_out_leases_as_before(workers
     coordinator = start_coordinator()
     one, two, key = worker(coordinator, tmp_path), worker(coordinator, tmp_path), new_key()
     assert ray.get(one.take.remote(new_key()))
+    process = process_of(coordinator)
     ray.kill(coordinator, no_restart=False)
-    wait_until_up(coordinator)
+    wait_until_started_again(coordinator, process)
     assert ray.get(one.take.remote(key))
-    time.sleep(0.5)
-    assert key in ray.get(coordinator.leases.remote())
+    wait_until_leased(coordinator, key)
     assert not ray.get(two.take.remote(key))
 
 
