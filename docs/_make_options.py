@@ -12,6 +12,7 @@ from tune_cl.options import (
     ReportOptions,
     SearchOptions,
     StagesOptions,
+    SweepOptions,
     SyncOptions,
     TrainOptions,
     WatchOptions,
@@ -37,7 +38,8 @@ COMMANDS: tuple[tuple[str, str, type[Options]], ...] = (
     ("compare", "`tune-cl compare`; from Python see `tune_cl.compare`.", CompareOptions),
     ("report", "`tune-cl report`; from Python see `SearchResult.save_html`.", ReportOptions),
     ("watch", "`tune-cl watch`.", WatchOptions),
-    ("sync", "`tune-cl sync`.", SyncOptions),
+    ("sync", "`tune-cl sync`, `tune_cl.publish(search, ...)`.", SyncOptions),
+    ("sweep", "`tune-cl sweep VERB`.", SweepOptions),
     ("stages", "`tune-cl stages VERB`.", StagesOptions),
 )
 

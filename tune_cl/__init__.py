@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tune_cl.api.classifier import LoadedClassifier
     from tune_cl.api.compare import ComparisonResult, compare
     from tune_cl.api.evaluate import evaluate
+    from tune_cl.api.publish import publish
     from tune_cl.api.recorder import Recorder, record
     from tune_cl.api.results import EvaluationResult, SearchResult, TrialResult, open_result
     from tune_cl.api.search import search
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "load",
     "open_result",
+    "publish",
     "record",
     "run_chain",
     "search",
@@ -48,6 +50,7 @@ _PLACES = {
     "tune_cl.api.classifier": ("LoadedClassifier",),
     "tune_cl.api.compare": ("ComparisonResult", "compare"),
     "tune_cl.api.evaluate": ("evaluate",),  # the one way to test data
+    "tune_cl.api.publish": ("publish",),
     "tune_cl.api.recorder": ("Recorder", "record"),
     "tune_cl.api.results": ("EvaluationResult", "SearchResult", "TrialResult", "open_result"),
     "tune_cl.api.search": ("search",),

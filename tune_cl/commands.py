@@ -11,7 +11,7 @@ from tune_cl.records import SearchFolder
 
 SUBMITTED = "TUNE_CL_COMMAND"  # the command that submitted the job in which this process runs
 _INSTALLED = "tune-cl"
-_VERBS = ("search", "submit", "train", "evaluate", "compare", "report", "watch", "sync", "stages")
+_VERBS = ("search", "submit", "train", "evaluate", "compare", "report", "watch", "sync", "sweep", "stages")
 _OF_DATA = ("--data-root", "--data-set", "--plugin", "--backbone-weights")
 _LAUNCH = Path(__file__).parents[1] / "launch"  # in a checkout
 

@@ -16,6 +16,7 @@ from tune_cl.options import (
     JobOptions,
     Options,
     StagesOptions,
+    SweepOptions,
     SyncOptions,
     TrainOptions,
     declared,
@@ -29,6 +30,7 @@ RECORDS: dict[str, type[Options]] = {
     "evaluate": EvaluationOptions,
     "compare": CompareOptions,
     "sync": SyncOptions,
+    "sweep": SweepOptions,
     "stages": StagesOptions,
 }
 

@@ -27,7 +27,9 @@ def imported(*argv: str) -> tuple[int, list[str], str]:
     return int(code), found, done.stdout + "\n".join(said)
 
 
-@pytest.mark.parametrize("command", ["search", "submit", "train", "evaluate", "compare", "sync", "stages", None])
+@pytest.mark.parametrize(
+    "command", ["search", "submit", "train", "evaluate", "compare", "sync", "sweep", "stages", None]
+)
 def test_help_imports_nothing_heavy(command: str | None) -> None:
     code, found, text = imported(*([command] if command else []), "--help")
     assert (code, found) == (0, []) and "usage: tune-cl" in text

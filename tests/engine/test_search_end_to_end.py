@@ -152,6 +152,9 @@ def test_winner_can_be_loaded_and_scores_as_its_last_row_says(reference: Referen
 def test_offline_wandb_holds_one_run_per_trial_and_one_row_per_increment(reference: Reference) -> None:
     assert "kept offline" in reference.done.stdout
     runs = offline_runs(reference.folder.wandb)
+    whole = runs.pop("s")
+    assert whole.starts()[0].job_type == "search" and whole.artifacts()["s-best"] == ["best.yaml", "classifier.pt"]
+    assert whole.summary()["best/trial"] == summary_of(reference.folder).best.trial
     rows = rows_of(reference.folder)
     assert sorted(int("".join(c for c in name if c.isdigit())[-4:]) for name in runs) == sorted(rows)
     for name, run in runs.items():

@@ -28,6 +28,7 @@ def test_each_run_is_shown_once_with_its_rows_as_an_evaluation_of_the_search(
     evaluation = SearchFolder(folder).evaluation
     names = [path.name for path in (evaluation.path / "runs").iterdir()]
     shown = offline_runs(evaluation.wandb)
+    assert shown.pop("s-evaluation").starts()[0].job_type == "evaluation-summary"
     assert sorted(shown) == sorted(f"s-{name}" for name in names)
     for name in names:
         started = shown[f"s-{name}"].starts()[-1]

@@ -92,6 +92,7 @@ def test_a_search_whose_driver_is_killed_leaves_no_process_and_the_same_command_
         await_end(agents, AGENTS_GONE)
     if with_wandb:
         reported = offline_runs(run.folder.wandb)
+        assert reported.pop("s").starts()[0].job_type == "search"
         assert Counter(
             (name, row["increment"]) for name, wandb_run in reported.items() for row in wandb_run.rows()
         ) == Counter((f"s-{trial:04d}", increment) for trial in (0, 1) for increment in (0, 1, 2))

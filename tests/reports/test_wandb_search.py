@@ -12,7 +12,8 @@ from tune_cl.errors import TuneCLError
 from tune_cl.records import RunConfig, SearchFolder, SearchRecord, read_record
 from tune_cl.reports import SearchData, compare, read_remote, read_search
 from tune_cl.wandb import _read as _wandb_read
-from tune_cl.wandb._run import row_values, run_config
+from tune_cl.wandb._files import run_config
+from tune_cl.wandb._run import row_values
 
 TEST = OBJECTIVE.replace("val/", "test/")
 ADDRESS = "wandb://team/project/s"
@@ -83,9 +84,7 @@ def comparable(search: SearchData) -> dict[str, Any]:
     found = search.model_dump(
         exclude={
             "source",
-            "scale",
             "numerics",
-            "data_fingerprint",
             "planned",
             "found",
             "trials",

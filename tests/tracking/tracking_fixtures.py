@@ -119,6 +119,8 @@ def started(folder: SearchFolder, planned: int = 8, **changes: object) -> Search
 
 
 def trial_started(folder: SearchFolder, trial: int, lr: float = 1e-3) -> TrialStarted:
+    """The event of a trial whose configuration the driver has just written."""
+    write_yaml(folder.trial(trial).config, run_config(lr))
     return TrialStarted(trial, {"increment.classifier.lr": lr}, run_config(lr), folder.trial(trial))
 
 

@@ -32,7 +32,9 @@ def rows_on(server: WandbServer, trial: int) -> list[dict[str, Any]]:
 def assert_complete(server: WandbServer, folder: SearchFolder) -> None:
     """The server has every row of every trial once, in order, as it is on disk; each trial in the sweep and group."""
     (sweep,) = server.sweeps.values()
-    assert len(server.runs) == len(rows_of(folder)) == 3
+    assert len(server.runs) - 1 == len(rows_of(folder)) == 3
+    assert server.run_named("s").job_type == "search"
+    assert [artifact.state for artifact in server.artifacts if artifact.kind == "model"] == ["COMMITTED"]
     for trial, rows in rows_of(folder).items():
         run = server.run_named(f"s-{trial:04d}")
         assert (run.group, run.job_type, run.sweep) == ("s", "trial", sweep.name)

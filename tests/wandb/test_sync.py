@@ -23,11 +23,13 @@ from tracking_fixtures import (
 from wandb_server import Request, WandbServer
 
 from tune_cl.cli.main import main
-from tune_cl.records import SearchFolder, write_json
+from tune_cl.records import SearchFolder, write_json, write_yaml
 from tune_cl.tracking import TrialEnded
 from tune_cl.wandb import WandbEvaluation, WandbTracker
+from tune_cl.wandb._files import FileRun, read_mark
+from tune_cl.wandb._live import LiveRuns
 from tune_cl.wandb._offline_log import read_records, write_records
-from tune_cl.wandb._run import ShownRun, TrialRun, read_mark
+from tune_cl.wandb._run import OpenRun
 from tune_cl.wandb._sweep import SweepMark, read_sweep, sweep_path
 
 NAME = "genifer-fashion-b4-t3-quick"
@@ -122,11 +124,12 @@ def keep_first_run(folder: SearchFolder, server: WandbServer) -> None:
     """Upload the first two rows of trial 0, as a sync that was killed would leave it."""
     mark = read_mark(folder.trial(0))
     assert mark is not None
-    run = TrialRun(wandb, "online", mark.shown, folder.trial(0), folder.path.parent / "elsewhere" / "wandb")
+    elsewhere = SearchFolder(folder.path.parent / "elsewhere")
     for increment in (0, 1):
-        run.add(row(0, increment))
+        elsewhere.trial(0).add_row(row(0, increment))
+    run = OpenRun(wandb, "online", FileRun(elsewhere.trial(0), mark.shown, elsewhere.wandb))
+    assert run.update() == 2
     run.end("running", None)
-    write_json(folder.trial(0).path / "wandb.json", mark)
     assert on_server(server) == {f"{NAME}-0000": [0, 1]}
 
 
@@ -191,28 +194,13 @@ def test_mode_in_the_environment_is_the_searchs_and_not_syncs(
 
 
 def test_evaluation_runs_are_uploaded_with_the_search(two_sessions: SearchFolder, server: WandbServer) -> None:
-    evaluation = two_sessions.evaluation
-    shown = ShownRun(
-        run_id="0123456789abcdef",
-        project="tune_cl",
-        entity=None,
-        group=NAME,
-        job_type="evaluation",
-        name=f"{NAME}-chosen-seed-1001-0",
-        tags=("genifer",),
-        config={"class_order": "seed-1001"},
-        objective="test/accuracy",
-    )
-    for session in ([0, 1], [2, 3]):
-        run = TrialRun(wandb, "offline", shown, evaluation.run("chosen"), evaluation.wandb)
-        for increment in session:
-            evaluation.run("chosen").add_row(row(0, increment))
-            run.add(row(0, increment))
-        run.end("finished", None)
+    evaluation_of(two_sessions, "offline").close(timeout=30)
+    wandb.teardown()
     assert sync(two_sessions) == 0
-    assert on_server(server)[shown.name] == [0, 1, 2, 3]
-    uploaded = server.run_named(shown.name)
+    assert on_server(server)[f"{NAME}-chosen-1001-0"] == [0, 1, 2, 3]
+    uploaded = server.run_named(f"{NAME}-chosen-1001-0")
     assert (uploaded.job_type, uploaded.group, uploaded.summary["state"]) == ("evaluation", NAME, "finished")
+    assert (uploaded.config["objective"], uploaded.config["seeds"]["train"]) == ("test/average_incremental_accuracy", 3)
     requests = len(server.requests)
     assert sync(two_sessions) == 0
     assert len(server.requests) == requests
@@ -223,9 +211,10 @@ def evaluation_of(folder: SearchFolder, mode: str) -> WandbEvaluation:
     written(folder, 0)
     evaluation = WandbEvaluation(mode, None, None, search_record(), folder, report=lambda line: None)
     for name in ("chosen-1001-0", "chosen-1001-1"):
+        write_yaml(folder.evaluation.run(name).config, run_config())
         for increment in range(4):
             folder.evaluation.run(name).add_row(row(0, increment))
-        evaluation.show(name, 0, run_config())
+        evaluation.show(name)
     return evaluation
 
 
@@ -233,7 +222,7 @@ def test_evaluation_runs_that_wandb_did_not_come_to_are_uploaded(
     folder: SearchFolder, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold = threading.Event()
-    monkeypatch.setattr(WandbEvaluation, "_log", lambda self, run: hold.wait())
+    monkeypatch.setattr(LiveRuns, "finish", lambda self, run: hold.wait())
     evaluation_of(folder, "online").close(timeout=0.2)
     hold.set()
     assert server.runs == {}
@@ -249,7 +238,7 @@ def test_evaluation_run_that_the_server_did_not_take_in_time_is_uploaded_as_fini
         raise TimeoutError
 
     with monkeypatch.context() as slow:
-        slow.setattr(TrialRun, "end", too_late)
+        slow.setattr(OpenRun, "end", too_late)
         evaluation_of(folder, "offline").close(timeout=30)
     assert sync(folder) == 0
     for seed in (0, 1):

@@ -221,7 +221,7 @@ def test_nothing_but_the_run_is_sent_and_the_key_is_in_no_file_and_no_message(
     (run,) = server.runs.values()
     assert run.host in (None, "")
     assert run.events == [] and run.log == []
-    media = {name for name in run.files if name.startswith("media/images/")}
+    media = {name for name in run.files if name.startswith(("media/images/", "media/plotly/"))}
     assert set(run.files) - media <= {"wandb-summary.json", "config.yaml"}
     for request in server.requests:
         assert server.key.encode() not in request.body

@@ -24,7 +24,7 @@ from tracking_fixtures import (
 )
 from wandb_records import OfflineRun, offline_runs, same_value
 
-from tune_cl.records import SearchFolder, TrialSummary, write_yaml
+from tune_cl.records import SearchFolder, TrialSummary, write_atomically, write_yaml
 from tune_cl.tracking import SearchStarted, TrialEnded
 from tune_cl.wandb import WandbTracker
 
@@ -101,12 +101,26 @@ def test_two_trials_at_once_are_two_runs_of_one_group(folder: SearchFolder) -> N
 
 
 def test_configuration_holds_every_parameter_and_what_defines_the_run(folder: SearchFolder) -> None:
-    track([started(folder), *whole_trial(folder, 0)])
+    made_with = {"versions": {"torch": "2.9.0"}, "git_commit": "c0ffee"}
+    track([started(folder, **made_with), *whole_trial(folder, 0)])
     config = run_of(folder, 0).config()
     assert config["base.classifier.epochs"] == 4
     assert config["increment.generator.lambda_id"] == 10.0
     assert (config["stream"], config["budget"], config["method"]) == ("fashion-b4-t3", "quick", "genifer")
     assert config["seeds"] == {"search": 0, "order": 0, "split": 0, "train": 3}
+    assert (config["device"], config["threads"], config["sampler"], config["scale"]) == ("cpu", 1, "tpe", "small28")
+    assert (config["versions"], config["git_commit"]) == ({"torch": "2.9.0"}, "c0ffee")
+    assert config["data_fingerprint"] == "0" * 64
+
+
+def test_accuracy_matrix_is_drawn_at_each_increment(folder: SearchFolder) -> None:
+    track([started(folder), *whole_trial(folder, 0)])
+    run = run_of(folder, 0)
+    last = run.rows()[-1]
+    assert last["accuracy_heat_map/_type"] == "plotly-file"
+    figure = json.loads((run.files[0].parent / "files" / last["accuracy_heat_map/path"]).read_text())
+    assert [[z for z in line if z is not None] for line in figure["data"][0]["z"]] == MATRIX
+    assert figure["data"][0]["x"] == ["base", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -219,15 +233,16 @@ def test_no_secret_and_no_host_name_in_any_file(folder: SearchFolder, monkeypatc
 
 def test_rows_larger_than_a_block_of_the_log_are_read_back(folder: SearchFolder) -> None:
     """Losses enough for 100 KiB a row: the records span several 32 KiB blocks of W&B's file."""
-    events = [started(folder), trial_started(folder, 0)]
+    events, rows = [started(folder), trial_started(folder, 0)], []
     for t in range(3):
         event = reported(folder, 0, t)
         losses = {f"classifier/term-{k:05d}": k + t / 10 for k in range(2000)}
-        events.append(type(event)(0, event.row.model_copy(update={"losses": losses}), event.value, event.folder))
-        folder.trial(0).increments.unlink()
+        rows.append(event.row.model_copy(update={"losses": losses}))
+        events.append(type(event)(0, rows[-1], event.value, event.folder))
+    write_atomically(folder.trial(0).increments, "".join(row.model_dump_json() + "\n" for row in rows))
     track(events)
-    rows = run_of(folder, 0).rows()
-    assert [logged["losses/classifier/term-01999"] for logged in rows] == [1999.0, 1999.1, 1999.2]
+    logged_rows = run_of(folder, 0).rows()
+    assert [logged["losses/classifier/term-01999"] for logged in logged_rows] == [1999.0, 1999.1, 1999.2]
 
 
 def test_damaged_picture_costs_no_row_of_a_trial_that_is_taken_up(folder: SearchFolder) -> None:

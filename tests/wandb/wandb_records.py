@@ -42,6 +42,11 @@ class OfflineRun:
         metrics = [record.metric for record in self._of_kind("metric")]
         return {metric.name or metric.glob_name: metric.step_metric for metric in metrics}
 
+    def artifacts(self) -> dict[str, list[str]]:
+        """Name of each artifact -> its files."""
+        found = [record.artifact for record in self._of_kind("artifact")]
+        return {artifact.name: sorted(entry.path for entry in artifact.manifest.contents) for artifact in found}
+
     def _of_kind(self, kind: str) -> list[Any]:
         return [record for record in self._records if record.WhichOneof("record_type") == kind]
 

@@ -45,6 +45,7 @@ from tune_cl.records import (
     read_record,
     search_id,
 )
+from tune_cl.reports import overview
 from tune_cl.streams import Stream, class_order, default_workers, shape_of
 from tune_cl.wandb import WandbEvaluation
 
@@ -178,6 +179,7 @@ def run_evaluation(
         plan.record,
         plan.folder,
         report=console.print,
+        overview=overview,
     )
     with nothing_left(evaluation.stages):
         make_stages(evaluation.stages)
@@ -188,7 +190,7 @@ def run_evaluation(
     ending: Ending = "interrupted"  # what an exception, a second Ctrl-C say, amounts to
     try:
         with exclusive_lock(plan.folder.evaluation), EvaluationView(console) as view:
-            conductor = EvaluationConductor(plan, view, lambda run: wandb.show(run.name, run.trial, run.config))
+            conductor = EvaluationConductor(plan, view, lambda run: wandb.show(run.name))
             console.print(_heading(evaluation, conductor.missing))
             for warning in warnings(plan):
                 console.print(warning)
@@ -199,6 +201,7 @@ def run_evaluation(
             else:
                 ending = "done"
             summary = conductor.conclude()
+            wandb.ended()
         _conclude(evaluation, summary, console, lost)
         console.print(wandb.describe())
     finally:

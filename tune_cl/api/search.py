@@ -50,6 +50,7 @@ from tune_cl.records import (
     search_id,
     write_json,
 )
+from tune_cl.reports import overview
 from tune_cl.streams import Stream
 from tune_cl.study import Knowledge, SearchSpace, Study, StudySettings, Unreachable, unreachable_values
 from tune_cl.tracking import Trackers, own_trackers
@@ -128,6 +129,7 @@ def run_search_of(
         options.wandb_entity,
         report=lambda line: trackers.notice(line),
         sweep=options.wandb_sweep,
+        overview=overview,
     )
     console = None
     if options.quiet:

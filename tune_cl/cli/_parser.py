@@ -15,6 +15,7 @@ from tune_cl.options import (
     ReportOptions,
     SearchOptions,
     StagesOptions,
+    SweepOptions,
     SyncOptions,
     TrainOptions,
     WatchOptions,
@@ -237,6 +238,17 @@ def sync_parser() -> Parser:
     return parser.switch("", "--dry-run", "list what would be uploaded, and end")
 
 
+def sweep_parser() -> Parser:
+    """Options of `sweep`."""
+    return Parser(
+        prog="tune-cl sweep",
+        description="Turn a space file into a W&B sweep file, or a W&B sweep file into a space file. What the other\n"
+        "one cannot express is said in a sentence each. Nothing is sent.",
+        epilog="Examples: python launch/sweep.py export genifer --output sweep.yaml\n"
+        "          python launch/sweep.py import sweep.yaml --space lwf --output space.yaml",
+    ).take(SweepOptions)
+
+
 def stages_parser() -> Parser:
     """Options of `stages`."""
     parser = Parser(
@@ -259,6 +271,8 @@ def check(command: str, args: argparse.Namespace) -> None:
         raise TuneCLError("--space FILE is missing: a path, or a name from --list, such as genifer.yaml")
     if command == "train":
         _check_train(args)
+    if command == "sweep":
+        _check_sweep(args)
     if command == "stages":
         _check_stages(args)
 
@@ -274,10 +288,21 @@ def _check_train(args: argparse.Namespace) -> None:
             )
 
 
+def _check_verb(verb: str, verbs: Sequence[str]) -> None:
+    if verb not in verbs:
+        known = f"{', '.join(verbs[:-1])} or {verbs[-1]}"
+        raise TuneCLError(f"unknown verb {verb!r}{near_matches(verb, verbs) or f'; write {known}'}")
+
+
+def _check_sweep(args: argparse.Namespace) -> None:
+    _check_verb(args.verb, ("export", "import"))
+    for name, flag, verb in (("space", "--space", "import"), ("overrides", "--set", "export")):
+        if getattr(args, name) and args.verb != verb:
+            raise TuneCLError(f"{flag} is an option of {verb}, not of {args.verb}")
+
+
 def _check_stages(args: argparse.Namespace) -> None:
-    if args.verb not in _STAGES_VERBS:
-        known = f"{', '.join(_STAGES_VERBS[:-1])} or {_STAGES_VERBS[-1]}"
-        raise TuneCLError(f"unknown verb {args.verb!r}{near_matches(args.verb, _STAGES_VERBS) or f'; write {known}'}")
+    _check_verb(args.verb, _STAGES_VERBS)
     for name, verb in _ONLY_FOR.items():
         if getattr(args, name) and args.verb != verb:
             raise TuneCLError(f"--{name.replace('_', '-')} is an option of {verb}, not of {args.verb}")
@@ -297,6 +322,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "report": report_parser,
     "watch": watch_parser,
     "sync": sync_parser,
+    "sweep": sweep_parser,
     "stages": stages_parser,
 }
 _VERBS = {

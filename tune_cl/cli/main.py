@@ -31,7 +31,8 @@ commands:
   compare   compare searches: configurations, curves, cost, and what is noise
   report    write a search as a page for a browser
   watch     show a search in a browser while it runs
-  sync      upload to W&B what was kept offline
+  sync      upload to W&B what its server has not got of a search
+  sweep     turn a space file into a W&B sweep file, and back
   stages    list, verify and prune the store of trained stages
 
 `tune-cl COMMAND --help` explains a command, `tune-cl --version` says which one this is. `python launch/search.py` is

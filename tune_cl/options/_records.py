@@ -54,6 +54,16 @@ _WANDB = "Weights & Biases"
 _SEARCHES = "folder of searches (default: results)"
 _TRAINED = "folder of trained stages (default: <results>/stages)"
 _IN_TIME = "end after this time, e.g. 90s, 45m, 2h; the same command resumes"
+_Plugins = Annotated[
+    Sequence[str],
+    Option(
+        "a module of your own, from the current folder or as installed, or the path of a .py file, that brings a "
+        "method, network, data set, metric, sampler, stopping rule or tracker; repeatable",
+        names("MODULE"),
+        _OUTSIDE,
+        "--plugin",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +111,7 @@ class Runtime(Options):
             _OUTSIDE,
         ),
     ] = None
-    plugins: Annotated[
-        Sequence[str],
-        Option(
-            "a module of your own, from the current folder or as installed, or the path of a .py file, that brings a "
-            "method, network, data set, metric, sampler, stopping rule or tracker; repeatable",
-            names("MODULE"),
-            _OUTSIDE,
-            "--plugin",
-        ),
-    ] = ()
+    plugins: _Plugins = ()
     checkpoint_every: Annotated[
         float | str | None,
         Option(
@@ -420,14 +421,40 @@ class WatchOptions(Options):
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SyncOptions(Options):
     """Options of an upload to W&B."""
 
     search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
+    _: KW_ONLY
     results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
     wandb_project: Annotated[str | None, Option("project (default: the one they were kept for)", text())] = None
     wandb_entity: Annotated[str | None, Option("user or team (default: the one they were kept for)", text())] = None
+    everything: Annotated[bool, Option("also what ran with W&B off", SWITCH)] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(Options):
+    """Options of the way between space files and W&B sweep files."""
+
+    verb: Annotated[
+        str, Option("export (a space becomes a sweep) or import (a sweep becomes a space)", text("VERB"), "", "verb")
+    ]
+    file: Annotated[
+        StrPath, Option("a space file, or its shipped name; of import a W&B sweep file", path("FILE"), "", "file")
+    ]
+    output: Annotated[StrPath | None, Option("write the file here (default: print it)", path("FILE"))] = None
+    space: Annotated[
+        StrPath | None, Option("of import: the space to extend (default: the shipped one of its method)", path("FILE"))
+    ] = None
+    stream: Annotated[str | None, Option("DATASET-b<base classes>-t<increments>", text())] = None
+    budget: Annotated[str | None, Option("quick or full", text())] = None
+    preset: Annotated[str | None, Option("a set of values that the space names", text())] = None
+    overrides: Annotated[
+        Mapping[str, Any] | Sequence[str],
+        Option("of export: fix a parameter, or give it a range; repeatable", changes("PATH=VALUE"), "", "--set"),
+    ] = ()
+    plugins: _Plugins = ()
 
 
 @dataclass(frozen=True, kw_only=True)

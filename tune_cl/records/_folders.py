@@ -274,9 +274,9 @@ def _check_folders(*paths: Path) -> None:
             raise TuneCLError(f"{path}: a file, where a folder is to be made; move it away")
 
 
-def search_id(record: SearchRecord, folder: SearchFolder) -> str:
-    """A name that is the same whenever a search is continued, and no other search's: 16 hex digits."""
-    identity = [record.name, str(folder.path.resolve()), record.created]
+def search_id(record: SearchRecord, folder: SearchFolder, *part: str) -> str:
+    """A name that is the same whenever a search is continued, and no other search's or part's: 16 hex digits."""
+    identity = [record.name, str(folder.path.resolve()), record.created, *part]
     return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
 
 

@@ -25,7 +25,7 @@ from tune_cl.reports._models import (
     TrialData,
 )
 from tune_cl.reports._page import page
-from tune_cl.reports._publish import publish
+from tune_cl.reports._publish import overview, publish
 from tune_cl.reports._remote import read_remote
 from tune_cl.reports._search_page import search_page
 from tune_cl.reports._search_view import SearchView, search_view
@@ -50,6 +50,7 @@ __all__ = [
     "evaluation_cautions",
     "expected_maximum",
     "interval_over",
+    "overview",
     "page",
     "paired_difference",
     "paired_over",

@@ -16,8 +16,8 @@ from tune_cl.wandb import RemoteSearch, RemoteTrial, read_wandb_search
 def read_remote(address: str) -> SearchData:
     """Read a search from W&B, `wandb://entity/project/group-or-sweep`.
 
-    What W&B does not have is left out: the fingerprint of the data, and trials that were asked for and never begun.
-    Which paths were searched is what differs between the trials.
+    What W&B does not have is left out: trials that were asked for and never begun, and, of runs of earlier versions,
+    the fingerprint of the data. Which paths were searched is what differs between the trials.
 
     Raises:
         TuneCLError: there is no such search, or no way to it.
@@ -45,6 +45,8 @@ def _search(search: RemoteSearch) -> SearchData:
             order_seed=seeds.order,
             split_seed=seeds.split,
         ),
+        scale=setting("scale"),
+        data_fingerprint=setting("data_fingerprint"),
         budget=setting("budget"),
         objective=objective,
         direction=setting("direction") or default_direction(objective),

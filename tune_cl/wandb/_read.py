@@ -15,9 +15,10 @@ from tune_cl.wandb._sdk import quiet_wandb
 WANDB_SCHEME = "wandb://"
 _ADDRESS = re.compile(r"wandb://(?P<entity>[^/\s]+)/(?P<project>[^/\s]+)/(?P<name>[^/\s]+)")
 _TIMEOUT = 30  # seconds that the server has for one answer
-_NOT_PARAMETERS = {
-    "trial", "method", "stream", "class_order", "budget", "horizon", "protocol", "objective", "direction", "device",
-    "threads", "seeds",
+_SAME = {"method", "stream", "class_order", "budget", "horizon", "protocol", "objective", "direction"}  # in all trials
+_NOT_PARAMETERS = _SAME | {
+    "trial", "device", "threads", "precision", "memory_format", "seeds", "scale", "sampler", "scheduler",
+    "data_fingerprint", "deterministic", "versions", "git_commit", "plugins", "method_source",
 }  # fmt: skip
 _NEEDED = ("trial", "method", "stream", "budget", "horizon", "protocol", "objective", "seeds")
 _STATES: dict[str, TrialState] = {"finished": "finished", "stopped": "stopped", "failed": "failed"}
@@ -178,7 +179,7 @@ def _check_one_search(address: str, trials: list[RemoteTrial]) -> None:
             "results folders, or delete the runs of one of them"
         )
     for trial in trials[1:]:
-        for name in _NOT_PARAMETERS - {"trial", "seeds", "device", "threads"}:
+        for name in sorted(_SAME):
             first, other = trials[0].settings.get(name), trial.settings.get(name)
             if first != other:
                 raise TuneCLError(

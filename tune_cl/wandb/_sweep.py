@@ -13,10 +13,10 @@ import yaml
 from tune_cl.errors import TuneCLError
 from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, SearchRecord, read_record, write_json
 from tune_cl.tracking import in_one_line
-from tune_cl.wandb._run import mark_path, read_mark
+from tune_cl.wandb._files import mark_path, read_mark
 
-_METHODS = {"auto": "bayes", "tpe": "bayes", "random": "random"}
-_GOALS = {"max": "maximize", "min": "minimize"}
+METHODS = {"auto": "bayes", "tpe": "bayes", "random": "random"}
+GOALS = {"max": "maximize", "min": "minimize"}
 _INTERVALS = {"log": "log_uniform_values", "uniform": "uniform", "int": "int_uniform"}
 _CREATE_SECONDS = 20  # for the server's answer
 _UPSERT = """
@@ -57,13 +57,13 @@ def read_sweep(folder: SearchFolder) -> SweepMark | None:
 
 def sweep_config(record: SearchRecord) -> dict[str, Any]:
     """A search in W&B's words; where nothing is searched, the parameters are the fixed values."""
-    searched = {path: _parameter(written) for path, written in record.ranges.items()}
+    searched = {path: parameter(written) for path, written in record.ranges.items()}
     return {
         "name": record.name,
         "description": f"{record.method} on {record.stream.name}, budget {record.budget}: a search of tune_cl, "
         "which proposes the trials itself; no agent is needed",
-        "method": _METHODS.get(record.sampler, "custom"),
-        "metric": {"name": record.objective, "goal": _GOALS[record.direction]},
+        "method": METHODS.get(record.sampler, "custom"),
+        "metric": {"name": record.objective, "goal": GOALS[record.direction]},
         "parameters": searched or {path: {"value": value} for path, value in record.default.items()},
     }
 
@@ -129,12 +129,12 @@ def _connected(wandb: Any) -> Any:
         raise ConnectionError(in_one_line(error)) from error
 
 
-def _parameter(written: Mapping[str, Any]) -> dict[str, Any]:
-    """A range as in a space file, in W&B's words."""
-    ((kind, values),) = written.items()
-    if kind == "choice":
-        return {"values": list(values)}
-    low, high = values
+def parameter(written: Mapping[str, Any]) -> dict[str, Any]:
+    """A range as in a space file, in W&B's words, which have no conditions and no priors."""
+    if "choice" in written:
+        return {"values": list(written["choice"])}
+    kind = next(kind for kind in _INTERVALS if kind in written)
+    low, high = written[kind]
     return {"distribution": _INTERVALS[kind], "min": low, "max": high}
 
 

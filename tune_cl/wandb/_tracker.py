@@ -1,15 +1,15 @@
-"""Weights & Biases: one run per trial, written by a thread of its own."""
+"""A search, and an evaluation, shown in Weights & Biases while they run."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from tune_cl.commands import sync_command
-from tune_cl.records import IncrementRow, RunConfig, SearchFolder, TrialState, TrialSummary, read_record, write_json
+from tune_cl.records import SearchFolder, SearchRecord, write_json
 from tune_cl.tracking import (
     Event,
     IncrementReported,
-    PhaseProgress,
     SearchEnded,
     SearchStarted,
     TrialEnded,
@@ -17,18 +17,19 @@ from tune_cl.tracking import (
     in_one_line,
     write_to_stderr,
 )
+from tune_cl.wandb._files import SearchFiles
+from tune_cl.wandb._live import LiveRuns
 from tune_cl.wandb._mode import entity_name, prepared, project_name
-from tune_cl.wandb._run import SearchOfRuns, TrialRun, up_to_date
+from tune_cl.wandb._overview import FileOverview, MakeOverview, Subject
 from tune_cl.wandb._sdk import quiet_wandb
 from tune_cl.wandb._sweep import SweepMark, make_sweep, read_sweep, sweep_at, sweep_path
-from tune_cl.wandb._thread import WandbThread
 
 
 class WandbTracker:
-    """Shows each trial as a W&B run with one row per increment.
+    """Shows each trial as a W&B run with one row per increment, and the search as one more.
 
-    `handle` only puts the event into a queue: training never waits for W&B. Local files are the truth; a run that is
-    taken up again gets the rows that it lacks, and no row twice. A failure is reported once, in one line.
+    `handle` only notes which trial has news: training never waits for W&B. The files are the truth: a run gets the rows
+    on disk that it lacks, and no row twice. A failure is reported once, in one line.
 
     Args:
         mode: 'online', 'offline', 'disabled', or None: WANDB_MODE, else online where there are credentials.
@@ -37,6 +38,7 @@ class WandbTracker:
         report: where lines for a person go.
         sweep: show the search as a W&B sweep as well, with the trials' runs attached. Offline it is only noted down:
             the server makes a sweep, so `launch/sync.py` has it made.
+        overview: makes what the run of the search itself shows; None for no such run.
 
     Raises:
         TuneCLError: W&B cannot be had so: see `prepared`.
@@ -54,20 +56,23 @@ class WandbTracker:
         entity: str | None = None,
         report: Callable[[str], None] = write_to_stderr,
         sweep: bool = False,
+        overview: MakeOverview | None = None,
     ) -> None:
         self._report = report
+        self._place = project_name(project), entity_name(entity)
         self._sweep = sweep
-        self._thread: WandbThread[Event] = WandbThread(prepared(mode, project, entity), report, self._write)
-        self._writer = _Writer(self._thread, project, entity, report, sweep)
+        self._overview = overview
+        self._files: SearchFiles | None = None
+        self._live = LiveRuns(prepared(mode, project, entity), report, "search")
 
     @property
     def mode(self) -> str:
         """'online', 'offline' or 'disabled'; online becomes offline when the server does not answer."""
-        return self._thread.mode.mode
+        return self._live.mode.mode
 
     def describe(self, folder: SearchFolder) -> str:
         """The mode, why, and where the runs of a search lie: one line for a person."""
-        line = self._thread.mode.describe(folder)
+        line = self._live.mode.describe(folder)
         if not self._sweep or self.mode == "online":
             return line
         if self.mode == "disabled":
@@ -75,172 +80,122 @@ class WandbTracker:
         return f"{line}, which also makes the sweep: that needs the server"
 
     def handle(self, event: Event) -> None:
-        """Note an event for the thread that writes."""
-        if not isinstance(event, PhaseProgress):
-            self._thread.put(event)
+        """Note for the thread that writes what has news."""
+        live = self._live
+        match event:
+            case SearchStarted(record=record, folder=folder):
+                live.place = folder, folder.wandb
+                self._files = SearchFiles(record, folder, *self._place)
+                live.put(partial(self._begin, event))
+            case TrialStarted(trial=number) | IncrementReported(trial=number):
+                live.put(lambda: live.update(self._there.trial(number)))
+            case TrialEnded(trial=number, state=state, reason=reason):
+                live.put(lambda: live.finish(self._there.trial(number, state, reason)))
+            case SearchEnded(interrupted=interrupted, out_of_time=out_of_time):
+                live.put(live.finish_all)
+                if not interrupted or out_of_time:
+                    live.put(lambda: _show_overview(live, self._there, self._overview, "search"))
 
     def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until everything is written, then say what is not."""
-        self._writer.hurry()
-        left = self._thread.close(timeout)
-        if left is not None:
-            unsent = sum(isinstance(event, IncrementReported) for event in left)
-            self._report(self._writer.unsent_line(unsent, timeout))
+        self._live.close(timeout)
 
-    def _write(self, events: Iterator[Event]) -> None:
-        for event in events:
-            self._writer.handle(event)
-        self._writer.end_open_runs()
+    @property
+    def _there(self) -> SearchFiles:
+        assert self._files is not None  # a search starts before its trials
+        return self._files
+
+    def _begin(self, started: SearchStarted) -> None:
+        """Have the sweep made, and tell W&B what it missed of the trials that have ended in an earlier session."""
+        files = self._files = self._with_sweep(self._there)
+        for ended in started.earlier:
+            if files.folder.trial(ended.trial).config.exists():
+                run = files.trial(ended.trial, ended.state, ended.reason)
+                if not run.up_to_date(self._live.mode.mode):
+                    self._live.guarded(partial(self._live.finish, run))
+
+    def _with_sweep(self, files: SearchFiles) -> SearchFiles:
+        """The search with its sweep, where one was asked for, now or when it began; made unless there is one."""
+        if not self._sweep and read_sweep(files.folder) is None:
+            return files
+        mark = sweep_at(files.folder, files.project, files.entity)
+        write_json(sweep_path(files.folder), mark)
+        if mark.sweep_id is None and self._live.mode.mode == "online":
+            mark = self._make_sweep(mark, files)
+        return replace(files, sweep_id=mark.sweep_id)
+
+    def _make_sweep(self, mark: SweepMark, files: SearchFiles) -> SweepMark:
+        """Have the server make the sweep; where it does not, runs go on without, and the sweep is made later."""
+        try:
+            return make_sweep(quiet_wandb(), files.record, files.folder, mark)
+        except ConnectionError as error:  # the runs would wait for the same server, one after another
+            if not self._live.abandoned:
+                self._live.go_offline(str(error))
+        except Exception as error:
+            if not self._live.abandoned:
+                command = sync_command(files.folder)
+                self._report(f"W&B made no sweep ({in_one_line(error)}); the search goes on, `{command}` tries again")
+        return mark
 
 
-class _Writer:
-    """The thread's side: all calls of W&B are made here, one after another."""
+class WandbEvaluation:
+    """Shows evaluation runs that have their results, in the group of the search, and the evaluation as one more.
+
+    `show` only notes a run: nobody waits for W&B. The files are the truth; a run that was shown is not shown again.
+
+    Args:
+        mode: as for `WandbTracker`, and so are project, entity and overview.
+        project: W&B project.
+        entity: W&B user or team.
+        record: the search's definition.
+        folder: the search's.
+        report: where lines for a person go.
+        overview: makes what the run of the evaluation itself shows.
+
+    Raises:
+        TuneCLError: W&B cannot be had so: see `prepared`.
+    """
 
     def __init__(
         self,
-        thread: WandbThread[Event],
+        mode: str | None,
         project: str | None,
         entity: str | None,
-        report: Callable[[str], None],
-        sweep: bool,
+        record: SearchRecord,
+        folder: SearchFolder,
+        report: Callable[[str], None] = write_to_stderr,
+        overview: MakeOverview | None = None,
     ) -> None:
-        self._thread = thread
-        self._sweep = sweep
-        self._project = project_name(project)
-        self._entity = entity_name(entity)
-        self._report = report
-        self._search: SearchOfRuns | None = None
-        self._runs: dict[int, TrialRun] = {}
-        self._configs: dict[int, RunConfig] = {}
-        self._hurried = threading.Event()
-        self._broken = False  # nothing more is tried
+        self._files = SearchFiles(record, folder, project_name(project), entity_name(entity))
+        self._overview = overview
+        self._live = LiveRuns(prepared(mode, project, entity), report, "evaluation")
+        self._live.place = folder, folder.evaluation.wandb
 
-    def handle(self, event: Event) -> None:
-        if isinstance(event, SearchStarted):
-            self._search = SearchOfRuns(event.record, event.folder, self._project, self._entity)
-        if self._broken or self._search is None or self._thread.abandoned or self._hopeless():
+    def describe(self) -> str:
+        """The mode, why, and where the runs lie: one line for a person."""
+        return self._live.mode.describe(*self._live.place)
+
+    def show(self, name: str) -> None:
+        """Note a run that has its rows, by its folder below `evaluation/runs`."""
+        if self._live.mode.mode == "disabled":
             return
-        try:
-            self._handle(event, self._search)
-        except Exception as error:
-            self._tell_failure(error)
+        run = self._files.evaluation(name)
+        if not run.up_to_date(self._live.mode.mode):
+            with suppress(OSError):  # it is only for `sync` to know the run, should the thread not come to it
+                run.note()
+            self._live.put(partial(self._live.finish, run))
 
-    def end_open_runs(self) -> None:
-        """Close what is still open, as interrupted."""
-        for trial in list(self._runs):
-            if not self._hopeless():
-                self._end(trial, "running", None)
+    def ended(self) -> None:
+        """Show the evaluation as it stands in its summary."""
+        self._live.put(lambda: _show_overview(self._live, self._files, self._overview, "evaluation"))
 
-    def hurry(self) -> None:
-        """Wait for the server once more at most; called from another thread when the search is over."""
-        self._hurried.set()
+    def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds until every run is written, then say what is not."""
+        self._live.close(timeout)
 
-    def unsent_line(self, rows: int, timeout: float) -> str:
-        """What `close` says when its time is over."""
-        where = sync_command(self._search.folder) if self._search else "launch/sync.py"
-        return (
-            f"W&B did not finish within {timeout:.0f} s ({rows} rows not handed over); every row is on disk, and "
-            f"`{where}` uploads what is missing"
-        )
 
-    def _handle(self, event: Event, search: SearchOfRuns) -> None:
-        match event:
-            case SearchStarted(earlier=earlier):
-                search = self._search = self._with_sweep(search)
-                for ended in earlier:
-                    self._catch_up(ended, search)
-            case TrialStarted(trial=trial, config=config) if trial not in self._runs:
-                self._start(trial, config, search)
-            case IncrementReported(trial=trial, row=row) if trial in self._runs:
-                self._add(self._runs[trial], row)
-            case TrialEnded(trial=trial, state=state, reason=reason):
-                self._end(trial, state, reason)
-            case SearchEnded():
-                self.end_open_runs()
-
-    def _with_sweep(self, search: SearchOfRuns) -> SearchOfRuns:
-        """The search with its sweep, where one was asked for, now or when it began; made unless there is one."""
-        if not self._sweep and read_sweep(search.folder) is None:
-            return search
-        mark = sweep_at(search.folder, search.project, search.entity)
-        write_json(sweep_path(search.folder), mark)
-        if mark.sweep_id is None and self._thread.mode.mode == "online":
-            mark = self._make_sweep(mark, search)
-        return replace(search, sweep_id=mark.sweep_id)
-
-    def _make_sweep(self, mark: SweepMark, search: SearchOfRuns) -> SweepMark:
-        """Have the server make the sweep; where it does not, runs go on without, and the sweep is made later."""
-        try:
-            return make_sweep(quiet_wandb(), search.record, search.folder, mark)
-        except ConnectionError as error:  # the runs would wait for the same server, one after another
-            if not self._thread.abandoned:
-                self._thread.go_offline(str(error), search.folder)
-            return mark
-        except Exception as error:
-            if not self._thread.abandoned:
-                command = sync_command(search.folder)
-                self._report(f"W&B made no sweep ({in_one_line(error)}); the search goes on, `{command}` tries again")
-            return mark
-
-    def _start(self, trial: int, config: RunConfig, search: SearchOfRuns) -> None:
-        """Open a run and log the rows on disk that it lacks. If the server does not answer, keep all runs offline."""
-        self._configs[trial] = config
-        try:
-            self._runs[trial] = self._open(trial, config, search)
-        except Exception as error:
-            if self._thread.abandoned:
-                return
-            if self._thread.mode.mode != "online":
-                self._broken = True
-                raise
-            self._go_offline(in_one_line(error), trial, search)
-            return
-        for row in search.folder.trial(trial).rows():
-            self._add(self._runs[trial], row)
-
-    def _open(self, trial: int, config: RunConfig, search: SearchOfRuns) -> TrialRun:
-        folder, mode = search.folder, self._thread.mode.mode
-        return TrialRun(quiet_wandb(), mode, search.shown(trial, config), folder.trial(trial), folder.wandb)
-
-    def _add(self, run: TrialRun, row: IncrementRow) -> None:
-        try:
-            run.add(row)
-        except Exception as error:
-            self._tell_failure(error)
-
-    def _go_offline(self, why: str, trial: int, search: SearchOfRuns) -> None:
-        """Open `trial`, and again what was open, offline."""
-        self._thread.go_offline(why, search.folder)
-        again = [*self._runs, trial]
-        self._runs.clear()
-        for number in again:
-            self._start(number, self._configs[number], search)
-
-    def _catch_up(self, ended: TrialSummary, search: SearchOfRuns) -> None:
-        """Tell W&B what it missed of a trial that has ended in an earlier session."""
-        folder = search.folder.trial(ended.trial)
-        if not folder.config.exists():
-            return
-        config = read_record(folder.config, RunConfig)
-        if not up_to_date(folder, ended.state, self._thread.mode.mode, search.shown(ended.trial, config)):
-            self._start(ended.trial, config, search)
-            self._end(ended.trial, ended.state, ended.reason)
-
-    def _end(self, trial: int, state: TrialState, reason: str | None) -> None:
-        run = self._runs.pop(trial, None)
-        if run is None or self._search is None:
-            return
-        try:
-            run.end(state, reason)
-        except TimeoutError:
-            self._thread.unfinished = True
-            self._thread.tell(f"W&B is slow; upload what it has not taken with `{sync_command(self._search.folder)}`")
-        except Exception as error:
-            self._tell_failure(error)
-
-    def _hopeless(self) -> bool:
-        """Say whether somebody waits for the end while the server has been found not to answer."""
-        return self._hurried.is_set() and self._thread.unfinished
-
-    def _tell_failure(self, error: Exception) -> None:
-        self._thread.tell(f"W&B failed ({in_one_line(error)}); the search goes on, its rows are on disk")
+def _show_overview(live: LiveRuns, files: SearchFiles, make: MakeOverview | None, ended: Subject) -> None:
+    """Show what has ended as a whole, unless W&B has it already."""
+    overview = FileOverview(ended, files)
+    if make is not None and overview.exists and not overview.up_to_date(live.mode.mode):
+        overview.publish(quiet_wandb(), live.mode.mode, make)
