@@ -11,7 +11,7 @@ from _chains import Job
 import tune_cl
 from tune_cl.methods import flatten
 from tune_cl.records import IncrementRow, RunConfig
-from tune_cl.streams import open_stream
+from tune_cl.streams import Stream, open_stream
 
 Rung = tuple[str, Mapping[str, Any]]  # method, and what differs from its space's default
 Rows = Mapping[str, Sequence[IncrementRow]]
@@ -58,12 +58,15 @@ class Ladder:
     budget: str
     seeds: int = 3
     rungs: Sequence[str] = field(default_factory=lambda: tuple(RUNGS))  # from the lower end up
+    data: Mapping[str, Any] = field(default_factory=dict)  # where images lie that are not embedded
 
     def jobs(self) -> list[Job]:
         """The chains, the dearest ones first."""
         methods = {rung: RUNGS[rung][0] for rung in self.rungs}
         order = sorted(self.rungs, key=lambda rung: (*DEAREST, methods[rung]).index(methods[rung]))
-        return [Job(self.name(rung, seed), self.run(rung, seed)) for rung in order for seed in range(self.seeds)]
+        return [
+            Job(self.name(rung, seed), self.run(rung, seed), self.data) for rung in order for seed in range(self.seeds)
+        ]
 
     def run(self, rung: str, seed: int) -> RunConfig:
         """The default of a method's space, but for what the rung says."""
@@ -71,6 +74,10 @@ class Ladder:
         return tune_cl.configure(
             method, stream=self.stream, budget=self.budget, train_seed=seed, overrides=dict(changes)
         )
+
+    def stream_of_images(self) -> Stream:
+        """The stream with its images."""
+        return open_stream(self.run("frozen", 0).stream, **self.data)
 
     def name(self, rung: str, seed: int) -> str:
         """Of a job."""
@@ -82,7 +89,7 @@ class Ladder:
         values = flatten(run.parameters)
         batch = values["increment.classifier.batch_size"]
         steps = values["increment.classifier.epochs"] * math.ceil(
-            len(open_stream(run.stream).training(1).labels) / batch
+            len(self.stream_of_images().training(1).labels) / batch
         )
         lines = [
             f"## {self.stream}, budget `{self.budget}`",

@@ -1,6 +1,7 @@
 """The ladder on real data: from never training again to all data at once, on both streams of the package.
 
-    python benchmarks/ladder.py                # writes benchmarks/ladder.md and docs/replay.png
+    python benchmarks/ladder.py                    # writes benchmarks/ladder.md and docs/replay.png
+    python benchmarks/ladder.py --data-root DIR    # with colour: DIR has cifar-10-batches-py, or a subset of it
 
 Same network, same classifier steps and real images per increment on every rung; the configurations are the defaults
 of the shipped spaces, but for what a rung's name says. Accuracies are on validation data. Chains run side by side, one
@@ -8,6 +9,7 @@ thread each; stages that are in the store are not trained again. `exemplars.py` 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from _chains import run_all
@@ -16,19 +18,15 @@ from _replay_picture import draw
 
 HERE = Path(__file__).parent
 FULL = ("frozen", "genifer", "oracle", "joint")
-LADDERS = (
-    Ladder("fashion-b4-t3", "quick"),
-    Ladder("quickdraw-b50-t5", "quick"),
-    Ladder("fashion-b4-t3", "full", rungs=FULL),
-    Ladder("quickdraw-b50-t5", "full", rungs=FULL),
-)
+GREY = (Ladder("fashion-b4-t3", "quick"), Ladder("quickdraw-b50-t5", "quick"))
+GREY_IN_FULL = (Ladder("fashion-b4-t3", "full", rungs=FULL), Ladder("quickdraw-b50-t5", "full", rungs=FULL))
 PREAMBLE = """\
 # The ladder on real data
 
 Made by `python benchmarks/ladder.py{options}`: the defaults of the shipped spaces but for what a rung's name says;
 3 training seeds, mean ± standard error. Accuracies are over all classes seen, on validation data, after the last
 increment. One class order, one validation split, one CPU thread a run; core-minutes were measured with two runs at a
-time on two cores. The defaults were chosen on other class orders, splits and seeds of these data sets.
+time on two cores. The defaults were chosen on other class orders, splits and seeds of these data sets.{colour}
 
 *Replay* is judged by the classifier that the generator was trained through, and by what cannot be fooled: a small
 *student* that learns from replay alone and is scored on real validation images of the old classes, and the spread of
@@ -36,18 +34,41 @@ the replayed images' features over that of real ones. All three are means over i
 """
 
 
+COLOUR = """ The colour
+images are {images} training images of CIFAR-10, at scale `small32`."""
+
+
+def ladders(data_root: Path | None) -> tuple[Ladder, ...]:
+    """All of them, those that take longest last."""
+    if data_root is None:
+        return (*GREY, *GREY_IN_FULL)
+    data = {"data_root": data_root, "accept_modified_data": True}
+    return (*GREY, Ladder("cifar10-b4-t3", "quick", data=data), *GREY_IN_FULL)
+
+
+def preamble(shown: Sequence[Ladder], options: str) -> str:
+    """What was run, and on what."""
+    colour = [ladder.stream_of_images() for ladder in shown if ladder.data]
+    images = sum(len(stream.training(t).labels) for stream in colour[:1] for t in range(stream.horizon + 1))
+    return PREAMBLE.format(options=options, colour=COLOUR.format(images=images) if colour else "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ladders", type=int, default=len(LADDERS), help="how many of them, from the first")
+    parser.add_argument("--ladders", type=int, help="how many of them, from the first (default: all)")
+    parser.add_argument("--data-root", type=Path, help="folder with cifar-10-batches-py, for a ladder in colour")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--stages", type=Path, default=Path("results/stages"))
     args = parser.parse_args()
-    cut_short = "" if args.ladders == len(LADDERS) else f" --ladders {args.ladders}"
-    parts = [PREAMBLE.format(options=cut_short)]
-    for ladder in LADDERS[: args.ladders]:  # what is done is written, also when a later one is cut short
+    shown = ladders(args.data_root)[: args.ladders]
+    options = " --data-root DIR" if args.data_root else ""
+    options += f" --ladders {args.ladders}" if args.ladders else ""
+    parts = [preamble(shown, options)]
+    for ladder in shown:  # what is done is written, also when a later one is cut short
         parts.append("\n".join(ladder.report(run_all(ladder.jobs(), args.stages, args.processes))) + "\n")
         (HERE / "ladder.md").write_text("\n".join(parts))
-    draw([ladder.run("genifer", 0) for ladder in LADDERS[:2]], args.stages, HERE.parent / "docs" / "replay.png")
+    quick = [ladder for ladder in shown if ladder.budget == "quick"]
+    draw([(ladder.run("genifer", 0), ladder.data) for ladder in quick], args.stages, HERE.parent / "docs/replay.png")
     print((HERE / "ladder.md").read_text())
 
 
