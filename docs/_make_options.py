@@ -4,16 +4,21 @@ from dataclasses import MISSING
 from pathlib import Path
 
 from tune_cl.options import (
+    ChainOptions,
     CompareOptions,
+    ConfigureOptions,
     Declared,
     EvaluationOptions,
     JobOptions,
     Options,
+    RecordOptions,
     ReportOptions,
+    Runtime,
     SearchOptions,
     StagesOptions,
     SweepOptions,
     SyncOptions,
+    TrainableOptions,
     TrainOptions,
     WatchOptions,
     declared,
@@ -22,7 +27,7 @@ from tune_cl.options import (
 HEAD = """# Options
 
 Every option of every command, with its name in Python. `make docs` writes this page from the records in
-`tune_cl/options/_records.py`, from which the command line and [the Python functions](python-api.md) are made, too.
+`tune_cl/options`, from which the command line and [the Python functions](python-api.md) are made, too.
 
 Times are written `90s`, `45m` or `2h`, sizes `50GiB` or `200MB`; from Python also as numbers of seconds and bytes.
 
@@ -42,11 +47,27 @@ COMMANDS: tuple[tuple[str, str, type[Options]], ...] = (
     ("sweep", "`tune-cl sweep VERB`.", SweepOptions),
     ("stages", "`tune-cl stages VERB`.", StagesOptions),
 )
+FUNCTIONS: tuple[tuple[str, type[Options]], ...] = (
+    ("configure", ConfigureOptions),
+    ("run_chain", ChainOptions),
+    ("trainable", TrainableOptions),
+    ("record", RecordOptions),
+)
 
 
 def page() -> str:
     """The page as Markdown."""
-    return "\n".join([HEAD, *("\n".join(_section(*command)) for command in COMMANDS)])
+    commands = ("\n".join(_section(*command)) for command in COMMANDS)
+    return "\n".join([HEAD, *commands, *("\n".join(_function(*function)) for function in FUNCTIONS)])
+
+
+def _function(name: str, record: type[Options]) -> list[str]:
+    shared = {item.name for item in declared(Runtime)}
+    own = [item for item in declared(record) if item.name not in shared]
+    also = ", ".join(f"`{item.name}`" for item in declared(record) if item.name in shared)
+    head = [f"## tune_cl.{name}", "", f"From Python alone; and, as under [train](#train), {also}."]
+    table = [f"| `{_in_python(item)}` | {_sentence(item)} |" for item in own]
+    return [*head, "", "| in Python | what |", "|---|---|", *table, ""]
 
 
 def _section(name: str, what: str, record: type[Options]) -> list[str]:
@@ -58,9 +79,16 @@ def _row(item: Declared) -> str:
     value = f" {item.option.kind.metavar}" if item.option.kind.metavar and item.flag.startswith("-") else ""
     flag = item.flag if item.flag.startswith("-") else item.option.kind.metavar
     flag = flag if item.option.in_shell else "from Python alone"
+    return f"| `{flag}{value}` | `{_in_python(item)}` | {_sentence(item)} |"
+
+
+def _in_python(item: Declared) -> str:
     default = "" if item.default in (MISSING, None, False, ()) else f" = {item.default!r}"
-    sentence = item.option.help.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
-    return f"| `{flag}{value}` | `{item.name}{default}` | {sentence} |"
+    return f"{item.name}{default}"
+
+
+def _sentence(item: Declared) -> str:
+    return item.option.help.replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
 
 
 if __name__ == "__main__":

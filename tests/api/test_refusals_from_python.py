@@ -60,7 +60,7 @@ TRAINABLE: dict[str, list[Any]] = {
     **{name: CONFIGURE[name] for name in ("stream", "budget", "overrides", "train_seed", "plugins")},
     **{name: RUN_CHAIN[name] for name in ("stages", "data_root", "accept_modified_data", "loader_workers")},
     "cpus": [*NUMBERS, 0],
-    "gpus": [-1, "1", True, None, float("nan"), 1e9],
+    "gpus": [-1, "many", True, None, float("nan"), 1e9],
 }
 
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_cl.api.call import in_python
 from tune_cl.api.data import open_named
 from tune_cl.api.places import weights_file
 from tune_cl.chain import Chain, Increment, check_run, read_named_backbone, read_run
 from tune_cl.nets import Backbone
-from tune_cl.options import Runtime, SearchOptions, check_switch
+from tune_cl.options import ChainRuntime
 from tune_cl.plugins import Plugin, load_plugins
 from tune_cl.records import IncrementRow, RunConfig, given_file, given_folder
-from tune_cl.store import Pins, StageStore
+from tune_cl.store import CHECKPOINT_SECONDS, Pins, StageStore
 from tune_cl.streams import Stream
 
 
@@ -25,29 +24,35 @@ class Chains:
     stages: Path
     plugins: tuple[Plugin, ...]
     loader_workers: int | None
+    checkpoint_every: float
     backbone: Backbone | None
     fresh: bool
 
     @classmethod
-    def of(
-        cls, run: RunConfig | str | Path, stages: str | Path, *, fresh: bool = False, **runtime: Any
-    ) -> tuple[RunConfig, "Chains"]:
-        """A configuration that is checked, and what chains of its stream need: fields of `Runtime`.
+    def of(cls, run: RunConfig | str | Path, options: ChainRuntime) -> tuple[RunConfig, "Chains"]:
+        """A configuration that is checked, and what chains of its stream need.
 
         Raises:
             TuneCLError: the configuration, the stream or its data are not in order.
         """
-        with in_python(SearchOptions):
-            options = Runtime(**runtime)
-            plugins = load_plugins(options.plugins)
-            config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
-            stream, backbone = open_named(config.stream, options), read_named_backbone(config, weights_file(options))
-            folder, renew = given_folder(stages, "stages"), check_switch(fresh, "fresh")
-        return config, cls(stream, folder, plugins, options.loader_workers, backbone, renew)
+        plugins = load_plugins(options.plugins)
+        config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
+        every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
+        chains = cls(
+            open_named(config.stream, options),
+            given_folder(options.stages, "stages"),
+            plugins,
+            options.loader_workers,
+            every,
+            read_named_backbone(config, weights_file(options)),
+            options.fresh,
+        )
+        return config, chains
 
     def run(self, config: RunConfig, *take: Callable[[Increment], object]) -> list[IncrementRow]:
         """Run a chain to its end; each increment is passed on."""
-        store, workers = StageStore(self.stages), self.loader_workers
+        store = StageStore(self.stages, checkpoint_every=self.checkpoint_every)
+        workers = self.loader_workers
         chain = Chain(config, self.stream, store, loader_workers=workers, backbone=self.backbone, fresh=self.fresh)
         rows = []
         with Pins(self.stages).hold(key for _, _, key in chain.planned_keys()):

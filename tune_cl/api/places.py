@@ -6,6 +6,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.options import (
     CompareOptions,
     EvaluationOptions,
+    Outside,
     ReportOptions,
     Runtime,
     SearchOptions,
@@ -49,7 +50,7 @@ def stages_folder(options: SearchOptions | EvaluationOptions | TrainOptions) -> 
     return path
 
 
-def weights_file(options: Runtime) -> Path | None:
+def weights_file(options: Outside) -> Path | None:
     """The file of pretrained weights, where one is named.
 
     Raises:

@@ -2,15 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import optuna
 
-from tune_cl.api.call import in_python
+from tune_cl.api.call import in_python, takes
 from tune_cl.api.chains import Chains
 from tune_cl.api.continued import continued
 from tune_cl.api.provenance import provenance
@@ -27,7 +26,7 @@ from tune_cl.engine import (
 from tune_cl.errors import TuneCLError, shown
 from tune_cl.methods import Diverged, flatten, get_method, leaves
 from tune_cl.metrics import default_direction
-from tune_cl.options import SearchOptions
+from tune_cl.options import RecordOptions, SearchOptions
 from tune_cl.records import (
     Failure,
     IncrementRow,
@@ -54,7 +53,6 @@ from tune_cl.study import (
     written_range,
 )
 
-_OBJECTIVE = "val/average_incremental_accuracy"
 _OWN = "recorded"  # in place of a sampler and a stopping rule
 _NOT_RUN = "it was not run; `recorder.run({})` runs the default"
 
@@ -207,39 +205,12 @@ class Recorder:
         return sample
 
 
-@contextmanager
-def record(
-    folder: str | os.PathLike[str],
-    run: RunConfig | str | Path,
-    ranges: Mapping[str, Any] | None = None,
-    *,
-    objective: str = _OBJECTIVE,
-    stages: str | Path = "results/stages",
-    data_root: str | Path | None = None,
-    accept_modified_data: bool = False,
-    loader_workers: int | None = None,
-    backbone_weights: str | Path | None = None,
-    plugins: Sequence[str] = (),
-    data_sets: Mapping[str, Any] | None = None,
-) -> Iterator[Recorder]:
+@takes(RecordOptions)
+def record(options: RecordOptions) -> AbstractContextManager[Recorder]:
     """Record the trials of one's own Tuner or Optuna study as a search writes its own.
 
     `evaluate`, `compare`, `open_result` and `load` take the folder. The best trial is that of the best objective at the
     last increment, on validation data; rows of test data are refused. The same call again adds trials to those there.
-
-    Args:
-        folder: where to write.
-        run: the default, trial 0, which others are compared with: from `configure`, or the path of a configuration.
-        ranges: what the loop searches: path -> range as in a space file, a domain of Ray Tune's, or a distribution of
-            Optuna's.
-        objective: metric at the last increment, or arithmetic over metrics.
-        stages: folder of the stage store that the trials use.
-        data_root: folder of data sets that are not embedded.
-        accept_modified_data: take data files that differ from the published ones.
-        loader_workers: processes that decode image files ahead, for `Recorder.run`.
-        backbone_weights: file of pretrained weights, where the configuration names one.
-        plugins: modules from outside the package whose methods and metrics are to be known.
-        data_sets: where the images of the configuration's data set lie now, if they have moved.
 
     Raises:
         TuneCLError: something is not in order, or the folder holds another search.
@@ -255,18 +226,8 @@ def record(
         ...     tuner.fit()
         >>> tune_cl.evaluate("results/mine")
     """
-    config, chains = Chains.of(
-        run,
-        stages,
-        data_root=data_root,
-        accept_modified_data=accept_modified_data,
-        loader_workers=loader_workers,
-        backbone_weights=backbone_weights,
-        plugins=plugins,
-        data_sets=data_sets or (),
-    )
-    with recording(folder, config, chains, ranges or {}, objective) as recorder:
-        yield recorder
+    config, chains = Chains.of(options.run, options)
+    return recording(options.folder, config, chains, options.ranges or {}, options.objective)
 
 
 @contextmanager
@@ -275,7 +236,7 @@ def recording(
     run: RunConfig,
     chains: Chains,
     ranges: Mapping[str, Any],
-    objective: str = _OBJECTIVE,
+    objective: str = RecordOptions.objective,
 ) -> Iterator[Recorder]:
     """The same, with the configuration and its data read already."""
     place = SearchFolder(given_folder(folder, "folder"))

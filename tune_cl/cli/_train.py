@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tune_cl.api.asked import changes_of
-from tune_cl.api.data import open_named, own_folders
+from tune_cl.api.configured import configured
+from tune_cl.api.data import open_named
 from tune_cl.api.places import outside_searches, stages_folder, weights_file
 from tune_cl.api.plugins import load_named
 from tune_cl.chain import Chain, read_named_backbone, read_run, settings_of
@@ -20,7 +21,6 @@ from tune_cl.cli._parser import made
 from tune_cl.commands import data_options
 from tune_cl.engine import (
     DISK_SECONDS,
-    configure,
     describe_failure,
     override,
     ran_out_of_memory,
@@ -100,18 +100,7 @@ def _configuration(options: TrainOptions) -> RunConfig:
         if options.train_seed is not None:
             changed["train_seed"] = options.train_seed
         return run.model_copy(update=changed)
-    return configure(
-        str(options.space),
-        stream=options.stream,
-        budget=options.budget,
-        preset=options.preset,
-        scale=options.scale,
-        overrides=overrides,
-        train_seed=options.train_seed or 0,
-        numerics=numerics_of(options),
-        backbone_weights=weights_file(options),
-        data_sets=own_folders(options.data_sets),
-    )
+    return configured(options.space, options, numerics_of(options))
 
 
 def numerics_of(options: TrainOptions) -> Numerics:

@@ -1,11 +1,11 @@
 """Ray: the Trainable, thin adapters of Searcher and Scheduler, running a search."""
 
 from tune_cl.engine._adapters import StudyScheduler, StudySearcher, TrialRecording, distribution_of
-from tune_cl.engine._backbone import with_backbone
+from tune_cl.engine._backbone import named_in, with_backbone
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._cluster import Resources, cluster, joined, local_resources, share_out
 from tune_cl.engine._conductor import Conductor, run_config, write_grid
-from tune_cl.engine._configure import configure, fitting_scale, override
+from tune_cl.engine._configure import fitting_scale, override
 from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure, ran_out_of_memory
 from tune_cl.engine._job_package import pack
@@ -35,13 +35,13 @@ __all__ = [
     "check_shared",
     "check_writable",
     "cluster",
-    "configure",
     "describe_failure",
     "distribution_of",
     "fitting_scale",
     "joined",
     "load_weights",
     "local_resources",
+    "named_in",
     "override",
     "pack",
     "ran_out_of_memory",

@@ -69,6 +69,22 @@ def chosen(metavar: str = "NAME") -> Kind:
     return Kind(metavar, _as_it_is, _chosen)
 
 
+def text_or_record() -> Kind:
+    """Text; from Python also a record, which is looked at where it is used."""
+    return Kind("NAME", _as_it_is, _text_or_record)
+
+
+def instance(kind: type, what: str = "") -> Kind:
+    """An object of a class, from Python alone; `what` it would have to be is for the complaint."""
+
+    def check(value: Any, option: str) -> Any:
+        if not isinstance(value, kind):
+            raise TuneCLError(f"{option} {shown(value)}: not {what}")
+        return value
+
+    return Kind("", _as_it_is, check)
+
+
 def path(metavar: str = "DIR") -> Kind:
     """A path, as text or `os.PathLike`; it is looked at where it is used."""
     return Kind(metavar, _as_it_is, _path)
@@ -221,6 +237,22 @@ def _trackers(value: Any, option: str) -> tuple[Any, ...]:
     return found
 
 
+def _text_or_record(value: Any, option: str) -> Any:
+    is_record = hasattr(value, "model_fields_set")  # of Pydantic, which takes time to import
+    return value if is_record else check_text(value, option)
+
+
+def _function(value: Any, option: str) -> Any:
+    """Something that can be called.
+
+    Raises:
+        TuneCLError: it cannot.
+    """
+    if not callable(value):
+        raise TuneCLError(f"{option} {shown(value)}: cannot be called; give a function of one row")
+    return value
+
+
 def _path(value: Any, option: str) -> str:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str):
@@ -300,4 +332,5 @@ GAIN = Kind("X", gain, gain, bounded=True)
 GPUS = Kind("G", gpus, gpus, bounded=True)
 ORDER = Kind("ORDER", _as_it_is, _order)
 SWITCH = Kind("", _as_it_is, check_switch)
+FUNCTION = Kind("", _as_it_is, _function)
 TRACKERS = Kind("", _as_it_is, _trackers)

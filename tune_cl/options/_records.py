@@ -37,7 +37,7 @@ from tune_cl.options._kinds import (
     text,
     whole,
 )
-from tune_cl.options._numerics import Arithmetic, Numerics
+from tune_cl.options._numerics import Arithmetic
 from tune_cl.options._option import Option, Options
 
 StrPath = str | os.PathLike[str]
@@ -51,8 +51,8 @@ _SEEDS = "seeds and class order"
 _RUN = "where to run"
 _WRITE = "where to write"
 _WANDB = "Weights & Biases"
-_SEARCHES = "folder of searches (default: results)"
-_TRAINED = "folder of trained stages (default: <results>/stages)"
+SEARCHES = "folder of searches (default: results)"
+TRAINED = "folder of trained stages (default: <results>/stages)"
 _IN_TIME = "end after this time, e.g. 90s, 45m, 2h; the same command resumes"
 _Plugins = Annotated[
     Sequence[str],
@@ -67,12 +67,8 @@ _Plugins = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime(Options):
-    """What training needs besides a configuration; none of it changes a number.
-
-    Attributes:
-        checkpoint_every: in seconds once the record is made; None for 5 minutes.
-    """
+class Outside(Options):
+    """What a configuration may name that tune_cl does not bring."""
 
     data_sets: Annotated[
         Mapping[str, Any] | Sequence[str],
@@ -84,6 +80,26 @@ class Runtime(Options):
             "--data-set",
         ),
     ] = ()
+    backbone_weights: Annotated[
+        StrPath | None,
+        Option(
+            "state dict of torchvision's ResNet-18 that the base task starts from (network resnet18); a configuration "
+            "names it by its SHA-256, base.classifier.pretrained",
+            path("FILE"),
+            _OUTSIDE,
+        ),
+    ] = None
+    plugins: _Plugins = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime(Outside):
+    """What training needs besides a configuration; none of it changes a number.
+
+    Attributes:
+        checkpoint_every: in seconds once the record is made; None for 5 minutes.
+    """
+
     data_root: Annotated[StrPath | None, Option("folder of data sets that are not embedded", path(), _DATA)] = None
     download: Annotated[bool, Option("fetch the data set (CIFAR) into --data-root first", SWITCH, _DATA)] = False
     accept_modified_data: Annotated[
@@ -102,16 +118,6 @@ class Runtime(Options):
             _DATA,
         ),
     ] = None
-    backbone_weights: Annotated[
-        StrPath | None,
-        Option(
-            "state dict of torchvision's ResNet-18 that the base task starts from (network resnet18); a configuration "
-            "names it by its SHA-256, base.classifier.pretrained",
-            path("FILE"),
-            _OUTSIDE,
-        ),
-    ] = None
-    plugins: _Plugins = ()
     checkpoint_every: Annotated[
         float | str | None,
         Option(
@@ -289,8 +295,8 @@ class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
             _SEEDS,
         ),
     ] = "seed"
-    results: Annotated[StrPath, Option(_SEARCHES, path(), _WRITE)] = "results"
-    stages: Annotated[StrPath | None, Option(_TRAINED, path(), _WRITE)] = None
+    results: Annotated[StrPath, Option(SEARCHES, path(), _WRITE)] = "results"
+    stages: Annotated[StrPath | None, Option(TRAINED, path(), _WRITE)] = None
     fresh: Annotated[
         bool,
         Option("use no stage that this search has not trained itself; its trials share theirs", SWITCH, _WRITE),
@@ -347,34 +353,11 @@ class EvaluationOptions(Progress, WandbOptions, Placement, Runtime):
         False
     )
     time_limit: Annotated[float | str | None, Option(_IN_TIME, TIME, _EVALUATED)] = None
-    results: Annotated[StrPath, Option(_SEARCHES, path(), _WRITE)] = "results"
+    results: Annotated[StrPath, Option(SEARCHES, path(), _WRITE)] = "results"
     stages: Annotated[
         StrPath | None,
         Option("folder of the stages trained here (default: <search>/evaluation/stages)", path(), _WRITE),
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions(Numerics, Runtime):
-    """Options of one chain without a search."""
-
-    config: Annotated[StrPath | None, Option("best.yaml, or config.yaml of a trial", path("FILE"))] = None
-    space: Annotated[
-        StrPath | None, Option("the default configuration of a space file, in place of --config", path("FILE"))
-    ] = None
-    stream: Annotated[str | None, Option("with --space: DATASET-b<base classes>-t<increments>", text())] = None
-    budget: Annotated[str | None, Option("with --space: quick or full", text())] = None
-    preset: Annotated[str | None, Option("with --space: a set of values that the space names", text())] = None
-    scale: Annotated[str | None, Option("with --space: network sizes and lengths that it names", text())] = None
-    overrides: Annotated[
-        Mapping[str, Any] | Sequence[str],
-        Option("change a parameter; repeatable", changes("PATH=VALUE"), "", "--set"),
-    ] = ()
-    train_seed: Annotated[int | None, Option("another seed of everything inside the chain", whole(SEED))] = None
-    output: Annotated[StrPath | None, Option("write rows and weights here", path())] = None
-    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
-    stages: Annotated[StrPath | None, Option(_TRAINED, path())] = None
-    fresh: Annotated[bool, Option("train every stage anew, and replace what is stored", SWITCH)] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -390,7 +373,7 @@ class CompareOptions(WandbOptions):
             "searches",
         ),
     ]
-    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
     html: Annotated[
         StrPath | None,
         Option("write a page with plots, complete in one file", path("FILE"), "what to make of it"),
@@ -403,7 +386,7 @@ class ReportOptions(Options):
     """Options of the page of a search."""
 
     search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
-    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
     html: Annotated[
         StrPath | None,
         Option("write the page here (default: report.html in the search's folder)", path("FILE"), "what to make of it"),
@@ -415,7 +398,7 @@ class WatchOptions(Options):
     """Options of the page of a search while it runs."""
 
     search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
-    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
     port: Annotated[
         int | None, Option("of this machine's loopback address (default: any that is free)", whole(PORTS))
     ] = None
@@ -427,7 +410,7 @@ class SyncOptions(Options):
 
     search: Annotated[StrPath, Option("folder of a search, or its name below --results", path("SEARCH"), "", "search")]
     _: KW_ONLY
-    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
+    results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
     wandb_project: Annotated[str | None, Option("project (default: the one they were kept for)", text())] = None
     wandb_entity: Annotated[str | None, Option("user or team (default: the one they were kept for)", text())] = None
     everything: Annotated[bool, Option("also what ran with W&B off", SWITCH)] = False
@@ -462,8 +445,8 @@ class StagesOptions(Options):
     """Options of the care of a stage store."""
 
     verb: Annotated[str, Option("list, verify (reads every byte) or prune", text("VERB"), "", "verb")]
-    results: Annotated[StrPath, Option(_SEARCHES, path())] = "results"
-    stages: Annotated[StrPath | None, Option(_TRAINED, path())] = None
+    results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
+    stages: Annotated[StrPath | None, Option(TRAINED, path())] = None
     budget: Annotated[
         int | str | None,
         Option("evict what is worth least until the store has this size: 50GiB", SIZE, "prune"),
