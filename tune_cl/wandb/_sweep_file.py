@@ -1,6 +1,7 @@
 """Sweep files, which W&B's own agents take, in the words of a space file and back; and what is lost on the way."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,16 +57,18 @@ def export_sweep(
             **{path: {"value": value} for path, value in constant.items()},
         },
     }
-    if str(options["scheduler"]).startswith("halving"):
-        content["early_terminate"] = {"type": "hyperband", "min_iter": 1, "eta": 2}
+    if options["scheduler"].startswith("halving"):
+        factor = re.search(r"factor=(\d+)", options["scheduler"])
+        content["early_terminate"] = {"type": "hyperband", "min_iter": 1, "eta": int(factor[1]) if factor else 2}
     return content, list(_lost_in_sweep(options, ranges))
 
 
 def _lost_in_sweep(options: Mapping[str, Any], ranges: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for path, written in ranges.items():
-        if "when" in written:
-            conditions = " and ".join(f"{parent} is {values}" for parent, values in written["when"].items())
-            yield f"{path}: a sweep has no conditions, so that it is drawn always, not only when {conditions}"
+        when = {parent: wanted for parent, wanted in written.get("when", {}).items() if parent in ranges}
+        if when:  # on a parameter that is fixed it always holds
+            words = " and ".join(f"{parent} is {' or '.join(map(str, wanted))}" for parent, wanted in when.items())
+            yield f"{path}: a sweep has no conditions, so that it is drawn always, not only when {words}"
         if "prior" in written or "confidence" in written:
             yield f"{path}: a sweep has no priors, so that what is believed of its values is left out"
     yield "trial 0: a sweep does not begin with the default configuration"
@@ -73,7 +76,7 @@ def _lost_in_sweep(options: Mapping[str, Any], ranges: Mapping[str, Mapping[str,
         yield f"sampler {options['sampler']}: W&B's own `bayes` stands for it"
     elif options["sampler"] != "random":
         yield f"sampler {options['sampler']}: W&B's `bayes` is a Gaussian process of its own"
-    if str(options["scheduler"]).startswith("halving"):
+    if options["scheduler"].startswith("halving"):
         yield "scheduler halving: W&B's `hyperband` counts logged rows, and stops runs in brackets of its own"
     elif options["scheduler"] != "none":
         yield f"scheduler {options['scheduler']}: a sweep has no such rule, so that no run is stopped early"
