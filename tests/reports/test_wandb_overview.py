@@ -38,16 +38,16 @@ def searched(path: Path, **changes: Any) -> SearchFolder:
     return folder
 
 
-def end(folder: SearchFolder, interrupted: bool = False) -> None:
-    """A session of a search that has nothing left to run."""
+def end(folder: SearchFolder, mode: str = "offline", interrupted: bool = False) -> list[str]:
+    """A session of a search that has nothing left to run; returns what was complained of."""
     record, summary = read_record(folder.search, SearchRecord), read_record(folder.summary, Summary)
     complaints: list[str] = []
-    tracker = WandbTracker("offline", project="p", report=complaints.append, overview=overview)
+    tracker = WandbTracker(mode, project="p", report=complaints.append, overview=overview)
     tracker.handle(SearchStarted(record, folder, planned=record.trials, resumed=0))
     tracker.handle(SearchEnded(summary, interrupted, []))
     tracker.close(timeout=300)
     sys.modules["wandb"].teardown()  # which waits until the file is whole
-    assert complaints == []
+    return complaints
 
 
 def table(run: OfflineRun, row: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def table(run: OfflineRun, row: dict[str, Any], name: str) -> list[dict[str, Any
 
 def test_search_that_ends_is_a_run_with_its_trials_its_importance_and_its_winner(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s")
-    end(folder)
+    assert end(folder) == []
     [(name, run)] = offline_runs(folder.wandb).items()
     start = run.starts()[0]
     assert (name, start.job_type, start.run_group) == ("s", "search", "s")
@@ -79,13 +79,13 @@ def test_search_that_ends_is_a_run_with_its_trials_its_importance_and_its_winner
     drawn = {key.rsplit("/", 1)[0] for key in row}
     assert {"plots/expected", "plots/increments", "page", "best so far_table", "importance_table"} <= drawn
     assert run.artifacts()["s-best"] == ["best.yaml", "classifier.pt"]
-    end(folder)
+    assert end(folder) == []
     assert len(offline_runs(folder.wandb)["s"].files) == 1  # nothing has changed
 
 
 def test_search_that_is_interrupted_has_no_run_of_its_own_yet(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s")
-    end(folder, interrupted=True)
+    assert end(folder, interrupted=True) == []
     assert offline_runs(folder.wandb) == {}
 
 
@@ -132,3 +132,18 @@ def test_search_without_wandb_is_published_afterwards_and_again_when_it_has_gone
     run = server.run_named("s")
     assert (len(run.history), run.summary["best/trial"]) == (2, 9)
     assert server.unknown == []
+
+
+def test_search_whose_server_is_gone_at_its_end_is_kept_offline_and_brought_there_later(
+    tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = searched(tmp_path / "s")
+    server.fault = 503
+    with monkeypatch.context() as impatient:
+        impatient.setattr("tune_cl.wandb._settings._INIT_SECONDS", 2.0)
+        [line] = end(folder, "online")
+    assert "no answer from the server" in line and "kept offline" in line
+    assert list(offline_runs(folder.wandb)) == ["s"]
+    server.fault = None
+    assert tune_cl.publish(folder.path, wandb_project="p")
+    assert server.run_named("s").state == "finished" and len(server.runs) == 9 + 1

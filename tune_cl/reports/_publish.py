@@ -134,7 +134,7 @@ def _evaluation(folder: SearchFolder) -> Overview:
             **{f"{role}/{metric}/{end}": value for role, metric, told in metrics for end, value in _interval(told)},
             "readings": evaluation.readings,
             "cautions": [caution.sentence for caution in evaluation.cautions],
-            "verdict": " ".join(verdicts),
+            **({"verdict": " ".join(verdicts)} if verdicts else {}),
         },
         tables={
             "metrics": (("configuration", "metric", *_STATISTIC), [(r, m, *_numbers(told)) for r, m, told in metrics]),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from tune_cl.commands import sync_command
+from tune_cl.errors import TuneCLError
 from tune_cl.records import SearchFolder, SearchRecord, write_json
 from tune_cl.tracking import (
     Event,
@@ -197,5 +198,14 @@ class WandbEvaluation:
 def _show_overview(live: LiveRuns, files: SearchFiles, make: MakeOverview | None, ended: Subject) -> None:
     """Show what has ended as a whole, unless W&B has it already."""
     overview = FileOverview(ended, files)
-    if make is not None and overview.exists and not overview.up_to_date(live.mode.mode):
+    if make is None or not overview.exists or overview.up_to_date(live.mode.mode):
+        return
+    try:
         overview.publish(quiet_wandb(), live.mode.mode, make)
+    except (TimeoutError, TuneCLError):  # it is on its way, or cannot be made
+        raise
+    except Exception as error:
+        if live.mode.mode != "online" or live.abandoned:
+            raise
+        live.go_offline(in_one_line(error))
+        overview.publish(quiet_wandb(), "offline", make)
