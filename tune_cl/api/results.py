@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tune_cl.api.call import in_python
 from tune_cl.api.named_search import named_search
-from tune_cl.api.pages import save_report
+from tune_cl.api.pages import save_report, write_page
 from tune_cl.errors import TuneCLError
 from tune_cl.options import SearchOptions
 from tune_cl.records import (
@@ -112,12 +112,34 @@ class SearchResult:
         with in_python(SearchOptions):
             return save_report(SearchFolder(self.folder), path, "path")
 
+    def save_csv(self, folder: str | os.PathLike[str] | None = None) -> tuple[Path, Path]:
+        """Write the tables of `to_dataframe` as `trials.csv` and `increments.csv`; returns their paths.
+
+        Args:
+            folder: where to, made if it is not there; None: the search's folder.
+
+        Raises:
+            TuneCLError: they cannot be written there.
+        """
+        place = self.folder if folder is None else given_folder(folder, "--csv")
+        with in_python(SearchOptions):
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise TuneCLError(f"{place}: cannot be made ({error.strerror}); name another folder") from None
+            trials, increments = (
+                write_page(self.to_dataframe(rows).to_csv(index=False), place / f"{rows}.csv", "--csv")
+                for rows in ("trials", "increments")
+            )
+        return trials, increments
+
     def to_dataframe(self, rows: Literal["trials", "increments"] = "trials") -> "pandas.DataFrame":
         """The trials as a pandas table.
 
         Args:
             rows: 'trials': one row per trial, with state, value, the searched parameters under their paths, metrics at
-                the last increment, and cost. 'increments': one row per trial and increment, with all metrics.
+                the last increment, and cost. 'increments': one row per trial and increment, with all metrics and the
+                accuracy matrix: `R/<i>`, accuracy on the classes of increment i.
 
         Example:
             >>> result.to_dataframe("increments").pivot(index="increment", columns="trial", values="val/accuracy")
@@ -130,7 +152,12 @@ class SearchResult:
             return pandas.DataFrame([_row(trial) for trial in self.trials])
         return pandas.DataFrame(
             [
-                {"trial": trial.number, "increment": increment, **metrics}
+                {
+                    "trial": trial.number,
+                    "increment": increment,
+                    **metrics,
+                    **{f"R/{i}": accuracy for i, accuracy in enumerate(trial.accuracy_matrix[increment])},
+                }
                 for trial in self.trials
                 for increment, metrics in enumerate(trial.increments)
             ]

@@ -53,7 +53,7 @@ from tune_cl.records import (
 from tune_cl.reports import overview
 from tune_cl.streams import Stream
 from tune_cl.study import Knowledge, SearchSpace, Study, StudySettings, Unreachable, unreachable_values
-from tune_cl.tracking import Trackers, own_trackers
+from tune_cl.tracking import Trackers, chosen_trackers, own_trackers
 from tune_cl.wandb import WandbTracker
 
 
@@ -131,12 +131,13 @@ def run_search_of(
         sweep=options.wandb_sweep,
         overview=overview,
     )
+    others = [*own_trackers(), *chosen_trackers(options.trackers, lambda line: trackers.notice(line))]
     console = None
     if options.quiet:
-        trackers = Trackers([wandb, *own_trackers(), *options.trackers])
+        trackers = Trackers([wandb, *others])
     else:
         console = ConsoleTracker(None if at_once else plain_console(), wandb_line=wandb.describe)
-        trackers = Trackers([console, wandb, *own_trackers(), *options.trackers], report=console.notice)
+        trackers = Trackers([console, wandb, *others], report=console.notice)
     with ExitStack() as stack:
         with nullcontext() if console is None else console.waiting("reading the data, looking for machines"):
             plan = stack.enter_context(planned(options, command, plugins))

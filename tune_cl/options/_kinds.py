@@ -33,6 +33,7 @@ class Kind:
         check: value of a script and the option's name -> the same value in one form. Both raise `TuneCLError`.
         many: whether the option may be repeated.
         bounded: whether `read` refuses some texts.
+        objects: whether scripts may give objects that no text stands for.
     """
 
     metavar: str
@@ -40,6 +41,7 @@ class Kind:
     check: Callable[[Any, str], Any]
     many: bool = False
     bounded: bool = False
+    objects: bool = False
 
 
 def whole(bounds: Bounds, metavar: str = "N") -> Kind:
@@ -224,13 +226,15 @@ def _chosen(value: Any, option: str) -> str:
 
 
 def _trackers(value: Any, option: str) -> tuple[Any, ...]:
-    """Some trackers.
+    """Some trackers, by name or as objects.
 
     Raises:
-        TuneCLError: they are no sequence, or one of them is no tracker.
+        TuneCLError: one of them is no tracker.
     """
-    found = tuple(value) if isinstance(value, list | tuple) else (value,)
+    found = _sequence(value, option)
     for item in found:
+        if isinstance(item, str):
+            continue
         methods = (getattr(item, name, None) for name in ("handle", "close"))
         if isinstance(item, type) or not all(map(callable, methods)):
             raise TuneCLError(f"{option}: {shown(item)} is no tracker: an object with the methods handle and close")
@@ -333,4 +337,4 @@ GPUS = Kind("G", gpus, gpus, bounded=True)
 ORDER = Kind("ORDER", _as_it_is, _order)
 SWITCH = Kind("", _as_it_is, check_switch)
 FUNCTION = Kind("", _as_it_is, _function)
-TRACKERS = Kind("", _as_it_is, _trackers)
+TRACKERS = Kind("NAME", _as_it_is, _trackers, many=True, objects=True)

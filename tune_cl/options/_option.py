@@ -89,4 +89,6 @@ def _words(known: Declared, options: Options) -> Iterator[str]:
         as_text = {p: v if plain and isinstance(v, str) else json.dumps(v, default=str) for p, v in value.items()}
         value = [f"{path}={item}" for path, item in as_text.items()]
     for item in value if isinstance(value, list | tuple) else [value]:
+        if known.option.kind.objects and not isinstance(item, str):
+            continue  # given again by the script that resumes
         yield f"{known.flag}={f'{item:.6f}'.rstrip('0').rstrip('.') if isinstance(item, float) else item}"

@@ -51,6 +51,7 @@ _SEEDS = "seeds and class order"
 _RUN = "where to run"
 _WRITE = "where to write"
 _WANDB = "Weights & Biases"
+_MAKE = "what to make of it"
 SEARCHES = "folder of searches (default: results)"
 TRAINED = "folder of trained stages (default: <results>/stages)"
 _IN_TIME = "end after this time, e.g. 90s, 45m, 2h; the same command resumes"
@@ -319,7 +320,12 @@ class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
     ] = None
     trackers: Annotated[
         Sequence[Any],
-        Option("objects that watch this search beside the console and W&B", TRACKERS, _RUN, in_shell=False),
+        Option(
+            "who else follows the search: tensorboard or mlflow; repeatable; from Python also objects of your own",
+            TRACKERS,
+            _RUN,
+            "--tracker",
+        ),
     ] = ()
     wandb_sweep: Annotated[bool, Option("show the search as a W&B sweep too, its trials attached", SWITCH, _WANDB)] = (
         False
@@ -376,7 +382,7 @@ class CompareOptions(WandbOptions):
     results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
     html: Annotated[
         StrPath | None,
-        Option("write a page with plots, complete in one file", path("FILE"), "what to make of it"),
+        Option("write a page with plots, complete in one file", path("FILE"), _MAKE),
     ] = None
     wandb: Annotated[bool, Option("publish the comparison as a W&B run", SWITCH, _WANDB)] = False
 
@@ -389,7 +395,11 @@ class ReportOptions(Options):
     results: Annotated[StrPath, Option(SEARCHES, path())] = "results"
     html: Annotated[
         StrPath | None,
-        Option("write the page here (default: report.html in the search's folder)", path("FILE"), "what to make of it"),
+        Option("write the page here (default: report.html in the search's folder)", path("FILE"), _MAKE),
+    ] = None
+    csv: Annotated[
+        StrPath | None,
+        Option("write trials.csv and increments.csv into this folder, and no page unless --html", path(), _MAKE),
     ] = None
 
 

@@ -11,7 +11,7 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
-from tune_cl.tracking._registry import own_trackers, register_tracker
+from tune_cl.tracking._registry import chosen_trackers, own_trackers, register_tracker
 from tune_cl.tracking._trackers import Trackers, in_one_line, write_to_stderr
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Trackers",
     "TrialEnded",
     "TrialStarted",
+    "chosen_trackers",
     "in_one_line",
     "own_trackers",
     "register_tracker",
