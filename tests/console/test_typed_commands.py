@@ -90,7 +90,50 @@ def test_script_of_a_persons_own_is_told_of_a_command_that_exists(monkeypatch: p
 def test_options_of_data_and_of_what_comes_from_outside_are_taken_along() -> None:
     typed = ["search.py", "--space", "x", "--results", "r", "--set", "a=1", "--data-root=d", "--accept-modified-data"]
     taken = ["--data-root=d", "--accept-modified-data", "--plugin", "mine", "--backbone-weights", "w"]
-    assert data_options([*typed, "--plugin", "mine", "--trials", "3", "--backbone-weights", "w"]) == taken
+    typed += ["--plugin", "mine", "--trials", "3", "--backbone-weights", "w"]
+    assert data_options(typed) == taken
+    assert data_options(typed, stages=True) == ["--results", "r", *taken]
+
+
+@pytest.mark.usefixtures("activated")
+def test_a_command_that_was_typed_elsewhere_goes_there_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, folder = tmp_path / "my work", tmp_path / "my work" / "r" / "n"
+    there.mkdir()
+    command = ["launch/search.py", "--results", "r", "--data-root", "../data"]
+    monkeypatch.chdir(there)
+    assert evaluate_command(command, Path("r/n"), str(there)) == (
+        "python launch/evaluate.py r/n --with-default --data-root ../data"
+    )
+    monkeypatch.chdir(tmp_path)
+    place = shlex.quote(str(there))
+    assert evaluate_command(command, Path("my work/r/n"), str(there)) == (
+        f"cd {place} && python launch/evaluate.py r/n --with-default --data-root ../data"
+    )
+    assert continue_command(command, 16, str(there)) == (
+        f"cd {place} && python launch/search.py --results r --data-root ../data --trials 16"
+    )
+    gone = str(tmp_path / "another machine")
+    assert evaluate_command(command, folder, gone).startswith("python launch/evaluate.py"), "it is not a folder here"
+
+
+def test_a_printed_command_runs_as_it_is_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Space, plug-in, results and stages are named by relative paths; the environment is not active."""
+    there, here = tmp_path / "my work", tmp_path / "here"
+    for folder in (there, here):
+        folder.mkdir()
+    (there / "mine.py").write_text(PLUGIN)
+    (there / "mine.yaml").write_text(SPACE)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    options = ["--space", "mine.yaml", "--plugin", "mine.py", "--results", "../r e s", "--stages=kept", "--trials", "4"]
+    command = continue_command([beside_python("tune-cl"), "search", *options], 9, str(there))
+    done = subprocess.run(f"{command} --dry-run", shell=True, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert "9" in done.stdout and "mine" in done.stdout
+    wrong = subprocess.run(
+        f"{command.partition(' && ')[2]} --dry-run", shell=True, capture_output=True, text=True, timeout=250
+    )
+    assert wrong.returncode == 2 and "mine.py" in wrong.stderr, "without going there it cannot run"
 
 
 @pytest.mark.slow
@@ -101,7 +144,7 @@ def test_first_line_of_a_configuration_runs_it_as_it_is_printed(tmp_path: Path) 
     (place / "mine.py").write_text(PLUGIN)
     space = place / "mine.yaml"
     space.write_text(SPACE)
-    options = ["--plugin", "mine", "--data-root", "data sets"]
+    options = ["--plugin", "mine", "--data-root", "data sets", "--stages", "own stages"]
     train = [LAUNCH / "train.py", *options, "--config", "first.yaml", "--output", "out put"]
     config = "import sys; sys.path.insert(0, '.'); import tune_cl; from tune_cl.records import write_run; from pathlib "
     config += "import Path; write_run(Path('first.yaml'), tune_cl.configure('mine.yaml', plugins=['mine'])"
@@ -110,7 +153,9 @@ def test_first_line_of_a_configuration_runs_it_as_it_is_printed(tmp_path: Path) 
     (done,) = run_side_by_side(train, cwd=place)
     assert done.returncode == 0, done.stderr
     line = (place / "out put" / "config.yaml").read_text().splitlines()[0].removeprefix("# ")
-    assert line == "tune-cl train --plugin mine --data-root 'data sets' --config 'out put/config.yaml'"
+    assert line == (
+        "tune-cl train --plugin mine --data-root 'data sets' --stages 'own stages' --config 'out put/config.yaml'"
+    )
     environment = {**os.environ, "PATH": f"{PYTHON}{os.pathsep}{os.environ['PATH']}"}
     again = subprocess.run(shlex.split(line), cwd=place, env=environment, capture_output=True, text=True, timeout=120)
     assert (again.returncode, "reused" in again.stdout) == (0, True), again.stderr

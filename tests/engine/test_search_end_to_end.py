@@ -1,6 +1,7 @@
 """A search from one command: what it leaves, that it can be continued, and that it comes out the same again."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_best_is_the_best_of_the_finished_and_can_be_run_again(reference: Refere
     assert at_horizon[summary.best.trial] == max(at_horizon.values()) == summary.best.value
     assert summary.best.default_value == at_horizon[0]
     best = reference.folder.best_config.read_text()
-    assert best.startswith("# tune-cl train --config ")
+    assert re.match(r"# tune-cl train (--results[ =]\S+ )?(--stages[ =]\S+ )?--config ", best)
     winner = read_record(reference.folder.trial(summary.best.trial).config, RunConfig)
     assert read_record(reference.folder.best_config, RunConfig) == winner
 

@@ -15,6 +15,7 @@ from search_cli import LAUNCH, end_group, environment, here, run, start, wait_un
 
 from tune_cl.nets import build_classifier
 from tune_cl.records import (
+    ClassesRecord,
     EvaluationSummary,
     IncrementRow,
     Reading,
@@ -98,8 +99,24 @@ def test_the_accuracies_are_those_of_the_trained_classifiers_on_the_test_images(
         for i, accuracy in enumerate(row.accuracy_row):
             of_i = (targets >= stream.classes(i).start) & (targets < stream.classes(i).stop)
             assert accuracy == pytest.approx((guesses == targets)[of_i].float().mean().item(), abs=3e-3)
+        for c, accuracy in enumerate(row.class_accuracy):
+            of_c = (guesses == targets)[targets == c].float().mean().item()
+            assert accuracy == pytest.approx(of_c, abs=6e-3), "200 images: at most one tie"
+        assert len(row.class_accuracy) == stream.n_seen(t)
         assert row.nearest_mean_row is not None and len(row.nearest_mean_row) == t + 1
         assert not [metric for metric in row.metrics if metric.startswith("val/")]
+
+
+def test_the_accuracy_on_each_class_is_the_mean_over_runs_of_different_class_orders(evaluated: Evaluated) -> None:
+    folder = SearchFolder(evaluated.folder)
+    chosen = next(one for one in summary_of(evaluated.folder).configurations if one.role == "chosen")
+    found: dict[str, list[float]] = {}
+    for place in map(folder.evaluation.run, chosen.runs):
+        order = open_stream(read_record(place.config, RunConfig).stream).class_names
+        for name, accuracy in zip(order, place.rows()[-1].class_accuracy, strict=True):
+            found.setdefault(name, []).append(accuracy or 0.0)
+    assert set(found) == set(read_record(folder.classes, ClassesRecord).names)
+    assert chosen.class_accuracy == pytest.approx({name: sum(each) / len(each) for name, each in found.items()})
 
 
 def stage_of(stages: Path, use: StageUse):  # type: ignore[no-untyped-def]

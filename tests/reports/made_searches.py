@@ -62,6 +62,7 @@ def row(trial: int, increment: int, value: float, *, trained: bool = True, key: 
         },
         accuracy_row=[accuracy] * (increment + 1),
         images_scored=SCORED[: increment + 1],
+        class_accuracy=[round(accuracy - 0.002 * c, 4) for c in range(4 + 2 * increment)],
         losses={},
         stages=[
             StageUse(

@@ -9,8 +9,8 @@ from made_searches import OBJECTIVE, made
 from rich.console import Console
 from test_comparison_page import evaluated
 
-from tune_cl.reports import Comparison, compare, console_parts
-from tune_cl.reports._tables import tables
+from tune_cl.reports import Comparison, compare, console_parts, page
+from tune_cl.reports._tables import per_class, tables
 
 
 def console_text(comparison: Comparison, width: int = 160) -> str:
@@ -45,6 +45,21 @@ def test_tables_have_a_cell_for_every_column(tmp_path: Path) -> None:
         for table in tables(comparison):
             assert all(len(row) == len(table.columns) for row in table.rows), table.name
             assert len(set(table.columns)) == len(table.columns), table.name
+
+
+def test_classes_are_compared_on_test_data_where_there_is_an_evaluation_the_worst_first(tmp_path: Path) -> None:
+    comparison = evaluated(tmp_path)
+    tested = comparison.searches[0].search.evaluation
+    assert tested is not None
+    tested.configurations[0].class_accuracy.update({"class 0": 0.9, "class 1": 0.05})
+    table = per_class(comparison)
+    assert table.columns == ("class", "genifer, test", "lwf, validation", "finetune, validation")
+    last = made(tmp_path / "lwf-fashion-b4-t3-quick", {0: 0.55, 1: 0.6}).trials[1].class_accuracy
+    assert table.rows[0] == ("class 1", "0.0500", f"{last['class 1']:.4f}", table.rows[0][3])
+    assert [row[0] for row in table.rows[1:9]] == [f"class {c}" for c in range(9, 1, -1)], "by finetune, the worst"
+    html = page(comparison)
+    assert '<span class="share" style="--share: 5.0%">0.0500</span>' in html
+    assert '<td><span class="share" style="--share: 0">-</span></td>' in html, "the evaluation names two classes"
 
 
 def test_json_holds_everything_and_fits_its_schema(tmp_path: Path) -> None:

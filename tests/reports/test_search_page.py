@@ -77,6 +77,20 @@ def test_page_shows_every_part_at_each_size_and_in_each_scheme(chromium: Browser
 
 
 @needs_chromium
+def test_each_class_is_shown_with_its_accuracy_the_worst_first(chromium: Browser, tmp_path: Path) -> None:
+    folder = whole_search(tmp_path / "s")
+    with shown(chromium, folder) as page:
+        rows = page.page.get_by_role("region", name="Accuracy on each class").locator("tbody tr")
+        told = [row.split("\t") for row in rows.evaluate_all("all => all.map(e => e.innerText)")]
+        assert [row[0] for row in told] == [f"class {c}" for c in range(9, -1, -1)]
+        winner, default = (folder.trial(n).rows()[-1].class_accuracy for n in (1, 0))
+        assert told[0] == ["class 9", "increment 3", f"{winner[9]:.4f}", f"{default[9]:.4f}", "+0.2000"]
+        assert told[-1][1] == "base task"
+        filled = rows.nth(0).locator(".share").first.evaluate("e => getComputedStyle(e).getPropertyValue('--share')")
+        assert float(filled.removesuffix("%")) == pytest.approx(100 * winner[9])
+
+
+@needs_chromium
 def test_trials_sort_filter_open_and_are_exported(chromium: Browser, tmp_path: Path) -> None:
     with shown(chromium, whole_search(tmp_path / "s")) as page:
         assert numbers(page) == [f"{n:04d}" for n in range(9)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_cl.commands import SUBMITTED
+from tune_cl.errors import readable
 from tune_cl.methods import Method, method_source
 from tune_cl.plugins import Plugin
 from tune_cl.streams import Stream
@@ -48,6 +49,7 @@ def provenance(method: Method, space: SearchSpace, stream: Stream, plugins: Sequ
         "versions": versions(),
         "git_commit": git_commit(),
         "plugins": [plugin.module for plugin in plugins],
+        "typed_in": None if SUBMITTED in os.environ else readable(os.getcwd()),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

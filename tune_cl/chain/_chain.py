@@ -311,6 +311,8 @@ class Chain:
             accuracy_row=measured.accuracy_row,
             nearest_mean_row=measured.nearest_mean_row,
             images_scored=measured.images,
+            class_accuracy=measured.by_class,
+            nearest_mean_class_accuracy=measured.nearest_mean_by_class,
             losses={f"{phase.name}/{term}": v for phase, s in stages for term, v in s.record.losses.items()},
             stages=list(self._used),
             warnings=[*of_phases, *doubts],

@@ -22,6 +22,7 @@ class Correct:
 
     linear: Tensor  # by the largest logit, less the post-hoc adjustment where there is one
     nearest_mean: Tensor | None  # by the nearest class mean
+    labels: Tensor  # (N,) int64, stream class indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,8 @@ class Scores:
     accuracy_row: list[float]
     nearest_mean_row: list[float] | None
     images: list[int] = field(default_factory=list)  # of each increment's classes
+    by_class: list[float | None] = field(default_factory=list)  # place = stream class index
+    nearest_mean_by_class: list[float | None] | None = None
 
 
 @torch.inference_mode()
@@ -69,14 +72,17 @@ def correct_per_image(
         read_out.classifier.eval()
     linear: list[list[Tensor]] = [[] for _ in read_outs]
     nearest: list[list[Tensor]] = [[] for _ in read_outs]
+    classes: list[Tensor] = []
     for stored, labels in in_turn(images, batch_of(pixels), pixels.black.device, workers):
         seen = pixels.see(stored)
+        classes.append(labels.cpu())
         for i, read_out in enumerate(read_outs):
             linear[i].append((read_out.classifier.predict(seen).argmax(1) == labels).cpu())
             if read_out.means is not None:
                 features = read_out.classifier.features(seen, POOLED)
                 nearest[i].append((nearest_mean(features, read_out.means) == labels).cpu())
-    return [Correct(torch.cat(a), torch.cat(b) if b else None) for a, b in zip(linear, nearest, strict=True)]
+    of = torch.cat(classes)
+    return [Correct(torch.cat(a), torch.cat(b) if b else None, of) for a, b in zip(linear, nearest, strict=True)]
 
 
 @torch.inference_mode()
@@ -112,18 +118,32 @@ def scores(correct: Sequence[Correct], before: Sequence[Scores], prefix: str) ->
     counts = [len(part.linear) for part in correct]
     row = accuracy_row([part.linear for part in correct])
     measured = _measured([*(s.accuracy_row for s in before), row], counts, prefix)
+    labels = torch.cat([part.labels for part in correct])
+    by_class = class_accuracies(torch.cat([part.linear for part in correct]), labels)
     nearest = [part.nearest_mean for part in correct if part.nearest_mean is not None]
     if not nearest:
-        return Scores(measured, row, None, counts)
+        return Scores(measured, row, None, counts, by_class)
     nearest_row = accuracy_row(nearest)
     earlier = [s.nearest_mean_row for s in before if s.nearest_mean_row is not None]
     measured |= _measured([*earlier, nearest_row], counts, prefix + NEAREST_MEAN)
-    return Scores(measured, row, nearest_row, counts)
+    return Scores(measured, row, nearest_row, counts, by_class, class_accuracies(torch.cat(nearest), labels))
 
 
 def accuracy_row(correct: Sequence[Tensor]) -> list[float]:
     """R[t, 0..t] from which validation images of each increment are right."""
     return [int(part.sum()) / len(part) for part in correct]
+
+
+def class_accuracies(correct: Tensor, labels: Tensor) -> list[float | None]:
+    """Accuracy on each class, to 4 decimals; None for a class without an image.
+
+    Args:
+        correct: (N,) bool, which images are classified right.
+        labels: (N,) int64, their stream class indices.
+    """
+    images = torch.bincount(labels).tolist()
+    right = torch.bincount(labels[correct], minlength=len(images)).tolist()
+    return [round(hits / n, 4) if n else None for hits, n in zip(right, images, strict=True)]
 
 
 def _measured(rows: Sequence[Sequence[float]], counts: Sequence[int], prefix: str) -> dict[str, float | None]:

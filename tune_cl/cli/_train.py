@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     with nothing_left(stages, *([output.path] if output else [])):
         make_folder(stages, "--stages")
         if output:
-            _begin_output(output, run, data_options(argv), chain.planned_keys())
+            _begin_output(output, run, data_options(argv, stages=True), chain.planned_keys())
     console.print(
         f"{run.method} on {run.stream.name}, budget {run.budget}, train seed {run.train_seed}; stages in {stages}"
     )

@@ -222,13 +222,13 @@ def _places(folder: SearchFolder, summary: Summary, wandb_line: str) -> Iterator
 def _next(record: SearchRecord, folder: SearchFolder, end: SearchEnded) -> Iterator[Text]:
     if end.interrupted:
         yield Text("To continue, type the same command:")
-        yield command_text(continue_command(record.command))
+        yield command_text(continue_command(record.command, None, record.typed_in))
         return
     if end.summary.best is not None:
         yield Text("Next, evaluate the choice, on other class orders and seeds, and on test data:")
-        yield command_text(evaluate_command(record.command, folder.path))
+        yield command_text(evaluate_command(record.command, folder.path, record.typed_in))
     yield Text("To search on, ask for more trials:")
-    yield command_text(continue_command(record.command, 2 * max(record.trials, 1)))
+    yield command_text(continue_command(record.command, 2 * max(record.trials, 1), record.typed_in))
 
 
 def command_text(command: str) -> Text:

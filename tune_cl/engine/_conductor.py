@@ -180,7 +180,7 @@ class Conductor:
             best = self._study.best()
             if best is not None:
                 run = run_config(self._record, self._space.configuration(best.parameters))
-                write_run(self._folder.best_config, run, data_options(self._record.command))
+                write_run(self._folder.best_config, run, data_options(self._record.command, stages=True))
             summary = summarise(self._study, self._record, self._folder)
             write_json(self._folder.summary, summary)
             return summary
@@ -196,7 +196,7 @@ class Conductor:
         folder = self._folder.trial(proposal.number)
         while folder.attempts() < proposal.attempt:
             folder.put_aside()
-        write_run(folder.config, run, data_options(self._record.command))
+        write_run(folder.config, run, data_options(self._record.command, stages=True))
         attempt = f", attempt {proposal.attempt + 1}" if proposal.attempt else ""
         by = f", proposed by {proposal.proposer}" if proposal.proposer else ""
         folder.add_log(("taken up again" if proposal.resumed else "started") + attempt + by)

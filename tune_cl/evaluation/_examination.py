@@ -130,5 +130,7 @@ def _with_scores(row: IncrementRow, scored: Scores) -> IncrementRow:
         "accuracy_row": scored.accuracy_row,
         "nearest_mean_row": scored.nearest_mean_row,
         "images_scored": scored.images,
+        "class_accuracy": scored.by_class,
+        "nearest_mean_class_accuracy": scored.nearest_mean_by_class,
     }
     return row.model_copy(update=changes)

@@ -36,7 +36,7 @@ class Statistic(Record):
 class EvaluatedConfiguration(Record):
     """One configuration's test results over class orders and seeds."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"never_trained_again"})
+    later: ClassVar[frozenset[str]] = frozenset({"class_accuracy", "never_trained_again"})
     role: Literal["chosen", "default"]
     trial: int
     parameters: dict[str, Any] = Field(description="the searched paths and their values")
@@ -44,6 +44,10 @@ class EvaluatedConfiguration(Record):
     metrics: dict[str, Statistic] = Field(description="test/… at the last increment")
     by_increment: list[dict[str, Statistic]] = Field(description="test/… after increments 0, 1, …")
     accuracy_matrix: list[list[float]] = Field(description="R[t, 0..t], mean over the runs")
+    class_accuracy: dict[str, float] = Field(
+        {},
+        description="class name -> test accuracy after the last increment, mean over the runs; {} where rows are older",
+    )
     never_trained_again: dict[str, Statistic] = Field(
         {}, description="test/… of the base tasks' classifiers if never trained again; empty where rows are older"
     )

@@ -91,10 +91,13 @@ class IncrementRow(Record):
     `metrics` holds the names of docs/metrics.md, and `<phase>/<name>` for what else a phase measured; a metric
     that is not defined at this increment (forgetting at the base task) is None. `accuracy_row` is R[t, 0..t]: accuracy
     on the classes of increment i after increment t; `nearest_mean_row` is the same read out by nearest class means,
-    for methods that have that read-out.
+    for methods that have that read-out. `class_accuracy` and `nearest_mean_class_accuracy` are the same for each class
+    by itself, in order of arrival.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"images_scored", "nearest_mean_row", "warnings"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"class_accuracy", "images_scored", "nearest_mean_class_accuracy", "nearest_mean_row", "warnings"}
+    )
     schema_version: int = SCHEMA_VERSION
     trial: int
     increment: int
@@ -104,6 +107,11 @@ class IncrementRow(Record):
     images_scored: list[int] = Field(
         [], description="images of the classes of increments 0..t that the accuracies are over; empty in older rows"
     )
+    class_accuracy: list[float | None] = Field(
+        [],
+        description="accuracy on each class seen, to 4 decimals; None for one without an image; empty in older rows",
+    )
+    nearest_mean_class_accuracy: list[float | None] | None = None
     losses: dict[str, float] = Field(description="'<phase>/<term>': mean over the last tenth of the phase's steps")
     stages: list[StageUse]
     warnings: list[str] = Field([], description="signs that nothing was learned, each in a sentence's words")
@@ -159,6 +167,7 @@ class SearchRecord(Record):
             "plugins",
             "precision",
             "study",
+            "typed_in",
         }
     )
     schema_version: int = SCHEMA_VERSION
@@ -194,6 +203,7 @@ class SearchRecord(Record):
     git_commit: str | None = None
     plugins: list[str] = Field([], description="modules from outside the package that were imported")
     command: list[str] = Field([])
+    typed_in: str | None = Field(None, description="the folder that the command's paths are seen from; None in a job")
     created: str = ""
     study: str | None = Field(None, description="an id that the study has, too: the two belong together")
 
@@ -204,7 +214,7 @@ class SearchRecord(Record):
 
     def definition(self) -> dict[str, Any]:
         """The part that must not change under one name."""
-        for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "created", "study"}
+        for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "typed_in", "created", "study"}
         definition = self.model_dump(mode="json", exclude=for_the_reader)
         if self.stream.folder is not None:
             folder = definition["stream"]["folder"]

@@ -1,7 +1,6 @@
 """Whether one search's choice is better than another's, said plainly."""
 
 import math
-import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from itertools import combinations
 
 from scipy.stats import t
 
-from tune_cl.commands import program
 from tune_cl.records import EvaluatedConfiguration, EvaluationPlace, EvaluationSummary, Statistic, place_of
 from tune_cl.reports._evaluated import interval_over, paired_over
 from tune_cl.reports._models import Basis, Difference, SearchData, Verdict
@@ -191,5 +189,5 @@ def _pair(first: str, second: str) -> str:
 def evaluate_commands(searches: Sequence[SearchData]) -> Iterator[str]:
     """What to type so that a difference can be told from noise."""
     for search in searches:
-        if search.evaluation is None and search.best is not None and not search.source.startswith("wandb://"):
-            yield shlex.join([*program("evaluate"), search.source, "--with-default", *search.evaluate_with])
+        if search.evaluation is None and search.best is not None and search.evaluate_command is not None:
+            yield search.evaluate_command

@@ -5,10 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tune_cl.commands import data_options
+from tune_cl.commands import evaluate_command
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import NEAREST_MEAN
 from tune_cl.records import (
+    ClassesRecord,
     EvaluationSummary,
     Failure,
     IncrementRow,
@@ -41,7 +42,8 @@ def read_search(folder: SearchFolder) -> SearchData:
     if not rows:
         raise TuneCLError(f"{folder.path}: the search has no trial yet; run its command first")
     told = {line.trial: line for line in summary.table} if summary else {}
-    trials = [_trial(folder.trial(number), number, record, rows[number], told.get(number)) for number in rows]
+    classes = read_record(folder.classes, ClassesRecord).names if folder.classes.exists() else []
+    trials = [_trial(folder.trial(number), number, record, rows[number], told.get(number), classes) for number in rows]
     return SearchData(
         source=str(folder.path),
         name=record.name,
@@ -63,12 +65,17 @@ def read_search(folder: SearchFolder) -> SearchData:
         trials=trials,
         found=_found(rows, [use for number in rows for use in folder.trial(number).failed_stages()]),
         evaluation=_evaluation(folder.evaluation.summary),
-        evaluate_with=data_options(record.command),
+        evaluate_command=evaluate_command(record.command, folder.path, record.typed_in),
     )
 
 
 def _trial(
-    folder: TrialFolder, number: int, record: SearchRecord, rows: Sequence[IncrementRow], told: TrialSummary | None
+    folder: TrialFolder,
+    number: int,
+    record: SearchRecord,
+    rows: Sequence[IncrementRow],
+    told: TrialSummary | None,
+    classes: Sequence[str],
 ) -> TrialData:
     failed = folder.failed_stages()
     state, reason = _state(folder, record, rows, told)
@@ -81,6 +88,7 @@ def _trial(
         by_increment=[row.metrics for row in rows],
         accuracy_matrix=[_accuracy_row(row, record.objective) for row in rows],
         images_scored=rows[-1].images_scored if rows else [],
+        class_accuracy=_class_accuracy(rows[-1], record.objective, classes) if rows else {},
         alone=_cost([*(use for row in rows for use in row.stages), *failed]),
         paid=_cost([use for use in (*(u for row in rows for u in row.stages), *failed) if use.origin == "trained"]),
         warnings=[warning for row in rows for warning in row.told_warnings()],
@@ -93,6 +101,12 @@ def _accuracy_row(row: IncrementRow, objective: str) -> list[float]:
     """By the read-out that the search is for."""
     by_means = row.nearest_mean_row if NEAREST_MEAN in objective else None
     return row.accuracy_row if by_means is None else by_means
+
+
+def _class_accuracy(row: IncrementRow, objective: str, names: Sequence[str]) -> dict[str, float | None]:
+    by_means = row.nearest_mean_class_accuracy if NEAREST_MEAN in objective else None
+    found = row.class_accuracy if by_means is None else by_means
+    return {names[i] if i < len(names) else f"class {i}": accuracy for i, accuracy in enumerate(found)}
 
 
 def _state(

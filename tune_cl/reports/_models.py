@@ -48,6 +48,11 @@ class TrialData(Record):
     by_increment: list[dict[str, float | None]] = Field(description="metrics after increments 0, 1, …")
     accuracy_matrix: list[list[float]] = Field(description="R[t, 0..t]")
     images_scored: list[int] = Field([], description="validation images of each increment's classes; [] if not noted")
+    class_accuracy: dict[str, float | None] = Field(
+        {},
+        exclude=True,
+        description="class name -> accuracy after the last increment reported, in order of arrival; {} if not noted",
+    )
     alone: Cost = Field(description="as if the trial had trained all of its stages")
     paid: Cost = Field(description="the stages that it trained itself")
     warnings: list[str] = Field([], description="signs that nothing was learned, with their increments")
@@ -82,7 +87,7 @@ class SearchData(Record):
     trials: list[TrialData] = Field(description="in order of their numbers")
     found: Cost = Field(Cost(), description="stages that lay in the store already: neither trained nor paid here")
     evaluation: EvaluationSummary | None = None
-    evaluate_with: list[str] = Field([], description="options that evaluating it needs: where data lie, plugins")
+    evaluate_command: str | None = Field(None, description="what to type to evaluate it; None if read from W&B")
 
     @property
     def sign(self) -> float:

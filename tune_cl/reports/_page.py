@@ -9,10 +9,11 @@ from tune_cl.reports._figures import Plot, colour, plots
 from tune_cl.reports._models import ComparedSearch, Comparison, Difference
 from tune_cl.reports._page_parts import asset, document
 from tune_cl.reports._setting import class_order_text
-from tune_cl.reports._tables import DataTable, configurations, doubts, significance, tables, trials_of
+from tune_cl.reports._tables import DataTable, configurations, doubts, per_class, significance, tables, trials_of
 from tune_cl.text import gain_text, value_text
 
 _MANY = 6  # differences that are not known, beyond which they are folded away
+_MANY_CLASSES = 20  # beyond which they are folded away
 _BADGES = {"real": "a difference", "within noise": "within noise", "unknown": "not known"}
 
 
@@ -104,6 +105,8 @@ def _main(comparison: Comparison, drawn: Sequence[Plot]) -> Iterator[str]:
     yield _table(found["increments"])
     yield _table(found["averages"])
     yield from _matrices(comparison)
+    if (classes := per_class(comparison)).rows:
+        yield from _per_class(classes)
     if "replay" in found:
         yield _table(found["replay"])
     yield "<h2>Value for budget</h2>"
@@ -144,6 +147,16 @@ def _heat(title: str, matrix: Sequence[Sequence[float]]) -> str:
         f'<caption>{escape(title)}</caption><thead><tr><th scope="col" class="words">after</th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _per_class(table: DataTable) -> Iterator[str]:
+    """A bar behind each accuracy; folded away where there are many classes."""
+    folded = len(table.rows) > _MANY_CLASSES
+    if folded:
+        yield f"<details><summary>{escape(table.title)}: {len(table.rows)} classes</summary>"
+    yield _table(table, shares=True)
+    if folded:
+        yield "</details>"
 
 
 def _doubts(comparison: Comparison) -> Iterator[str]:
@@ -218,23 +231,32 @@ def _plot(plot: Plot) -> str:
     return f'<figure{wide} id="plot-{plot.name}"><h3>{escape(plot.title)}</h3></figure>'
 
 
-def _table(table: DataTable) -> str:
+def _table(table: DataTable, *, shares: bool = False) -> str:
+    """A table; with `shares` each number, from 0 to 1, has a bar of its length."""
     heads = (f'<th scope="col"{_words(table, i)}>{escape(column)}</th>' for i, column in enumerate(table.columns))
     return (
         f'<div class="sheet" tabindex="0" role="region" aria-label="{escape(table.title)}">'
         f'<table class="table-{table.name}">'
         f"<caption>{escape(table.title)}</caption><thead><tr>{''.join(heads)}</tr></thead>"
-        f"<tbody>{''.join(_row(table, i) for i in range(len(table.rows)))}</tbody></table>"
+        f"<tbody>{''.join(_row(table, i, shares) for i in range(len(table.rows)))}</tbody></table>"
         + (f'<p class="note">{escape(table.note)}</p>' if table.note else "")
         + "</div>"
     )
 
 
-def _row(table: DataTable, i: int) -> str:
+def _row(table: DataTable, i: int, shares: bool) -> str:
     name, *cells = table.rows[i]
     dim = ' class="dim"' if i in table.dim else ""
-    rest = "".join(f"<td{_words(table, place)}>{_cell(cell)}</td>" for place, cell in enumerate(cells, start=1))
+    rest = "".join(
+        f"<td{_words(table, place)}>{_share(cell) if shares else _cell(cell)}</td>"
+        for place, cell in enumerate(cells, start=1)
+    )
     return f'<tr{dim}><th scope="row" class="words">{escape(name)}</th>{rest}</tr>'
+
+
+def _share(cell: str) -> str:
+    width = f"{100 * float(cell):.1f}%" if cell.replace(".", "", 1).isdigit() else "0"
+    return f'<span class="share" style="--share: {width}">{escape(cell)}</span>'
 
 
 def _words(table: DataTable, column: int) -> str:

@@ -40,6 +40,15 @@ class Classes(Record):
     count: int | None
 
 
+class ClassAccuracy(Record):
+    """One class after the last increment."""
+
+    name: str
+    increment: int | None = Field(description="when it arrived; None where that is not known")
+    winner: float | None
+    default: float | None
+
+
 class Step(Record):
     """One increment of a trial."""
 
@@ -108,6 +117,7 @@ class SearchView(Record):
     unfinished: str | None
     objective: str = Field(description="in words")
     classes: list[Classes]
+    class_accuracy: list[ClassAccuracy] = Field(description="of winner and default; [] where rows are older")
     trials: list[TrialPart]
     best: int | None
     value: float | None
@@ -147,6 +157,7 @@ def search_view(folder: SearchFolder) -> SearchView:
         unfinished=data.unfinished,
         objective=objective_words(data.objective),
         classes=_classes(record, known),
+        class_accuracy=list(_by_class(known, best, default)),
         trials=[_part(folder, data, trial) for trial in data.trials],
         best=None if best is None else best.trial,
         value=None if best is None else best.value,
@@ -163,7 +174,7 @@ def search_view(folder: SearchFolder) -> SearchView:
         importance=list(_importance(data)),
         time=_time(data),
         pictures=pictures(folder, known, [trial for trial in (best, default) if trial is not None]),
-        more=continue_command(record.command, 2 * max(record.trials, 1)) if record.command else None,
+        more=continue_command(record.command, 2 * max(record.trials, 1), record.typed_in) if record.command else None,
     )
 
 
@@ -213,6 +224,16 @@ def _classes(record: SearchRecord, known: ClassesRecord | None) -> list[Classes]
         count = len(names) or (form.base if form is not None and t == 0 else None)
         found.append(Classes(label="base task" if t == 0 else f"increment {t}", names=names, count=count))
     return found
+
+
+def _by_class(
+    known: ClassesRecord | None, best: TrialData | None, default: TrialData | None
+) -> Iterator[ClassAccuracy]:
+    arrived = [t for t, size in enumerate(known.increments) for _ in range(size)] if known is not None else []
+    of_default = {} if default is None else default.class_accuracy
+    for i, (name, accuracy) in enumerate(best.class_accuracy.items() if best is not None else ()):
+        increment = arrived[i] if i < len(arrived) else None
+        yield ClassAccuracy(name=name, increment=increment, winner=accuracy, default=of_default.get(name))
 
 
 def _part(folder: SearchFolder, data: SearchData, trial: TrialData) -> TrialPart:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tune_cl.metrics import on_test_data, scored_metrics
 from tune_cl.outcome import accuracies_never_trained_again
 from tune_cl.records import EvaluatedConfiguration, EvaluationSummary, Statistic
+from tune_cl.reports._differences import chosen
 from tune_cl.reports._models import ComparedSearch, Comparison, Cost, ExpectedBest, ParameterRow, TrialData
 from tune_cl.text import count_text, duration_text, gain_text, setting_text, value_text
 
@@ -228,6 +229,30 @@ def significance(comparison: Comparison) -> DataTable:
         "Each is an interval by itself: of several, one misses by chance more often than a single one would.",
         words=2,
     )
+
+
+def per_class(comparison: Comparison) -> DataTable:
+    """Accuracy on each class after the last increment: on test data where there is an evaluation, else validation."""
+    by_search = [_by_class(entry) for entry in comparison.searches]
+    of_any = {name: None for _, found in by_search for name in found}
+    named = sorted(of_any, key=lambda name: min((found[name] for _, found in by_search if name in found), default=0.0))
+    return DataTable(
+        "per-class",
+        "Accuracy on each class after the last increment",
+        ("class", *(f"{entry.label}, {data}" for entry, (data, _) in zip(comparison.searches, by_search, strict=True))),
+        tuple((name, *(value_text(found.get(name)) for _, found in by_search)) for name in named),
+        "The class that any search recognises worst comes first. Validation: one run of the best trial. Test: the mean "
+        "over the runs of what was chosen.",
+    )
+
+
+def _by_class(entry: ComparedSearch) -> tuple[str, dict[str, float]]:
+    evaluation, best = entry.search.evaluation, entry.search.best
+    tested = None if evaluation is None else chosen(evaluation)
+    if tested is not None and tested.class_accuracy:
+        return "test", tested.class_accuracy
+    found = best.class_accuracy if best is not None else {}
+    return "validation", {name: accuracy for name, accuracy in found.items() if accuracy is not None}
 
 
 def configurations(comparison: Comparison) -> DataTable:

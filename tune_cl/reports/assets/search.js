@@ -185,7 +185,20 @@ function matrix() {
   const compared = [[best(), "Winner"], [other(), "Default"]].filter(([trial]) => trial && trial.accuracy_matrix.length);
   if (!compared.length) return null;
   return [el("div", { class: "heats" }, compared.map(([trial, words]) => heat(`${words}, trial ${number(trial.trial)}`, trial.accuracy_matrix))),
-    el("p", { class: "note" }, "Accuracy on the classes that arrived with a column's increment, after the row's increment was trained.")];
+    el("p", { class: "note" }, "Accuracy on the classes that arrived with a column's increment, after the row's increment was trained."),
+    perClass()];
+}
+
+/** Every class by itself, the worst of the winner first. */
+function perClass() {
+  const rows = [...view.class_accuracy].sort((a, b) => (a.winner ?? 2) - (b.winner ?? 2));
+  if (!rows.length) return null;
+  const both = other() && rows.some((row) => known(row.default));
+  const share = (value) => el("span", { class: "share", style: `--share: ${known(value) ? 100 * value : 0}%` }, score(value));
+  const columns = [{ head: "class", words: true }, { head: "arrived with", words: true }, { head: "winner" }, ...(both ? [{ head: "default" }, { head: "difference" }] : [])];
+  const line = (row) => [row.name, known(row.increment) ? (row.increment ? `increment ${row.increment}` : "base task") : "–", share(row.winner), ...(both ? [share(row.default), known(row.winner) && known(row.default) ? signed(row.winner - row.default) : "–"] : [])];
+  const sheet = table("Accuracy on each class after the last increment", columns, rows.map(line), { note: "The class that the winner recognises worst comes first." });
+  return rows.length > 20 ? el("details", {}, el("summary", {}, `Accuracy on each of ${rows.length} classes: from ${score(rows[0].winner)} (${rows[0].name}) to ${score(rows[rows.length - 1].winner)} (${rows[rows.length - 1].name})`), sheet) : sheet;
 }
 
 function heat(title, rows) {
