@@ -129,7 +129,7 @@ def test_a_printed_command_runs_as_it_is_from_another_folder(tmp_path: Path, mon
     command = continue_command([beside_python("tune-cl"), "search", *options], 9, str(there))
     done = subprocess.run(f"{command} --dry-run", shell=True, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    assert "9" in done.stdout and "mine" in done.stdout
+    assert "search              mine-fashion-b4-t3-quick" in done.stdout
     wrong = subprocess.run(
         f"{command.partition(' && ')[2]} --dry-run", shell=True, capture_output=True, text=True, timeout=250
     )

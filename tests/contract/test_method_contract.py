@@ -160,6 +160,10 @@ def test_it_reports_every_metric(case, rows_of):
         scores = {name.rpartition("/")[2] for name in undefined - {"replay_accuracy"}}
         assert scores == (at_base if row.increment == 0 else set())
         assert len(row.accuracy_row) == row.increment + 1
+        right = sum(accuracy * n for accuracy, n in zip(row.accuracy_row, row.images_scored, strict=True))
+        each = sum(row.images_scored) / len(row.class_accuracy)  # every class has as many images
+        assert sum(a * each for a in row.class_accuracy if a is not None) == pytest.approx(right, abs=0.5)
+        assert (row.nearest_mean_class_accuracy is not None) == (row.nearest_mean_row is not None)
         assert (row.nearest_mean_row is not None) == read_by_means(case)
         assert bool(row.losses) == bool(row.stages)
         assert row.stages or (case in FROZEN and row.increment > 0)

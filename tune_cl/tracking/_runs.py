@@ -84,7 +84,7 @@ class RunTracker:
             self._silent.set()
 
     def _write(self) -> None:
-        for event in iter(self._events.get, None):
+        while (event := self._events.get()) is not None:
             self._attempt(partial(self._take, event))
         self._attempt(self._end_open)
 
