@@ -86,6 +86,7 @@ def comparable(search: SearchData) -> dict[str, Any]:
             "source",
             "numerics",
             "planned",
+            "evaluate_command",
             "found",
             "trials",
             "evaluation",
