@@ -68,7 +68,7 @@ def evaluate_command(search_command: Sequence[str], folder: Path, typed_in: str 
     """
     there = _elsewhere(typed_in) if search_command else None
     start = program("evaluate", search_command[0] if search_command else None, there)
-    words = [*start, _seen_from(there, folder) if there else str(folder), "--with-default"]
+    words = [*start, _seen_from(there, folder.resolve()) if there else str(folder), "--with-default"]
     return _going(there, [*words, *data_options(search_command)])
 
 
@@ -119,7 +119,7 @@ def _elsewhere(typed_in: str | None) -> Path | None:
     """Where a command was typed, if that is a folder of this machine and not the current one."""
     if typed_in is None or not os.path.isdir(typed_in) or os.path.samefile(typed_in, os.curdir):
         return None
-    return Path(typed_in)
+    return Path(typed_in).resolve()
 
 
 def _going(there: Path | None, words: Sequence[str]) -> str:

@@ -97,23 +97,26 @@ def test_options_of_data_and_of_what_comes_from_outside_are_taken_along() -> Non
 
 @pytest.mark.usefixtures("activated")
 def test_a_command_that_was_typed_elsewhere_goes_there_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there, folder = tmp_path / "my work", tmp_path / "my work" / "r" / "n"
-    there.mkdir()
+    there, here = tmp_path / "my work", tmp_path / "here"
+    for folder in (there, here):
+        folder.mkdir()
     command = ["launch/search.py", "--results", "r", "--data-root", "../data"]
     monkeypatch.chdir(there)
     assert evaluate_command(command, Path("r/n"), str(there)) == (
         "python launch/evaluate.py r/n --with-default --data-root ../data"
     )
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(here)
     place = shlex.quote(str(there))
-    assert evaluate_command(command, Path("my work/r/n"), str(there)) == (
+    assert evaluate_command(command, Path("../my work/r/n"), str(there)) == (
         f"cd {place} && python launch/evaluate.py r/n --with-default --data-root ../data"
     )
     assert continue_command(command, 16, str(there)) == (
         f"cd {place} && python launch/search.py --results r --data-root ../data --trials 16"
     )
     gone = str(tmp_path / "another machine")
-    assert evaluate_command(command, folder, gone).startswith("python launch/evaluate.py"), "it is not a folder here"
+    assert evaluate_command(command, Path("r/n"), gone).startswith("python launch/evaluate.py"), (
+        "it is not a folder here"
+    )
 
 
 def test_a_printed_command_runs_as_it_is_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tracking_fixtures import HORIZON, reported, search_ended, started, trial_st
 
 from tune_cl.errors import TuneCLError
 from tune_cl.records import IncrementRow, SearchFolder, TrialSummary
-from tune_cl.tracking import Event, SearchStarted, TrialEnded, chosen_trackers
+from tune_cl.tracking import Event, SearchStarted, TrialEnded, chosen_trackers, tracker_packages
 from tune_cl.tracking._runs import RunTracker, row_numbers
 
 Numbers = dict[int, dict[str, dict[int, float]]]  # trial -> name -> increment -> value
@@ -149,6 +149,7 @@ def test_an_unknown_name_and_a_missing_package_are_refused_in_a_sentence(monkeyp
     with pytest.raises(TuneCLError, match=r"'tensorbord' is unknown; it is 'tensorboard' or 'mlflow'; .*you mean"):
         chosen_trackers(["tensorbord"], print)
     monkeypatch.setattr("tune_cl.tracking._registry.find_spec", lambda name: None)
+    assert tracker_packages() == {"tensorboard": "tensorboard", "mlflow": "mlflow-skinny"}
     sentence = "--tracker mlflow: needs a package that is not installed: pip install mlflow-skinny"
     with pytest.raises(TuneCLError, match=sentence):
         chosen_trackers(["mlflow"], print)

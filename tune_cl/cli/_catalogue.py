@@ -13,10 +13,11 @@ from tune_cl.metrics import METRICS, VALIDATION
 from tune_cl.nets import get_network, network_names
 from tune_cl.streams import DATASETS, brought_by
 from tune_cl.study import SAMPLERS, STOPPING_RULES, load_space, shipped_spaces
+from tune_cl.tracking import tracker_packages
 
 
 def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
-    """Print what can be named: spaces, methods, data sets (of folders, too), samplers, rules, metrics, networks.
+    """Print what can be named: spaces, methods, data sets, samplers, rules, metrics, networks, trackers.
 
     Raises:
         TuneCLError: a plugin cannot be imported, or a folder is not in order.
@@ -54,7 +55,10 @@ def show_catalogue(plugins: Sequence[str], data_sets: Sequence[str]) -> None:
     networks = table_of("networks (base.classifier.network)", "network", "width")
     for network in map(get_network, network_names()):
         networks.add_row(network.name, "any" if network.width is None else str(network.width))
-    for table in (spaces, methods, data, samplers, rules, metrics, networks):
+    trackers = table_of("trackers (--tracker)", "tracker", "")
+    for tracker, package in tracker_packages().items():
+        trackers.add_row(tracker, "" if package is None else f"needs pip install {package}")
+    for table in (spaces, methods, data, samplers, rules, metrics, networks, trackers):
         console.print(table)
         console.print()
 

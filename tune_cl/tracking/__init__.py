@@ -11,7 +11,7 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
-from tune_cl.tracking._registry import chosen_trackers, own_trackers, register_tracker
+from tune_cl.tracking._registry import chosen_trackers, own_trackers, register_tracker, tracker_packages
 from tune_cl.tracking._trackers import Trackers, in_one_line, write_to_stderr
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "in_one_line",
     "own_trackers",
     "register_tracker",
+    "tracker_packages",
     "write_to_stderr",
 ]

@@ -61,6 +61,11 @@ def chosen_trackers(chosen: Sequence[Any], report: Report) -> list[Tracker]:
     return [*(_named(name, report) for name in names), *(one for one in chosen if not isinstance(one, str))]
 
 
+def tracker_packages() -> dict[str, str | None]:
+    """The trackers that are chosen by name, and the package that each lacks here."""
+    return {name: None if find_spec(name) else _PACKAGES[name] for name in NAMED.names()}
+
+
 def _named(name: str, report: Report) -> Tracker:
     make = NAMED.get(name, "--tracker")
     if find_spec(name) is None:
