@@ -1,7 +1,7 @@
 """The ladder on real data: from never training again to all data at once, on both streams of the package.
 
     python benchmarks/ladder.py                    # writes benchmarks/ladder.md and docs/replay.png
-    python benchmarks/ladder.py --data-root DIR    # with colour: DIR has cifar-10-batches-py, or a subset of it
+    python benchmarks/ladder.py --data-root DIR    # in colour, on DIR/cifar-10-batches-py: benchmarks/ladder-colour.md
 
 Same network, same classifier steps and real images per increment on every rung; the configurations are the defaults
 of the shipped spaces, but for what a rung's name says. Accuracies are on validation data. Chains run side by side, one
@@ -9,7 +9,6 @@ thread each; stages that are in the store are not trained again. `exemplars.py` 
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from _chains import run_all
@@ -18,8 +17,12 @@ from _replay_picture import draw
 
 HERE = Path(__file__).parent
 FULL = ("frozen", "genifer", "oracle", "joint")
-GREY = (Ladder("fashion-b4-t3", "quick"), Ladder("quickdraw-b50-t5", "quick"))
-GREY_IN_FULL = (Ladder("fashion-b4-t3", "full", rungs=FULL), Ladder("quickdraw-b50-t5", "full", rungs=FULL))
+GREY = (
+    Ladder("fashion-b4-t3", "quick"),
+    Ladder("quickdraw-b50-t5", "quick"),
+    Ladder("fashion-b4-t3", "full", rungs=FULL),
+    Ladder("quickdraw-b50-t5", "full", rungs=FULL),
+)
 PREAMBLE = """\
 # The ladder on real data
 
@@ -34,42 +37,35 @@ the replayed images' features over that of real ones. All three are means over i
 """
 
 
-COLOUR = """ The colour
-images are {images} training images of CIFAR-10, at scale `small32`."""
+COLOUR = " There are {} training images, of CIFAR-10, and the scale is `small32`."
 
 
-def ladders(data_root: Path | None) -> tuple[Ladder, ...]:
-    """All of them, those that take longest last."""
-    if data_root is None:
-        return (*GREY, *GREY_IN_FULL)
+def in_colour(data_root: Path) -> tuple[Ladder, ...]:
+    """The ladders on CIFAR-10, or on a subset of it in the same format."""
     data = {"data_root": data_root, "accept_modified_data": True}
-    return (*GREY, Ladder("cifar10-b4-t3", "quick", data=data), *GREY_IN_FULL)
-
-
-def preamble(shown: Sequence[Ladder], options: str) -> str:
-    """What was run, and on what."""
-    colour = [ladder.stream_of_images() for ladder in shown if ladder.data]
-    images = sum(len(stream.training(t).labels) for stream in colour[:1] for t in range(stream.horizon + 1))
-    return PREAMBLE.format(options=options, colour=COLOUR.format(images=images) if colour else "")
+    return (Ladder("cifar10-b4-t3", "quick", data=data), Ladder("cifar10-b4-t3", "full", rungs=FULL, data=data))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ladders", type=int, help="how many of them, from the first (default: all)")
-    parser.add_argument("--data-root", type=Path, help="folder with cifar-10-batches-py, for a ladder in colour")
+    parser.add_argument("--data-root", type=Path, help="folder with cifar-10-batches-py, for the ladders in colour")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--stages", type=Path, default=Path("results/stages"))
     args = parser.parse_args()
-    shown = ladders(args.data_root)[: args.ladders]
-    options = " --data-root DIR" if args.data_root else ""
-    options += f" --ladders {args.ladders}" if args.ladders else ""
-    parts = [preamble(shown, options)]
-    for ladder in shown:  # what is done is written, also when a later one is cut short
+    ladders = (in_colour(args.data_root) if args.data_root else GREY)[: args.ladders]
+    options, colour = f" --ladders {args.ladders}" if args.ladders else "", ""
+    if args.data_root:
+        stream = ladders[0].stream_of_images()
+        options = f" --data-root DIR{options}"
+        colour = COLOUR.format(sum(stream.n_training(t) for t in range(stream.horizon + 1)))
+    parts, page = [PREAMBLE.format(options=options, colour=colour)], "ladder-colour.md" if colour else "ladder.md"
+    for ladder in ladders:  # what is done is written, also when a later one is cut short
         parts.append("\n".join(ladder.report(run_all(ladder.jobs(), args.stages, args.processes))) + "\n")
-        (HERE / "ladder.md").write_text("\n".join(parts))
-    quick = [ladder for ladder in shown if ladder.budget == "quick"]
-    draw([(ladder.run("genifer", 0), ladder.data) for ladder in quick], args.stages, HERE.parent / "docs/replay.png")
-    print((HERE / "ladder.md").read_text())
+        (HERE / page).write_text("\n".join(parts))
+    if not args.data_root:
+        draw([ladder.run("genifer", 0) for ladder in ladders[:2]], args.stages, HERE.parent / "docs" / "replay.png")
+    print((HERE / page).read_text())
 
 
 if __name__ == "__main__":
