@@ -10,8 +10,12 @@ from rich.table import Table
 
 from tune_cl.metrics import METRICS, bare_name
 from tune_cl.outcome import CLEAR
-from tune_cl.records import IncrementRow, NeverTrainedAgain
+from tune_cl.records import Finalists, IncrementRow, NeverTrainedAgain
 
+_NO_GAIN = "What it gains over the default is not known: a run of one of the two is missing or has failed."
+_NOT_IN_IT = (
+    "The interval is for these base tasks, this class order and these validation images; others would vary it further."
+)
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 
@@ -48,6 +52,28 @@ def noise_text(gain: float, error: float | None) -> str:
     if gain <= CLEAR * error:
         return f"{told}: within noise."
     return f"{told}: more than these images explain; what other seeds and class orders would give is not known."
+
+
+def finalists_text(race: Finalists) -> str:
+    """What the race of a search's best trials over train seeds says of the winner."""
+    seeds = f"{len(race.seeds)} train seeds"
+    if race.winner is None and race.missing:
+        return (
+            f"The race over {seeds} is not over: until then the winner is the best trial under the search's own seed. "
+            "The same command goes on."
+        )
+    if race.winner is None:
+        return "A run of each finalist has failed, so the winner is the best trial under the search's own seed alone."
+    if race.winner == 0:
+        return f"The default is the best of {len(race.table)} finalists by the mean over {seeds}: no gain."
+    if race.gain is None or race.gain.low is None or race.gain.high is None:
+        return f"The winner is the best of {len(race.table)} finalists by the mean over {seeds}. {_NO_GAIN}"
+    over = f"under {len(race.fresh_seeds)} fresh train seeds, by which nothing was chosen"
+    interval = f"95 % interval {gain_text(race.gain.low)} to {gain_text(race.gain.high)}"
+    verdict = (
+        "within noise" if race.within_noise else "more than noise" if race.gain.low > 0 else "the default is better"
+    )
+    return f"Gain over the default: {gain_text(race.gain.mean)}, {interval}, {over}: {verdict}. {_NOT_IN_IT}"
 
 
 def never_trained_again_text(found: NeverTrainedAgain, objective: str) -> str:

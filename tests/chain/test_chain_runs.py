@@ -98,6 +98,17 @@ def test_another_train_seed_gives_other_rows(tmp_path):
     assert [row.losses for row in first] != [row.losses for row in second]
 
 
+def test_another_seed_over_the_same_base_task_trains_the_increments_alone(tmp_path):
+    first, again, base = (
+        rows_of(chain_of(run_config("finetune", **seeds), tmp_path))
+        for seeds in ({"train_seed": 0}, {"train_seed": 1, "base_seed": 0}, {"train_seed": 0, "base_seed": 0})
+    )
+    assert origins(again) == ["reused"] + ["trained"] * (len(first) - 1)
+    assert comparable(again)[0] == comparable(first)[0]
+    assert all(one.losses != other.losses for one, other in zip(first[1:], again[1:], strict=True))
+    assert origins(base) == ["reused"] * len(first), "the seed that it has anyway is no other configuration"
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_chain_resumed_from_its_store_equals_the_uninterrupted_one(name, tmp_path):
     whole = rows_of(chain_of(run_config(name), tmp_path / "whole"))

@@ -128,6 +128,14 @@ def test_train_seed_and_threads_change_every_key(method):
         assert changed(before, keys_of(run_config(method, **fields))) == from_first(before, None)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_another_seed_over_the_same_base_task_changes_the_keys_of_the_increments_alone(method):
+    before, again = keys_of(run_config(method)), keys_of(run_config(method, train_seed=1, base_seed=0))
+    assert changed(before, again) == [key[:2] for key in before if key[0] > 0]
+    whole = keys_of(run_config(method, train_seed=1))
+    assert changed(whole, again) == from_first(before, None), "an increment knows which base task it is over"
+
+
 def test_budget_names_and_the_streams_name_are_in_no_key():
     assert keys_of(run_config("genifer")) == keys_of(run_config("genifer", budget="full"))
 

@@ -102,7 +102,11 @@ def test_dry_run_shows_space_trials_stages_disk_and_trial_0(capsys: pytest.Captu
 
 def test_dry_run_shows_overrides_and_a_searched_base(capsys: pytest.CaptureFixture[str]) -> None:
     override = "base.classifier.learning_rate={log: [1e-3, 1e-2]}"
-    text = printed(capsys, "search", "--space", "finetune", "--dry-run", "--set", override, "--protocol", "first_2")
+    race = "--seeds=finalists=3,top=0.5"
+    text = printed(
+        capsys, "search", "--space", "finetune", "--dry-run", "--set", override, "--protocol", "first_2", race
+    )
+    assert "finalists=3,top=0.5,fresh=3: at most 16 runs more" in text, "(4 + 1) * 2 + 2 * 3"
     assert "the base task is searched, too" in text
     assert "increment 2, protocol first_2" in text
     assert "3 a trial" in text

@@ -3,13 +3,25 @@
 import io
 import re
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from rich.console import Console
 from tracking_fixtures import DEFAULT, reported, search_ended, started, trial_started
 
 from tune_cl.commands import python_text
 from tune_cl.console import ConsoleTracker
-from tune_cl.records import BestSummary, Caution, NeverTrainedAgain, SearchFolder, Sharing, TrialSummary
+from tune_cl.records import (
+    BestSummary,
+    Caution,
+    Finalist,
+    Finalists,
+    NeverTrainedAgain,
+    SearchFolder,
+    Sharing,
+    Statistic,
+    TrialSummary,
+)
 from tune_cl.tracking import PhaseProgress, SlotDeferred, TrialEnded
 
 CHOSEN = DEFAULT | {"increment.classifier.lr": 0.0031}
@@ -78,6 +90,54 @@ def test_report_names_the_noise_of_the_gain(folder: SearchFolder) -> None:
     assert "Whether it is more than noise is not known." in unwrapped(
         printed(folder, [search_ended(best=BEST, table=TABLE, trials=COUNTS)])
     )
+
+
+def race(low: float, high: float, **changes: Any) -> Finalists:
+    gain = Statistic(mean=(low + high) / 2, std=0.01, low=low, high=high, values=[low, high])
+    table = [
+        Finalist(trial=1, values=[0.81, 0.83], mean=0.82),
+        Finalist(trial=0, values=[0.80, 0.79], mean=0.795),
+        Finalist(trial=3, values=[0.85, None], mean=None),
+    ]
+    values: dict[str, Any] = {
+        "seeds": [0, 1],
+        "fresh_seeds": [2, 3],
+        "table": table,
+        "winner": 1,
+        "gain": gain,
+        "runs": 7,
+    }
+    values |= {"missing": 0, "failed": {"0003-seed1": "the loss became NaN"}, "images_trained": 12_000, "seconds": 70.0}
+    return Finalists.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            race(0.01, 0.05),
+            "Gain over the default: +0.0300, 95 % interval +0.0100 to +0.0500, under 2 fresh train seeds, ",
+        ),
+        (race(0.01, 0.05), "by which nothing was chosen: more than noise. The interval is for these base tasks"),
+        (race(-0.01, 0.05), "nothing was chosen: within noise."),
+        (race(-0.05, -0.01), "nothing was chosen: the default is better."),
+        (
+            race(0, 1, winner=0, gain=None),
+            "The default is the best of 3 finalists by the mean over 2 train seeds: no gain.",
+        ),
+        (race(0, 1, gain=None), "What it gains over the default is not known: a run of one of the two"),
+        (race(0, 1, winner=None, gain=None), "A run of each finalist has failed"),
+        (race(0, 1, winner=None, gain=None, missing=5), "The race over 2 train seeds is not over"),
+    ],
+)
+def test_report_says_what_the_finalists_came_to(folder: SearchFolder, found: Finalists, words: str) -> None:
+    best = BEST.model_copy(update={"trial": 0}) if found.winner == 0 else BEST
+    text = unwrapped(printed(folder, [search_ended(best=best, table=TABLE, trials=COUNTS, finalists=found)]))
+    assert words in text
+    assert re.search(r"0001 +0\.8200 +0\.8100 +0\.8300 .*0000 +0\.7950 .*0003 +- +0\.8500 +-", text)
+    assert "Finalist 0003-seed1 failed: the loss became NaN" in text
+    assert "Beside the trials: 7 runs of finalists, 12.0 k images, 1 min 10 s of training." in text
+    assert ("optimistic by selection" in text) == (found.winner is None), "where there is no better figure"
 
 
 def test_report_names_the_winner_its_gain_and_why_to_doubt_it(folder: SearchFolder) -> None:

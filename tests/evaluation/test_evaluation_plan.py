@@ -21,6 +21,7 @@ from tune_cl.records import (
     Reading,
     SearchFolder,
     SearchRecord,
+    SearchSeeds,
     StreamRecord,
     Summary,
     exclusive_lock,
@@ -45,6 +46,18 @@ def test_held_out_class_orders_are_all_different_and_none_is_the_searches(search
     assert len(set(orders)) == 20 and class_order("seed", 10, record.stream.order_seed) not in orders
     by_a_held_out_seed = record.model_copy(update={"stream": StreamRecord(name="fashion-b4-t3", order_seed=1001)})
     assert 1001 not in class_orders(20, by_a_held_out_seed)
+
+
+def test_no_seed_of_the_searches_finalists_is_held_out_and_an_open_race_is_told(searched: Path) -> None:
+    changes = {"seeds": SearchSeeds(train=1000), "race": "finalists=2,top=0.25,fresh=2"}
+    record = record_of(searched).model_copy(update=changes)
+    settings = {"orders": (1001,), "with_default": False, "threads": 1, "device": "cpu"}
+    plan = plan_evaluation(SearchFolder(searched), record, seeds=2, **settings)  # type: ignore[arg-type]
+    assert plan.seeds == (1004, 1005)
+    several = plan.summary.model_copy(update={"trials": {**plan.summary.trials, "finished": 2}})
+    assert "finalists have not all run" in " ".join(warnings(dataclasses.replace(plan, summary=several)))
+    alone = plan_evaluation(SearchFolder(searched), record_of(searched), seeds=2, **settings)  # type: ignore[arg-type]
+    assert "finalists" not in " ".join(warnings(dataclasses.replace(alone, summary=several)))
 
 
 def test_a_published_order_is_evaluated_as_such_and_told_when_the_search_has_seen_it(searched: Path) -> None:

@@ -17,8 +17,18 @@ from playwright.sync_api import Browser
 import tune_cl
 from tune_cl.cli.main import main
 from tune_cl.engine import write_grid
-from tune_cl.records import ClassesRecord, SearchFolder, StreamRecord, write_json
-from tune_cl.reports import search_page, search_view
+from tune_cl.records import (
+    ClassesRecord,
+    Finalist,
+    Finalists,
+    SearchFolder,
+    Statistic,
+    StreamRecord,
+    Summary,
+    read_record,
+    write_json,
+)
+from tune_cl.reports import overview, search_page, search_view
 
 ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='window.attacked = 2'>"
 SECTIONS = {"result", "stream", "matrix", "replay", "course", "parameters", "trials", "time", "origin"}
@@ -165,6 +175,45 @@ def test_nothing_that_a_search_says_is_executed(chromium: Browser, tmp_path: Pat
     with shown(chromium, folder) as page:
         assert page.page.evaluate("window.attacked") is None
         assert ATTACK in page.page.locator("h1").inner_text()
+
+
+@needs_chromium
+def test_the_winner_of_a_race_over_seeds_is_the_pages_winner(chromium: Browser, tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {0: 0.60, 1: 0.80, 2: 0.79})
+    table = [
+        Finalist(trial=2, values=[0.79, 0.77], mean=0.78),
+        Finalist(trial=0, values=[0.60, 0.64], mean=0.62),
+        Finalist(trial=1, values=[0.80, None], mean=None),
+    ]
+    race = Finalists(
+        seeds=[0, 1],
+        fresh_seeds=[2, 3],
+        table=table,
+        winner=2,
+        gain=Statistic(mean=0.12, std=0.01, low=0.09, high=0.15, values=[0.11, 0.13]),
+        runs=7,
+        missing=0,
+        failed={"0001-seed1": "the loss became <NaN>"},
+        images_trained=12_000,
+        seconds=70.0,
+    )
+    summary = read_record(folder.summary, Summary)
+    write_json(folder.summary, summary.model_copy(update={"finalists": race}))
+    view = search_view(folder)
+    assert (view.best, view.gain, view.gain_error) == (2, 0.12, None)
+    assert view.judgement is not None and view.judgement.kind == "real" and view.judgement.command is not None
+    in_wandb = overview(folder, "search").summary
+    assert (in_wandb["best/trial"], in_wandb["gain/low"], in_wandb["gain_within_noise"]) == (2, 0.09, False)
+    assert "more than noise" in in_wandb["verdict"]
+    with shown(chromium, folder) as page:
+        text = page.page.locator("#result").inner_text()
+        for words in ("+0.1200", "95 % interval +0.0900 to +0.1500, 2 fresh train seeds", "0002, the winner", "0.7800"):
+            assert words in text, words
+        assert "7 runs, 12.0 k images" in text and "0001-seed1 failed: the loss became <NaN>" in text
+    write_json(
+        folder.summary, summary.model_copy(update={"finalists": race, "trials": {**summary.trials, "finished": 2}})
+    )
+    assert search_view(folder).best == 1, "a trial has finished since the race"
 
 
 def test_judgement_names_the_noise_and_an_evaluation_decides(tmp_path: Path) -> None:

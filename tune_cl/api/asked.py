@@ -43,6 +43,7 @@ _OPTIONS = (
     "scheduler",
     "objective",
     "protocol",
+    "seeds",
 )
 
 

@@ -256,6 +256,13 @@ def warnings(plan: EvaluationPlan) -> Iterator[str]:
         yield f"{len(plan.earlier)} more runs of these configurations have results from earlier commands, and count."
     if len(plan.devices()) > 1:
         yield "Some of the runs that count were trained on the CPU, others on a GPU: means are over both."
+    race = plan.summary.finalists
+    undecided = race is None or (race.winner is None and race.missing > 0)
+    if plan.record.race is not None and plan.summary.trials["finished"] > 1 and undecided:
+        yield (
+            "The search's finalists have not all run under their train seeds: if it goes on and chooses another, test "
+            "data will have been read for two choices."
+        )
     if plan.left:
         yield (
             f"{plan.left} of the search's {plan.record.trials} trials have not ended: if it goes on and chooses "

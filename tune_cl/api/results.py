@@ -13,6 +13,7 @@ from tune_cl.options import SearchOptions
 from tune_cl.records import (
     EvaluatedConfiguration,
     EvaluationSummary,
+    Finalists,
     SearchFolder,
     SearchRecord,
     Statistic,
@@ -85,7 +86,7 @@ class SearchResult:
 
     @property
     def best(self) -> TrialResult:
-        """The best of the trials that came to the last increment.
+        """The best of the trials that came to the last increment; of finalists, the one with the best mean over seeds.
 
         Raises:
             TuneCLError: no trial has finished.
@@ -94,6 +95,19 @@ class SearchResult:
         if found is None:
             raise TuneCLError(f"{self.folder}: no trial has finished yet, so none is the best; resume the search")
         return found
+
+    @property
+    def finalists(self) -> Finalists | None:
+        """The race of the best trials over train seeds: its values, means and costs; None without `seeds`."""
+        return None if self.summary is None else self.summary.finalists
+
+    @property
+    def gain(self) -> Statistic | None:
+        """What the winner of that race gains over the default under fresh train seeds: `gain.mean`, `.low`, `.high`.
+
+        None without a race, and where the default has won it.
+        """
+        return None if self.finalists is None else self.finalists.gain
 
     @property
     def default(self) -> TrialResult | None:

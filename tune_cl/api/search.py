@@ -25,11 +25,13 @@ from tune_cl.chain import extent, forecast
 from tune_cl.console import ConsoleTracker
 from tune_cl.engine import (
     Conductor,
+    Driver,
     Ending,
     Resources,
     StageBudget,
     check_seen,
     check_shared,
+    finalists_conductor,
     run_config,
     run_search,
     save_winner,
@@ -37,7 +39,7 @@ from tune_cl.engine import (
 from tune_cl.errors import TuneCLError
 from tune_cl.metrics import default_direction
 from tune_cl.nets import Backbone, check_backbone, read_backbone
-from tune_cl.options import Numerics, SearchOptions, written
+from tune_cl.options import Numerics, Race, SearchOptions, written
 from tune_cl.plugins import Plugin
 from tune_cl.records import (
     SearchFolder,
@@ -185,18 +187,12 @@ def _run(plan: Plan, trackers: Trackers, at_once: bool) -> tuple[Ending, Summary
             conductor = Conductor(study, plan.space, record, folder, trackers, slots=slots, keeper=keeper)
             default = run_config(record, plan.space.configuration({}))
             conductor.begin(forecast(default, plan.stream, {}).costs)
-            ending: Ending = "done"
-            lost: list[str] = []
-            left = 0 if study.flat() else max(0, record.trials - study.n_started())
-            missing = left + sum(t.state == "running" for t in study.trials())
-            if missing:
-                try:
-                    with plan.ray:
-                        ending, lost = _train(plan, conductor, missing, at_once)
-                except Exception:
-                    with suppress(Exception):  # what has finished is reported all the same
-                        _conclude(plan, conductor)
-                    raise
+            try:
+                ending, lost = _train(plan, study, conductor, keeper, trackers, at_once)
+            except Exception:
+                with suppress(Exception):  # what has finished is reported all the same
+                    _conclude(plan, conductor)
+                raise
             summary = _conclude(plan, conductor)
             try:
                 save_report(folder)
@@ -221,16 +217,46 @@ def _places(plan: Plan) -> Iterator[None]:
             yield
 
 
-def _train(plan: Plan, conductor: Conductor, missing: int, at_once: bool) -> tuple[Ending, list[str]]:
+def _train(
+    plan: Plan, study: Study, conductor: Conductor, keeper: StageBudget, trackers: Trackers, at_once: bool
+) -> tuple[Ending, list[str]]:
+    """Run the trials that are missing, then the finalists under further train seeds, whatever time that takes."""
+    record, options = plan.record, plan.options
+    ending: Ending = "done"
+    lost: list[str] = []
+    left = 0 if study.flat() else max(0, record.trials - study.n_started())
+    missing = left + sum(t.state == "running" for t in study.trials())
+    with ExitStack() as ray:
+        if missing:
+            ray.enter_context(plan.ray)
+            ending, lost = _run_on_ray(plan, conductor, options, missing, "", at_once)
+        retry, report = options.retry_failed, trackers.notice
+        again = finalists_conductor(study, plan.space, record, plan.folder, report, keeper, retry_failed=retry)
+        if ending != "interrupted" and again is not None and again.missing:
+            if not missing:
+                ray.enter_context(plan.ray)
+            report(
+                f"finalists: at most {again.missing} runs under further train seeds, over the base tasks as they are"
+            )
+            untimed = replace(options, time_limit=None)
+            race_ending, race_lost = _run_on_ray(plan, again, untimed, again.missing, "/finalists", at_once)
+            if race_ending == "interrupted":
+                return race_ending, race_lost
+    return ending, lost
+
+
+def _run_on_ray(
+    plan: Plan, conductor: Driver, options: SearchOptions, missing: int, part: str, at_once: bool
+) -> tuple[Ending, list[str]]:
     return run_search(
         conductor,
         plan.stream,
-        plan.options,
+        options,
         stages=plan.stages,
         resources=plan.resources,
         horizon=plan.record.horizon,
         missing=missing,
-        payer=search_id(plan.record, plan.folder),
+        payer=search_id(plan.record, plan.folder) + part,
         backbone=plan.backbone,
         plugins=plan.plugins,
         fresh=plan.record.fresh,
@@ -300,6 +326,7 @@ def _plan(
         base_configurations=option["base_configurations"],
         **asdict(Numerics.of(options, resources.cpus, resources.device)),
         fresh=options.fresh,
+        race=None if option["seeds"] == str(Race()) else option["seeds"],
         trials=option["trials"] if space.ranges else 1,  # with nothing to search there is the default alone
         command=list(command),
         **provenance(method, space, stream, plugins),

@@ -226,7 +226,7 @@ class Chain:
             if self._on_progress(Progress(t, phase.name, step, steps)):
                 checkpoint.urge()
 
-        random_key = RandomKey(self._run.train_seed, t, phase.name)
+        random_key = RandomKey(self._run.seed_at(t), t, phase.name)
         from_file = self._backbone if (t, phase.name) == (0, CLASSIFIER) else None
         weights = from_file.tensors if from_file else None
         context = PhaseContext(
@@ -293,7 +293,7 @@ class Chain:
 
     def _ingredients(self, phase: Phase, t: int, parent: str | None) -> dict[str, object]:
         subtree = self._method.subtree(self._config, t, phase)
-        return stage_ingredients(parent, self._stream.identity(t), self._run.train_seed, phase, subtree, self._numerics)
+        return stage_ingredients(parent, self._stream.identity(t), self._run.seed_at(t), phase, subtree, self._numerics)
 
     def _row(
         self, t: int, stages: list[tuple[Phase, Stage]], state: Mapping[str, Component], student: Stage | None

@@ -40,7 +40,7 @@ def stage_ingredients(
     Args:
         parent: key of the stage before it in the chain, None for the first.
         stream: the stream as seen so far (`Stream.identity`).
-        train_seed: seed of everything random inside a chain.
+        train_seed: seed of everything random in this stage.
         phase: its kind and declared version, and the hash of its source where it comes from outside the package.
         hyperparameters: the subtree that the phase is called with. A network from outside the package that it names
             is there with the hash of its source.

@@ -24,7 +24,7 @@ def planned_keys(run: RunConfig, stream: Stream) -> list[tuple[int, str, str]]:
         for phase in method.phases(config, t, run.horizon):
             subtree = method.subtree(config, t, phase)
             parent = stage_key(
-                stage_ingredients(parent, stream.identity(t), run.train_seed, phase, subtree, run.numerics)
+                stage_ingredients(parent, stream.identity(t), run.seed_at(t), phase, subtree, run.numerics)
             )
             keys.append((t, phase.name, parent))
     return keys

@@ -13,6 +13,8 @@ from tune_cl.chain import forecast
 from tune_cl.cli._catalogue import table_of
 from tune_cl.engine import run_config
 from tune_cl.methods import Phase, Settings, get_method
+from tune_cl.options import Race
+from tune_cl.records import SearchRecord
 from tune_cl.store import Inventory, Pins
 from tune_cl.text import duration_text
 from tune_cl.training import stage_bytes
@@ -50,6 +52,7 @@ def show_plan(plan: Plan) -> None:
         "trials": f"{record.trials}, {plan.resources.concurrency} at a time, each with {plan.resources.cpus} CPU"
         + (f" and {plan.resources.gpus:g} GPU" if plan.resources.gpus else ""),
         "sampler, scheduler": f"{record.sampler}, {record.scheduler}",
+        **_finalists(record),
         "stages": f"at most {stages}: {len(chain)} a trial"
         + (f", the {len(base)} of the base task trained once" if fixed_base else "; the base task is searched, too")
         + (f", with {bases} bases at most" if not fixed_base and bases < record.trials else ""),
@@ -66,6 +69,14 @@ def show_plan(plan: Plan) -> None:
     console.print("\nconfiguration of trial 0 (the default):")
     console.print(escape(yaml.safe_dump(plan.space.configuration({}), sort_keys=False)))
     console.print("Nothing was written.")
+
+
+def _finalists(record: SearchRecord) -> dict[str, str]:
+    """What training the best trials again adds, where that was asked for."""
+    if record.race is None:
+        return {}
+    most = Race.of(record.race, "race").most_runs(record.trials)
+    return {"finalists": f"{record.race}: at most {most} runs more, each of the increments alone; not counted below"}
 
 
 def _sharing(plan: Plan, bases: int) -> str:

@@ -7,10 +7,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tune_cl.commands import continue_command, evaluate_command
-from tune_cl.records import BestSummary, SearchFolder, SearchRecord, Summary, TrialSummary
+from tune_cl.records import BestSummary, Finalists, SearchFolder, SearchRecord, Summary, TrialSummary
 from tune_cl.text import (
     count_text,
     duration_text,
+    finalists_text,
     gain_text,
     never_trained_again_text,
     noise_text,
@@ -42,6 +43,8 @@ def report(record: SearchRecord, folder: SearchFolder, end: SearchEnded, wandb_l
     yield from _failures(summary, folder)
     yield from _warnings(summary)
     yield from _ranking(record, summary)
+    if summary.finalists is not None:
+        yield from _finalists(summary.finalists)
     if summary.best is None:
         yield Text("No trial has finished, so there is no best configuration yet.", style="bold")
     else:
@@ -122,6 +125,24 @@ def _ranking(record: SearchRecord, summary: Summary) -> Iterator[RenderableType]
     yield Text()
 
 
+def _finalists(race: Finalists) -> Iterator[RenderableType]:
+    """The means by which the winner was chosen, and what they cost."""
+    table = plain_table()
+    for column in ("trial", "mean", *(f"seed {seed}" for seed in race.seeds)):
+        table.add_column(column, justify="left" if column == "trial" else "right")
+    for line in race.table:
+        table.add_row(Text(f"{line.trial:04d}"), *(Text(value_text(value)) for value in (line.mean, *line.values)))
+    yield Text(f"Finalists, by the mean over {len(race.seeds)} train seeds", style="bold")
+    yield table
+    for run, why in race.failed.items():
+        yield Text(f"Finalist {run} failed: ", style="red").append(why, style="default")
+    yield Text(
+        f"Beside the trials: {race.runs} runs of finalists, {count_text(race.images_trained)} images, "
+        f"{duration_text(race.seconds)} of training."
+    )
+    yield Text()
+
+
 def _against(trial: TrialSummary, default: float | None, sign: float) -> str:
     if trial.trial == 0:
         return "default"
@@ -129,7 +150,7 @@ def _against(trial: TrialSummary, default: float | None, sign: float) -> str:
 
 
 def _choice(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterator[RenderableType]:
-    if best.trial == 0:
+    if best.trial == 0 and summary.finalists is None:
         yield Text("The default (trial 0) is the best of those that finished: this search found no gain.", style="bold")
         yield Text()
     table = plain_table()
@@ -145,7 +166,10 @@ def _choice(record: SearchRecord, summary: Summary, best: BestSummary) -> Iterat
         table.add_row(*row, style="" if changed else "dim")
     yield Text(f"Best configuration (trial {best.trial:04d})", style="bold")
     yield table
-    if best.trial:
+    if summary.finalists is not None:
+        yield Text()
+        yield Text(finalists_text(summary.finalists))
+    if best.trial and (summary.finalists is None or summary.finalists.winner is None):
         yield Text()
         yield from _gain(record, summary, best)
 

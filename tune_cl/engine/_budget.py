@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tune_cl.chain import planned_keys, read_run
 from tune_cl.errors import TuneCLError
-from tune_cl.records import SearchFolder
+from tune_cl.records import RunConfig, SearchFolder
 from tune_cl.store import Pins, Pruned, Upkeep, winner_keys
 from tune_cl.streams import Stream
 from tune_cl.text import bytes_text
@@ -85,6 +85,12 @@ class StageBudget:
             return
         live = {key for keys in self._planned.values() for key in keys}
         self.enforce(live, self._winner, at_once=at_once)
+
+    def keep(self, runs: Iterable[RunConfig], best: int | None) -> None:
+        """Pin what these runs need, and what the best trial does, then hold the budget."""
+        self.enforce(
+            {key for run in runs for _, _, key in planned_keys(run, self._stream)}, winner_keys(self._folder, best)
+        )
 
     def enforce(self, live: Collection[str], winner: Collection[str], *, at_once: bool = False) -> Pruned | None:
         """Pin these stages, then remove what is worth least; None where the size was looked at just now, or cannot be.

@@ -77,6 +77,7 @@ class Conductor:
         self._ready: set[str] = set()  # bases that a trial of this search has reported: their stages are stored
         self._deferred: Deferred | None = None  # the study's answer, until a trial reports or ends
         self._said_so = False  # that a slot waits
+        self._winner: int | None = None  # once all is over
         self._idle = IdleClock(study.add_idle)
 
     def begin(self, costs: tuple[float, ...] = ()) -> None:
@@ -166,7 +167,7 @@ class Conductor:
     def look_after_stages(self, *, at_once: bool = False) -> None:
         """Pin what running trials and the best one need, and hold the stage store within its budget."""
         if self._keeper is not None:
-            best = self._study.best()
+            best = self._study.best() if self._winner is None else self._study.trials()[self._winner]
             self._keeper.update(self.in_flight.trials(), best.number if best else None, at_once=at_once)
 
     def next_increment(self, trial: int) -> int:
@@ -177,11 +178,11 @@ class Conductor:
         """Write `best.yaml` and `summary.json` for the search as it stands."""
         with self.lock:
             self._idle.close()
-            best = self._study.best()
-            if best is not None:
-                run = run_config(self._record, self._space.configuration(best.parameters))
-                write_run(self._folder.best_config, run, data_options(self._record.command, stages=True))
             summary = summarise(self._study, self._record, self._folder)
+            if summary.best is not None:
+                self._winner = summary.best.trial
+                run = run_config(self._record, self._space.configuration(summary.best.parameters))
+                write_run(self._folder.best_config, run, data_options(self._record.command, stages=True))
             write_json(self._folder.summary, summary)
             return summary
 

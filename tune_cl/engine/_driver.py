@@ -1,7 +1,7 @@
 """The driver's side as Ray's adapters see it, of a search or an evaluation, and what it knows of phases in flight."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal, Protocol
 
 import numpy as np
@@ -14,9 +14,14 @@ Ending = Literal["done", "interrupted", "out of time"]
 
 
 class InFlight:
-    """The trials that run, and the phase that each is in. Safe to use from several threads."""
+    """The trials that run, and the phase that each is in. Safe to use from several threads.
 
-    def __init__(self) -> None:
+    Args:
+        name: what a person knows a number by.
+    """
+
+    def __init__(self, name: Callable[[int], str] = "trial {:04d}".format) -> None:
+        self._name = name
         self._lock = threading.RLock()
         self._running: dict[int, PhaseProgress | None] = {}
         self._saved: set[int] = set()
@@ -64,7 +69,7 @@ class InFlight:
         """The phases that an interrupt now would end."""
         with self._lock:
             return [
-                _where(trial, progress) + (", saved" if progress and trial in self._saved else "")
+                _where(self._name(trial), progress) + (", saved" if progress and trial in self._saved else "")
                 for trial, progress in sorted(self._running.items())
             ]
 
@@ -96,8 +101,8 @@ class Driver(Protocol):
         ...
 
 
-def _where(trial: int, progress: PhaseProgress | None) -> str:
+def _where(trial: str, progress: PhaseProgress | None) -> str:
     if progress is None:
-        return f"trial {trial:04d}, between two phases"
+        return f"{trial}, between two phases"
     share = f"{100 * progress.step // max(1, progress.steps)} %"
-    return f"trial {trial:04d}, increment {progress.increment}, {progress.phase} phase at {share}"
+    return f"{trial}, increment {progress.increment}, {progress.phase} phase at {share}"

@@ -9,6 +9,7 @@ from tune_cl.chain import read_run, settings_of
 from tune_cl.engine import run_config
 from tune_cl.errors import TuneCLError
 from tune_cl.methods import flatten, unflatten
+from tune_cl.options import Race
 from tune_cl.records import (
     BestSummary,
     EvaluationPlace,
@@ -112,7 +113,7 @@ def plan_evaluation(
         folder: the search's.
         record: its definition.
         orders: order seeds, or names of published class orders; see `class_orders`.
-        seeds: how many training seeds, none of them the search's own.
+        seeds: how many training seeds, none of them the search's own or one of its finalists'.
         with_default: evaluate the default, trial 0, as well.
         threads: CPU threads of a run.
         device: where it trains.
@@ -131,7 +132,7 @@ def plan_evaluation(
     roles: dict[int, Role] = {summary.best.trial: "chosen"}
     if with_default:
         roles.setdefault(0, "default")
-    train_seeds = tuple(_held_out_seeds(seeds, record.seeds.train))
+    train_seeds = tuple(_held_out_seeds(seeds, record))
     streams = {order_name(s.class_order, s.order_seed): s for s in (_stream(record, order) for order in orders)}
     runs = []
     for trial in roles:  # one configuration after the other: runs that share a base do not wait for each other
@@ -273,8 +274,10 @@ def class_orders(n: int, record: SearchRecord) -> tuple[int, ...]:
     raise TuneCLError(f"--orders {n}: {n_classes} classes have fewer class orders that the search has not seen")
 
 
-def _held_out_seeds(n: int, of_the_search: int) -> list[int]:
-    seeds = (seed for seed in count(_FIRST_SEED) if seed != of_the_search)
+def _held_out_seeds(n: int, record: SearchRecord) -> list[int]:
+    race = Race() if record.race is None else Race.of(record.race, "race")
+    chosen_by, fresh = race.seeds(record.seeds.train)
+    seeds = (seed for seed in count(_FIRST_SEED) if seed not in (*chosen_by, *fresh))
     return [next(seeds) for _ in range(n)]
 
 

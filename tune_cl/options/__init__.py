@@ -28,6 +28,7 @@ from tune_cl.options._kinds import (
 )
 from tune_cl.options._numerics import Arithmetic, Numerics
 from tune_cl.options._option import Declared, Option, Options, declared, written
+from tune_cl.options._race import Race, race_text
 from tune_cl.options._records import (
     CompareOptions,
     EvaluationOptions,
@@ -70,6 +71,7 @@ __all__ = [
     "Options",
     "Outside",
     "Placement",
+    "Race",
     "RecordOptions",
     "ReportOptions",
     "Runtime",
@@ -82,6 +84,7 @@ __all__ = [
     "WandbOptions",
     "WatchOptions",
     "declared",
+    "race_text",
     "seconds",
     "size",
     "written",

@@ -9,6 +9,7 @@ from typing import Any
 
 from tune_cl.errors import TuneCLError, near_matches, shortened, shown
 from tune_cl.options._bounds import Bounds
+from tune_cl.options._race import race_text
 
 _LONGEST = 100_000 * 3600.0  # seconds
 _TIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([smh]?)")
@@ -333,6 +334,7 @@ def _order(value: Any, option: str) -> str:
 TIME = Kind("TIME", seconds, seconds, bounded=True)
 SIZE = Kind("SIZE", size, size, bounded=True)
 GAIN = Kind("X", gain, gain, bounded=True)
+RACE = Kind("KEY=N,…", race_text, race_text, bounded=True)
 GPUS = Kind("G", gpus, gpus, bounded=True)
 ORDER = Kind("ORDER", _as_it_is, _order)
 SWITCH = Kind("", _as_it_is, check_switch)

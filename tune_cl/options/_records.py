@@ -24,6 +24,7 @@ from tune_cl.options._kinds import (
     GAIN,
     GPUS,
     ORDER,
+    RACE,
     SIZE,
     SWITCH,
     TIME,
@@ -272,6 +273,15 @@ class SearchOptions(Progress, WandbOptions, Placement, Arithmetic, Runtime):
             "end when the later half of the trials (at least 8) raised the best value by less than this, e.g. 0.01, "
             "the noise of a train seed; the same command without it goes on",
             GAIN,
+            _HOW,
+        ),
+    ] = None
+    seeds: Annotated[
+        str | Mapping[str, Any] | None,
+        Option(
+            "train the best trials again at the end, under further train seeds: finalists=3,top=0.25 is the best "
+            "quarter under 3 seeds in all; the best mean wins, and fresh=3 more say what it gains over the default",
+            RACE,
             _HOW,
         ),
     ] = None

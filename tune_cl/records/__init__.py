@@ -1,6 +1,6 @@
 """What is on disk: typed records, their files and their folders."""
 
-from tune_cl.records._evaluation import EvaluatedConfiguration, EvaluationSummary, Reading, Statistic
+from tune_cl.records._evaluation import EvaluatedConfiguration, EvaluationSummary, Reading
 from tune_cl.records._evaluation_place import EvaluationPlace, order_name, parse_run, place_of
 from tune_cl.records._exclusive_lock import exclusive_lock, make_folder
 from tune_cl.records._files import (
@@ -16,6 +16,7 @@ from tune_cl.records._files import (
     write_run,
     write_yaml,
 )
+from tune_cl.records._finalists import Finalist, Finalists
 from tune_cl.records._folders import EvaluationFolder, SearchFolder, TrialFolder, check_files, search_folder, search_id
 from tune_cl.records._given import (
     given_file,
@@ -48,6 +49,7 @@ from tune_cl.records._models import (
 )
 from tune_cl.records._paths import flatten
 from tune_cl.records._record import Record
+from tune_cl.records._statistic import Statistic
 from tune_cl.records._stream_form import StreamForm, stream_form
 from tune_cl.records._yaml import parse_yaml
 
@@ -63,6 +65,8 @@ __all__ = [
     "EvaluationPlace",
     "EvaluationSummary",
     "Failure",
+    "Finalist",
+    "Finalists",
     "ImageFolder",
     "IncrementRow",
     "NeverTrainedAgain",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tune_cl.records._models import SCHEMA_VERSION, Caution
 from tune_cl.records._record import Record
+from tune_cl.records._statistic import Statistic
 
 
 class Reading(Record):
@@ -21,16 +22,6 @@ class Reading(Record):
     dataset: str
     fingerprint: str | None = Field(None, description="SHA-256 of the test data as read; known when they are scored")
     images: int | None = Field(None, description="test images that were scored")
-
-
-class Statistic(Record):
-    """A metric over the runs of one configuration, or of a paired difference of two."""
-
-    mean: float = Field(description="mean over the class orders of the mean over their seeds")
-    std: float | None = Field(description="standard deviation of the values (n - 1); None for one value")
-    low: float | None = Field(description="lower end of the 95 % interval of the mean; None where there is none")
-    high: float | None = Field(description="upper end")
-    values: list[float] = Field(description="every value, in the order of the runs")
 
 
 class EvaluatedConfiguration(Record):

@@ -241,15 +241,25 @@ class SearchFolder:
         Raises:
             TuneCLError: a folder is where a file belongs, or the other way round.
         """
-        trials = self.trials()
+        runs = [*self.trials().values(), *self.finalists()]
         ours = [self.search, self.study, self.best_config, self.best_weights, self.summary, self.lock]
         ours += [self.classes, self.real_images, self.page]
-        check_files(*ours, *(file for trial in trials.values() for file in trial.files()))
-        _check_folders(self.path / "trials", self.best, self.wandb, *(trial.path for trial in trials.values()))
+        check_files(*ours, *(file for run in runs for file in run.files()))
+        places = [self.path / "trials", self.path / "finalists", self.best, self.wandb]
+        _check_folders(*places, *(run.path for run in runs))
 
     def trial(self, number: int) -> TrialFolder:
         """The folder of one trial."""
         return TrialFolder(self.path / "trials" / f"{number:04d}", number)
+
+    def finalist(self, trial: int, seed: int) -> TrialFolder:
+        """The folder of a trial's run under a further train seed."""
+        return TrialFolder(self.path / "finalists" / f"{trial:04d}-seed{seed}", trial)
+
+    def finalists(self) -> list[TrialFolder]:
+        """The folders of such runs that exist."""
+        found = (re.fullmatch("([0-9]{4,9})-seed[0-9]+", p.name) for p in sorted(self.path.glob("finalists/*")))
+        return [TrialFolder(self.path / "finalists" / match[0], int(match[1])) for match in found if match]
 
     def trials(self) -> dict[int, TrialFolder]:
         """The trial folders that exist, by number."""

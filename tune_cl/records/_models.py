@@ -7,6 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tune_cl.options import Numerics
 from tune_cl.records._bounds import BaseConfigurations, Horizon, Seed, Threads, Trials
+from tune_cl.records._finalists import Finalists
 from tune_cl.records._image_folder import ImageFolder
 from tune_cl.records._record import Record
 
@@ -21,6 +22,13 @@ CautionKind = Literal["below frozen", "new classes", "old classes", "base at cha
 
 # Outside every equality between two runs: when and where a thing ran, and who paid for it.
 _INCIDENTAL_METRICS = ("seconds", "paid/seconds", "paid/images_trained", "replay_student_seconds")
+
+
+def _without(written: dict[str, Any], name: str) -> dict[str, Any]:
+    """What is written of a record, without a field that is None."""
+    if isinstance(written, dict) and written.get(name) is None:  # `model_copy` may have put another thing in its place
+        written.pop(name, None)
+    return written
 
 
 class StreamRecord(Record):
@@ -39,10 +47,7 @@ class StreamRecord(Record):
 
     @model_serializer(mode="wrap")
     def _without_no_folder(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        if isinstance(written, dict) and written.get("folder") is None:  # `model_copy` may have put another thing here
-            written.pop("folder", None)
-        return written
+        return _without(write(self), "folder")
 
 
 class RunConfig(Record):
@@ -52,19 +57,28 @@ class RunConfig(Record):
     later (`later=True` where a parameter is declared). So another such parameter raises the version.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"precision", "memory_format", "deterministic"})
+    later: ClassVar[frozenset[str]] = frozenset({"precision", "memory_format", "deterministic", "base_seed"})
     schema_version: int = CONFIG_VERSION
     method: str
     stream: StreamRecord
     budget: str
     horizon: Horizon = Field(description="last increment that is trained")
     train_seed: Seed = 0
+    base_seed: Seed | None = Field(None, description="train seed of the base task, where it is another; else left out")
     threads: Threads = Field(1, description="CPU threads of the trial; part of every stage key")
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Precision = "float32"
     memory_format: MemoryFormat = "channels_last"
     deterministic: bool = Field(False, description="bit-equal repetitions on a GPU, too")
     parameters: dict[str, Any] = Field(description="the method's configuration tree")
+
+    @model_serializer(mode="wrap")
+    def _without_no_base_seed(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(write(self), "base_seed")
+
+    def seed_at(self, increment: int) -> int:
+        """The train seed of an increment."""
+        return self.train_seed if increment or self.base_seed is None else self.base_seed
 
     @property
     def numerics(self) -> Numerics:
@@ -166,6 +180,7 @@ class SearchRecord(Record):
             "method_source",
             "plugins",
             "precision",
+            "race",
             "study",
             "typed_in",
         }
@@ -199,6 +214,7 @@ class SearchRecord(Record):
     fresh: bool = Field(False, description="use no stage that this search has not trained itself")
     # Below: for the reader; a difference here is no change of the search.
     trials: Trials
+    race: str | None = Field(None, description="finalists under further train seeds, as `--seeds` has them")
     versions: dict[str, str] = Field({})
     git_commit: str | None = None
     plugins: list[str] = Field([], description="modules from outside the package that were imported")
@@ -214,7 +230,8 @@ class SearchRecord(Record):
 
     def definition(self) -> dict[str, Any]:
         """The part that must not change under one name."""
-        for_the_reader = {"trials", "versions", "git_commit", "plugins", "command", "typed_in", "created", "study"}
+        run_by = {"trials", "race", "command", "typed_in"}
+        for_the_reader = {*run_by, "versions", "git_commit", "plugins", "created", "study"}
         definition = self.model_dump(mode="json", exclude=for_the_reader)
         if self.stream.folder is not None:
             folder = definition["stream"]["folder"]
@@ -311,7 +328,7 @@ class Sharing(Record):
 class Summary(Record):
     """`summary.json`: how a search ended. Rewritten at each end of the same search."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"cautions", "never_trained_again"})
+    later: ClassVar[frozenset[str]] = frozenset({"cautions", "finalists", "never_trained_again"})
     schema_version: int = SCHEMA_VERSION
     trials: dict[str, int]
     stages: dict[str, int]
@@ -326,4 +343,5 @@ class Summary(Record):
         None, description="the best trial's base task left as it is; None without a best trial, or where rows are older"
     )
     cautions: list[Caution] = Field([], description="reasons to doubt the best trial")
+    finalists: Finalists | None = Field(None, description="the best trials under further train seeds; None without")
     table: list[TrialSummary]

@@ -12,6 +12,7 @@ from tune_cl.records import (
     ClassesRecord,
     EvaluationSummary,
     Failure,
+    Finalists,
     IncrementRow,
     RunConfig,
     SearchFolder,
@@ -64,6 +65,7 @@ def read_search(folder: SearchFolder) -> SearchData:
         ranges=record.ranges,
         trials=trials,
         found=_found(rows, [use for number in rows for use in folder.trial(number).failed_stages()]),
+        finalists=_finalists(summary, trials),
         evaluation=_evaluation(folder.evaluation.summary),
         evaluate_command=evaluate_command(record.command, folder.path, record.typed_in),
     )
@@ -159,6 +161,12 @@ def _found(rows: Mapping[int, Sequence[IncrementRow]], failed: Sequence[StageUse
 
 def _cost(uses: Sequence[StageUse]) -> Cost:
     return Cost(images_trained=sum(use.images_trained for use in uses), seconds=sum(use.seconds for use in uses))
+
+
+def _finalists(summary: Summary | None, trials: Sequence[TrialData]) -> Finalists | None:
+    """The race, unless further trials have finished since."""
+    finished = sum(trial.state == "finished" for trial in trials)
+    return summary.finalists if summary is not None and summary.trials["finished"] == finished else None
 
 
 def _evaluation(path: Path) -> EvaluationSummary | None:

@@ -123,7 +123,8 @@ class Watch:
 def _state_of(folder: SearchFolder) -> dict[Path, tuple[int, int]]:
     """When each file that the page is made of was last written, and its size."""
     files = [folder.search, folder.summary, folder.evaluation.summary, folder.classes]
-    files += [file for trial in folder.trials().values() for file in trial.path.glob("*.*")]
+    runs = [*folder.trials().values(), *folder.finalists()]
+    files += [file for run in runs for file in run.path.glob("*.*")]
     found = {}
     for file in files:
         try:

@@ -11,6 +11,7 @@ from tune_cl.records import (
     SCHEMA_VERSION,
     Caution,
     EvaluationSummary,
+    Finalists,
     NeverTrainedAgain,
     Record,
     SearchSeeds,
@@ -86,6 +87,7 @@ class SearchData(Record):
     ranges: dict[str, Any] = Field({}, description="path -> range as in the space file; empty where it is not known")
     trials: list[TrialData] = Field(description="in order of their numbers")
     found: Cost = Field(Cost(), description="stages that lay in the store already: neither trained nor paid here")
+    finalists: Finalists | None = Field(None, description="the race of the best trials over train seeds")
     evaluation: EvaluationSummary | None = None
     evaluate_command: str | None = Field(None, description="what to type to evaluate it; None if read from W&B")
 
@@ -106,7 +108,10 @@ class SearchData(Record):
 
     @property
     def best(self) -> TrialData | None:
-        """The best of the finished trials (of equals the earliest)."""
+        """The winner of the race over train seeds, where there was one; else the best finished trial, the earliest of
+        equals."""
+        if self.finalists is not None and self.finalists.winner is not None:
+            return next(trial for trial in self.trials if trial.trial == self.finalists.winner)
         ranked = (
             (self.sign * trial.value, -trial.trial, trial) for trial in self.finished() if trial.value is not None
         )

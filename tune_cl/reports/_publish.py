@@ -15,7 +15,7 @@ from tune_cl.reports._page import page
 from tune_cl.reports._plotly import plotly_figure
 from tune_cl.reports._search_view import SearchView, search_view
 from tune_cl.reports._tables import DataTable, doubts, tables
-from tune_cl.text import gain_verdict_text
+from tune_cl.text import finalists_text, gain_verdict_text
 from tune_cl.wandb import Overview, Subject, publish_comparison
 
 _CONFIG = {"objective", "direction", "protocol", "horizon"}
@@ -106,7 +106,11 @@ def _search_summary(view: SearchView, summary: Summary) -> dict[str, Any]:
         "images_trained": summary.images_trained,
         "seconds": summary.seconds,
     }
-    if view.gain is not None and view.best != 0:
+    race = view.finalists
+    if race is not None and race.winner is not None:
+        found |= {"verdict": finalists_text(race), "gain_within_noise": race.within_noise}
+        found |= {} if race.gain is None else {"gain/low": race.gain.low, "gain/high": race.gain.high}
+    elif view.gain is not None and view.best != 0:
         found["verdict"] = gain_verdict_text(view.gain, view.gain_error, summary.trials.get("finished", 0))
         if view.gain_error is not None:
             found |= {"gain_error": view.gain_error, "gain_within_noise": view.gain <= CLEAR * view.gain_error}

@@ -12,6 +12,7 @@ from tune_cl.outcome import CLEAR, accuracies_never_trained_again, gain_error
 from tune_cl.records import (
     SCHEMA_VERSION,
     ClassesRecord,
+    Finalists,
     Record,
     SearchFolder,
     SearchRecord,
@@ -26,7 +27,7 @@ from tune_cl.reports._differences import differences, evaluate_commands
 from tune_cl.reports._folder import read_search
 from tune_cl.reports._models import BudgetPoint, Cost, ExpectedBest, SearchData, TrialData, Verdict
 from tune_cl.reports._pictures import ReplayPictures, pictures
-from tune_cl.text import gain_verdict_text, never_trained_again_text
+from tune_cl.text import finalists_text, gain_verdict_text, never_trained_again_text
 
 _PROPOSED = "proposed by "  # in a trial's log
 _ERROR_LINES = 40  # of a traceback, its end
@@ -124,6 +125,7 @@ class SearchView(Record):
     default_value: float | None
     gain: float | None
     gain_error: float | None
+    finalists: Finalists | None = Field(description="the race of the best trials over train seeds")
     judgement: Judgement | None
     frozen: str | None = Field(description="what never training again would give, in a sentence")
     frozen_value: float | None = Field(description="in terms of the objective")
@@ -164,6 +166,7 @@ def search_view(folder: SearchFolder) -> SearchView:
         default_value=None if default is None else default.value,
         gain=gain,
         gain_error=_error(data),
+        finalists=data.finalists,
         judgement=_judgement(data, gain),
         frozen=None if frozen is None else never_trained_again_text(frozen, data.objective),
         frozen_value=None if frozen is None else frozen.value(data.objective),
@@ -186,6 +189,8 @@ def objective_words(objective: str) -> str:
 
 def _gain(data: SearchData) -> float | None:
     best, default = data.best, data.default
+    if data.finalists is not None and data.finalists.gain is not None:
+        return data.finalists.gain.mean
     if best is None or default is None or best.value is None or default.value is None:
         return None
     return data.sign * (best.value - default.value)
@@ -193,17 +198,22 @@ def _gain(data: SearchData) -> float | None:
 
 def _error(data: SearchData) -> float | None:
     best, default = data.best, data.default
-    if best is None or default is None or best is default:
+    if best is None or default is None or best is default or (data.finalists and data.finalists.gain):
         return None
     runs = data.achieved(best), data.achieved(default)
     return gain_error(*runs, best.images_scored, default.images_scored, data.objective)
 
 
 def _judgement(data: SearchData, gain: float | None) -> Judgement | None:
-    """By an evaluation where there is one, else by what the choice of validation images alone explains."""
+    """By an evaluation where there is one, else by fresh train seeds, else by the choice of validation images."""
     found = differences([data], [data.method])
     if found:
         return Judgement(kind=found[0].verdict, sentence=found[0].sentence, command=None)
+    command = next(evaluate_commands([data]), None)
+    race = data.finalists
+    if race is not None and race.winner is not None:
+        known: dict[bool | None, Verdict] = {True: "within noise", False: "real", None: "unknown"}
+        return Judgement(kind=known[race.within_noise], sentence=finalists_text(race), command=command)
     if gain is None or data.best is data.default:
         return None
     error = _error(data)
@@ -211,7 +221,7 @@ def _judgement(data: SearchData, gain: float | None) -> Judgement | None:
     return Judgement(
         kind="within noise" if within else "unknown",
         sentence=gain_verdict_text(gain, error, data.count("finished")),
-        command=next(evaluate_commands([data]), None),
+        command=command,
     )
 
 

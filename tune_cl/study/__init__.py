@@ -4,6 +4,7 @@ from tune_cl.study._allowed import Unreachable, unreachable_values
 from tune_cl.study._definition import StudySettings
 from tune_cl.study._extends import shipped_spaces, space_in_one
 from tune_cl.study._file import ScaleSettings, SpaceFile, load_space
+from tune_cl.study._finalists import Finals
 from tune_cl.study._importance import importance
 from tune_cl.study._knowledge import Knowledge, point_of, values_here
 from tune_cl.study._known_samplers import SAMPLERS, find_sampler, register_sampler
@@ -34,6 +35,7 @@ __all__ = [
     "STOPPING_RULES",
     "Decision",
     "Deferred",
+    "Finals",
     "Knowledge",
     "Proposal",
     "Range",

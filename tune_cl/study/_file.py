@@ -22,6 +22,7 @@ _OPTIONS = (
     "objective",
     "direction",
     "protocol",
+    "seeds",
 )
 _SCALE_KEYS = ("like", "defaults", "data_sets", "note", "parameters", "budgets", "presets")
 _PRESET_KEYS = ("defaults", "note", "parameters")
@@ -64,6 +65,7 @@ class SpaceFile:
     objective: str = "val/average_incremental_accuracy"
     direction: Direction = "max"
     protocol: str = "stream"
+    seeds: str | None = None  # a race of the best trials, such as `finalists=3,top=0.25`; None for none
     parameters: Mapping[str, Any] = field(default_factory=dict)  # path -> value or range
     scales: Mapping[str, ScaleSettings] = field(default_factory=dict)
     wheres: Mapping[KeyPath, str] = field(default_factory=dict, compare=False)  # place of a value -> file and place

@@ -7,7 +7,7 @@ from typing import Any
 from tune_cl.errors import TuneCLError, near_matches, shown
 from tune_cl.methods import Method
 from tune_cl.metrics import NEAREST_MEAN, TEST, VALIDATION, Objective, metric_of, objective_names
-from tune_cl.options import BASE_CONFIGURATIONS, TRIALS
+from tune_cl.options import BASE_CONFIGURATIONS, TRIALS, race_text
 from tune_cl.study._known_samplers import find_sampler
 from tune_cl.study._stopping import find_stopping_rule
 
@@ -28,6 +28,7 @@ _FIND: dict[str, Callable[[Any, str], object]] = {
     "sampler": find_sampler,
     "scheduler": find_stopping_rule,
     "objective": _find_objective,
+    "seeds": race_text,
 }
 
 
@@ -36,7 +37,7 @@ def check_option(name: str, value: Any, where: str) -> Any:
 
     Args:
         name: `method`, `stream`, `budget`, `preset`, `trials`, `base_configurations`, `sampler`, `scheduler`,
-            `objective`, `direction` or `protocol`.
+            `objective`, `direction`, `protocol` or `seeds`.
         value: as read from a file or a flag.
         where: what a message begins with, such as `my.yaml: sampler` or `--sampler`.
 

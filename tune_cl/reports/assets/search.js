@@ -74,12 +74,13 @@ function head() {
 function result() {
   const winner = best();
   if (!winner) return [el("p", { class: "empty" }, view.status === "ended" ? "No trial has finished, so there is no best configuration." : "No trial has finished yet.")];
-  return [cards(winner), judgement(), cautions(), changes(winner)];
+  return [cards(winner), judgement(), finalists(), cautions(), changes(winner)];
 }
 
 function cards(winner) {
   const card = (name, title, value, text) => el("li", { class: `card ${name}` }, el("h3", {}, title), el("p", { class: "value" }, value), el("p", { class: "soft" }, text));
-  const error = known(view.gain_error) ? `standard error by the images scored: at most ${view.gain_error.toFixed(4)}` : `best of ${view.trials.filter((t) => t.state === "finished").length} finished trials`;
+  const race = view.finalists?.gain;
+  const error = race ? `95 % interval ${signed(race.low)} to ${signed(race.high)}, ${plural(view.finalists.fresh_seeds.length, "fresh train seed")}` : known(view.gain_error) ? `standard error by the images scored: at most ${view.gain_error.toFixed(4)}` : `best of ${view.trials.filter((t) => t.state === "finished").length} finished trials`;
   const list = [card("chosen", "Winner", score(view.value), `trial ${number(winner.trial)}, ${view.objective}`)];
   list.push(card("default", "Default", score(view.default_value), first0() && known(view.default_value) ? "trial 0000, the space's own values" : "trial 0000 has not finished"));
   if (known(view.gain)) list.push(card("gain", "Gain over the default", winner.trial ? signed(view.gain) : "none", winner.trial ? error : "the default is the best"));
@@ -98,6 +99,17 @@ function judgement() {
     el("p", {}, found.sentence, found.command ? " To know, evaluate on test data:" : ""),
     found.command ? el("pre", { tabindex: 0 }, el("code", {}, found.command)) : null,
   );
+}
+
+/** The means over train seeds by which the winner was chosen. */
+function finalists() {
+  const race = view.finalists;
+  if (!race) return null;
+  const columns = [{ head: "trial", words: true }, { head: "mean" }, ...race.seeds.map((seed) => ({ head: `seed ${seed}` }))];
+  const rows = race.table.map((line) => [`${number(line.trial)}${line.trial === race.winner ? ", the winner" : line.trial === 0 ? ", the default" : ""}`, score(line.mean), ...line.values.map(score)]);
+  const left = race.missing ? ` At most ${plural(race.missing, "run")} left.` : "";
+  const failed = Object.entries(race.failed).map(([run, why]) => ` ${run} failed: ${why}.`).join("");
+  return table(`Finalists under ${plural(race.seeds.length, "train seed")}`, columns, rows, { note: `The best mean wins. Beside the trials: ${plural(race.runs, "run")}, ${count(race.images_trained)} images, ${duration(race.seconds)} of training, over the base tasks of the trials.${left}${failed}` });
 }
 
 function cautions() {
