@@ -74,6 +74,7 @@ class Surrogate:
             metric: of the recording; its objective by default.
         """
         self._ranges = recording.ranges
+        self.recorded = [trial.parameters for trial in recording.trials]
         self.paths = list(recording.ranges)
         self.noise, self.horizon = noise, recording.horizon
         metric = metric or recording.objective
