@@ -13,6 +13,7 @@ from tune_cl.records import SearchFolder
 # Two increments after the base task; the trials do not depend on how many there are.
 GENIFER = (
     *("--space=genifer.yaml", *CHEAP, "--set=increment.classifier.epochs=2", "--set=increment.generator.steps=8"),
+    "--set=increment.student.steps=4",
     *("--set=base.generator.steps=6", "--set=base.generator.channels=8", "--set=base.generator.discriminator_width=8"),
     *("--sampler=random", "--scheduler=none", "--protocol=first_2", "--name=s"),
 )
