@@ -35,7 +35,7 @@ def proposed(line: str, folder: Path) -> list[str]:
     ("line", "words"),
     [
         ("tune-cl se", {"search"}),
-        ("tune-cl search --tr", {"--trials", "--train-seed", "--try"}),
+        ("tune-cl search --tr", {"--tracker", "--trials", "--train-seed", "--try"}),
         ("tune-cl search --space gen", {"genifer.yaml"}),
         ("tune-cl train --space my", {"my.yaml"}),
         ("tune-cl search --budget ", {"quick", "full"}),

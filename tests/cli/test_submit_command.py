@@ -89,7 +89,7 @@ def test_weights_need_not_be_seen_by_who_submits(capsys: pytest.CaptureFixture[s
     assert "no job server answers there" in capsys.readouterr().err
 
 
-_CHOICES = {"--precision": "bfloat16", "--memory-format": "contiguous"}
+_CHOICES = {"--precision": "bfloat16", "--memory-format": "contiguous", "--seeds": "finalists=3,top=0.5"}
 
 
 def test_submit_takes_every_option_of_search() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tune_cl import configure
 from tune_cl.chain import forecast, planned_keys
-from tune_cl.engine import configure
 from tune_cl.engine._sharing import sharing
 from tune_cl.records import IncrementRow, RunConfig, StageUse
 from tune_cl.store import StageRecord
