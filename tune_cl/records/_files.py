@@ -76,6 +76,14 @@ def read_record(path: Path, kind: type[R]) -> R:
     return record_of(read_content(path), path, kind)
 
 
+def sound_record(path: Path, kind: type[R]) -> R | None:
+    """The same; None where the file is missing or damaged, and what it says can be had again."""
+    try:
+        return read_record(path, kind)
+    except TuneCLError:
+        return None
+
+
 def record_of(content: Any, where: Path | str, kind: type[R]) -> R:
     """What was read from a file, as a record of the given kind.
 

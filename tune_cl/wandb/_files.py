@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tune_cl.errors import TuneCLError
 from tune_cl.metrics import on_test_data
 from tune_cl.records import (
     SCHEMA_VERSION,
@@ -19,6 +18,7 @@ from tune_cl.records import (
     flatten,
     read_record,
     search_id,
+    sound_record,
     write_json,
 )
 from tune_cl.wandb._mode import WandbMode
@@ -168,10 +168,7 @@ def mark_path(folder: TrialFolder) -> Path:
 
 def read_mark(folder: TrialFolder) -> RunMark | None:
     """A run's mark, or None where W&B has not seen the run (or the mark is damaged: the id can be had again)."""
-    try:
-        return read_record(mark_path(folder), RunMark)
-    except TuneCLError:
-        return None
+    return sound_record(mark_path(folder), RunMark)
 
 
 def run_config(record: SearchRecord, trial: int, config: RunConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tune_cl.commands import beside_python
 from tune_cl.errors import TuneCLError
-from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, read_record, search_id, write_json
+from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, search_id, sound_record, write_json
 from tune_cl.tracking import in_one_line
 from tune_cl.wandb._files import SearchFiles, search_config
 from tune_cl.wandb._mode import WandbMode, entity_name, prepared, project_name
@@ -84,10 +84,7 @@ class FileOverview:
     @property
     def mark(self) -> OverviewMark | None:
         """What W&B has of it; None where it has nothing."""
-        try:
-            return read_record(self._mark_path, OverviewMark)
-        except TuneCLError:
-            return None
+        return sound_record(self._mark_path, OverviewMark)
 
     def up_to_date(self, mode: WandbMode) -> bool:
         """Say whether W&B (where the mode is online: its server) has it, as the files are now."""

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from tune_cl.errors import TuneCLError
-from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, SearchRecord, read_record, write_json
+from tune_cl.records import SCHEMA_VERSION, Record, SearchFolder, SearchRecord, sound_record, write_json
 from tune_cl.tracking import in_one_line
 from tune_cl.wandb._files import mark_path, read_mark
 
@@ -49,10 +48,7 @@ def sweep_path(folder: SearchFolder) -> Path:
 
 def read_sweep(folder: SearchFolder) -> SweepMark | None:
     """The note of a search's sweep, or None where none was asked for (or the note is damaged)."""
-    try:
-        return read_record(sweep_path(folder), SweepMark)
-    except TuneCLError:
-        return None
+    return sound_record(sweep_path(folder), SweepMark)
 
 
 def sweep_config(record: SearchRecord) -> dict[str, Any]:
