@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tune_cl.api.data import open_named
 from tune_cl.api.places import weights_file
@@ -12,7 +11,7 @@ from tune_cl.nets import Backbone
 from tune_cl.options import ChainRuntime
 from tune_cl.plugins import Plugin, load_plugins
 from tune_cl.records import IncrementRow, RunConfig, given_file, given_folder
-from tune_cl.store import CHECKPOINT_SECONDS, Pins, StageStore
+from tune_cl.store import Pins, StageStore, checkpoint_pace
 from tune_cl.streams import Stream
 
 
@@ -37,13 +36,12 @@ class Chains:
         """
         plugins = load_plugins(options.plugins)
         config = check_run(run, "run: ") if isinstance(run, RunConfig) else read_run(given_file(run, "run"))
-        every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
         chains = cls(
             open_named(config.stream, options),
             given_folder(options.stages, "stages"),
             plugins,
             options.loader_workers,
-            every,
+            checkpoint_pace(options.checkpoint_every),
             read_named_backbone(config, weights_file(options)),
             options.fresh,
         )

@@ -41,7 +41,7 @@ from tune_cl.records import (
     nothing_left,
     write_run,
 )
-from tune_cl.store import CHECKPOINT_SECONDS, Pins, StageStore
+from tune_cl.store import Pins, StageStore, checkpoint_pace
 from tune_cl.study import with_options
 from tune_cl.text import replay_text
 
@@ -55,12 +55,11 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     run = _configuration(options)
     backbone = read_named_backbone(run, weights_file(options))
     stream = open_named(run.stream, options)
-    checkpoint_every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
     stages = stages_folder(options)
     output = _output(options, stages)
     console = Console(highlight=False, soft_wrap=True)
     bar = _bar(console)
-    store = StageStore(stages, checkpoint_every=checkpoint_every, patience=DISK_SECONDS)
+    store = StageStore(stages, checkpoint_every=checkpoint_pace(options.checkpoint_every), patience=DISK_SECONDS)
     shown, workers = _shown_in(bar), options.loader_workers
     chain = Chain(run, stream, store, shown, loader_workers=workers, backbone=backbone, fresh=options.fresh)
     with nothing_left(stages, *([output.path] if output else [])):

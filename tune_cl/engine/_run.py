@@ -24,7 +24,7 @@ from tune_cl.errors import TuneCLError
 from tune_cl.nets import Backbone
 from tune_cl.options import EvaluationOptions, SearchOptions
 from tune_cl.plugins import Plugin
-from tune_cl.store import CHECKPOINT_SECONDS
+from tune_cl.store import checkpoint_pace
 from tune_cl.streams import Stream
 from tune_cl.tracking import PhaseProgress
 
@@ -82,7 +82,6 @@ def run_search(
     Raises:
         TuneCLError: the space proposes what the method refuses, or there is a time limit outside of the main thread.
     """
-    checkpoint_every: Any = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
     limit: Any = options.time_limit
     # Workers start side by side; with fewer pending trials each would wait until the one before it is up.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.concurrency)
@@ -95,7 +94,7 @@ def run_search(
             coordinator=coordinator,
             report_failures=True,
             search=payer,
-            checkpoint_every=checkpoint_every,
+            checkpoint_every=checkpoint_pace(options.checkpoint_every),
             loader_workers=options.loader_workers,
             backbone=backbone,
             plugins=plugins,

@@ -5,7 +5,7 @@ from tune_cl.store._inventory import Ages, Entry, Holdings, Inventory, Leftover
 from tune_cl.store._key import stage_key
 from tune_cl.store._leases import FileLeases, Lease, Leases, LeaseTimes
 from tune_cl.store._pins import LivePin, PinRecord, Pins, PinTimes
-from tune_cl.store._stages import CHECKPOINT_SECONDS, Stage, StageRecord, StageStore
+from tune_cl.store._stages import CHECKPOINT_SECONDS, Stage, StageRecord, StageStore, checkpoint_pace
 from tune_cl.store._upkeep import Evicted, Pruned, Upkeep
 from tune_cl.store._verify import Fault, Verified, verify
 from tune_cl.store._winners import winner_keys, winners_in
@@ -35,6 +35,7 @@ __all__ = [
     "Stateful",
     "Upkeep",
     "Verified",
+    "checkpoint_pace",
     "stage_key",
     "verify",
     "winner_keys",

@@ -30,6 +30,11 @@ from tune_cl.store._malformed import MALFORMED
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints inside a phase, unless somebody asks for another pace
 
 
+def checkpoint_pace(asked: Any) -> float:
+    """Seconds between two checkpoints: those that an option asks for, else the usual ones."""
+    return CHECKPOINT_SECONDS if asked is None else float(asked)
+
+
 class StageRecord(Record):
     """`stage.json`."""
 
