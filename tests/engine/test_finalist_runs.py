@@ -23,7 +23,7 @@ from search_cli import (
 )
 
 import tune_cl
-from tune_cl.engine import FinalistsConductor, finalists_conductor
+from tune_cl.engine import FinalistsConductor, finals_of
 from tune_cl.engine._summary import summarise
 from tune_cl.options import Numerics
 from tune_cl.records import (
@@ -83,9 +83,10 @@ class Race:
             run_trial(self.study, proposal)
 
     def conductor(self, **options: Any) -> FinalistsConductor:
-        found = finalists_conductor(self.study, small_space(), self.record, self.folder, self.told.append, **options)
-        assert found is not None
-        return found
+        finals = finals_of(self.study, self.record)
+        assert finals is not None
+        search = self.study, small_space(), self.record, self.folder
+        return FinalistsConductor(finals, *search, self.told.append, **options)
 
     def report(self, conductor: FinalistsConductor, number: int, value: float, upto: int = HORIZON) -> None:
         for t in range(upto + 1):

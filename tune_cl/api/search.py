@@ -27,11 +27,12 @@ from tune_cl.engine import (
     Conductor,
     Driver,
     Ending,
+    FinalistsConductor,
     Resources,
     StageBudget,
     check_seen,
     check_shared,
-    finalists_conductor,
+    finals_of,
     run_config,
     run_search,
     save_winner,
@@ -231,7 +232,11 @@ def _train(
             ray.enter_context(plan.ray)
             ending, lost = _run_on_ray(plan, conductor, options, missing, "", at_once)
         retry, report = options.retry_failed, trackers.notice
-        again = finalists_conductor(study, plan.space, record, plan.folder, report, keeper, retry_failed=retry)
+        finals, again = finals_of(study, record), None
+        if finals is not None:
+            again = FinalistsConductor(
+                finals, study, plan.space, record, plan.folder, report, keeper, retry_failed=retry
+            )
         if ending != "interrupted" and again is not None and again.missing:
             if not missing:
                 ray.enter_context(plan.ray)

@@ -8,12 +8,13 @@ from tune_cl.engine._conductor import Conductor, run_config, write_grid
 from tune_cl.engine._configure import fitting_scale, override
 from tune_cl.engine._driver import Driver, Ending, InFlight
 from tune_cl.engine._failures import DISK_SECONDS, describe_failure, ran_out_of_memory
-from tune_cl.engine._finalists import FinalistsConductor, finalists_conductor
+from tune_cl.engine._finalists import FinalistsConductor
 from tune_cl.engine._job_package import pack
 from tune_cl.engine._run import check_writable, run_search
 from tune_cl.engine._runs import RunsConductor, RunWatcher
 from tune_cl.engine._storage_probe import check_seen, check_shared
 from tune_cl.engine._submission import DEFAULT_SERVER, Job, JobServer
+from tune_cl.engine._summary import finals_of
 from tune_cl.engine._trainable import ChainTrainable, Examiner, result_of
 from tune_cl.engine._winner import load_weights, save_weights, save_winner
 
@@ -42,7 +43,7 @@ __all__ = [
     "cluster",
     "describe_failure",
     "distribution_of",
-    "finalists_conductor",
+    "finals_of",
     "fitting_scale",
     "joined",
     "load_weights",

@@ -9,7 +9,7 @@ import numpy as np
 from tune_cl.engine._budget import StageBudget
 from tune_cl.engine._conductor import run_config
 from tune_cl.engine._runs import RunsConductor
-from tune_cl.engine._summary import finals_of, values_of
+from tune_cl.engine._summary import values_of
 from tune_cl.metrics import with_objective
 from tune_cl.records import Failure, IncrementRow, RunConfig, SearchFolder, SearchRecord, TrialFolder
 from tune_cl.study import Decision, Deferred, Finals, SearchSpace, Study
@@ -63,7 +63,7 @@ class FinalistsConductor(RunsConductor[FinalistRun]):
     """Carries the race from run to run: first those that choose, then those of the winner and the default.
 
     Args:
-        finals: which trials race.
+        finals: which trials race, from `finals_of`.
         study: the search's memory, in which all its trials are over or left.
         space: what it searches.
         record: its definition.
@@ -153,20 +153,3 @@ class FinalistsConductor(RunsConductor[FinalistRun]):
         if self._keeper is not None:
             open_runs = [self.runs[number].config for number in (*self.in_flight.trials(), *self.left)]
             self._keeper.keep(open_runs, self._best.number if self._best else None)
-
-
-def finalists_conductor(
-    study: Study,
-    space: SearchSpace,
-    record: SearchRecord,
-    folder: SearchFolder,
-    report: Callable[[str], None],
-    keeper: StageBudget | None = None,
-    *,
-    retry_failed: bool = False,
-) -> FinalistsConductor | None:
-    """The conductor of a search's race; None where there is no race, or fewer than two trials have finished."""
-    finals = finals_of(study, record)
-    if finals is None:
-        return None
-    return FinalistsConductor(finals, study, space, record, folder, report, keeper, retry_failed=retry_failed)
