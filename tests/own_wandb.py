@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from wandb_server import WandbServer
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +19,13 @@ def own_wandb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     yield
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
+
+
+@pytest.fixture
+def server(own_wandb: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    """A W&B server on this machine, with credentials for it in the environment."""
+    with WandbServer() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+        assert server.unknown == []

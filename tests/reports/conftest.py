@@ -2,3 +2,4 @@
 
 from browser import chromium as chromium
 from own_wandb import own_wandb as own_wandb
+from own_wandb import server as server

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,6 @@ from tune_cl.tracking import SearchEnded, SearchStarted
 from tune_cl.wandb import WandbEvaluation, WandbTracker
 
 VALUES = {trial: 0.5 + 0.03 * trial for trial in range(8)}  # enough for an importance
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, own_wandb: None) -> Iterator[WandbServer]:
-    with WandbServer() as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
 
 
 def searched(path: Path, **changes: Any) -> SearchFolder:

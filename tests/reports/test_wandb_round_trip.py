@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,6 @@ from tune_cl.records import SearchFolder, SearchRecord, Summary, read_record
 from tune_cl.reports import publish, read_remote, read_search
 from tune_cl.tracking import SearchStarted
 from tune_cl.wandb import WandbTracker
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, own_wandb: None) -> Iterator[WandbServer]:
-    with WandbServer() as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
 
 
 def send(folder: SearchFolder) -> None:
