@@ -11,12 +11,14 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
+from tune_cl.tracking._jobs import JobThread
 from tune_cl.tracking._registry import chosen_trackers, own_trackers, register_tracker, tracker_packages
 from tune_cl.tracking._trackers import Trackers, in_one_line, write_to_stderr
 
 __all__ = [
     "Event",
     "IncrementReported",
+    "JobThread",
     "PhaseProgress",
     "SearchEnded",
     "SearchStarted",

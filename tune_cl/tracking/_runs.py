@@ -1,6 +1,5 @@
 """Trials as runs of another tool, written by a thread of its own: what TensorBoard and MLflow have in common."""
 
-import queue
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,7 @@ from tune_cl.tracking._events import (
     TrialEnded,
     TrialStarted,
 )
+from tune_cl.tracking._jobs import JobThread
 from tune_cl.tracking._trackers import in_one_line, write_to_stderr
 
 
@@ -56,8 +56,7 @@ class RunTracker:
         report: Callable[[str], None] = write_to_stderr,
     ) -> None:
         self._tool, self._make, self._report = tool, runs, report
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name=tool, daemon=True)
+        self._thread = JobThread(tool, self._attempt, last=partial(self._attempt, self._end_open))
         self._silent = threading.Event()  # a failure was reported, or nobody waits any longer
         self._late = threading.Event()
         self._runs: Runs | None = None
@@ -66,27 +65,15 @@ class RunTracker:
 
     def handle(self, event: Event) -> None:
         """Note an event for the thread that writes."""
-        if isinstance(event, PhaseProgress | SlotDeferred):
-            return
-        if self._thread.ident is None:
-            self._thread.start()
-        self._events.put(event)
+        if not isinstance(event, PhaseProgress | SlotDeferred):
+            self._thread.put(partial(self._take, event))
 
     def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until everything is written; say so if it is not."""
-        if self._thread.ident is None:
-            return
-        self._events.put(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        if not self._thread.close(timeout):
             self._late.set()
             self._tell(f"{self._tool} did not finish within {timeout:.0f} s")
             self._silent.set()
-
-    def _write(self) -> None:
-        while (event := self._events.get()) is not None:
-            self._attempt(partial(self._take, event))
-        self._attempt(self._end_open)
 
     def _attempt(self, write: Callable[[], None]) -> None:
         if self._late.is_set():

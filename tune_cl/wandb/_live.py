@@ -1,6 +1,5 @@
 """Runs that are shown while they grow, by a thread that alone calls W&B; and what a server that is silent costs."""
 
-import queue
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from tune_cl.commands import sync_command
 from tune_cl.records import SearchFolder
-from tune_cl.tracking import in_one_line
+from tune_cl.tracking import JobThread, in_one_line
 from tune_cl.wandb._files import FileRun
 from tune_cl.wandb._mode import ResolvedMode
 from tune_cl.wandb._run import OpenRun
@@ -37,25 +36,17 @@ class LiveRuns:
         self._unfinished = False  # W&B's service holds something that the server did not take in time
         self._broken = False  # nothing more is tried
         self._hurried, self._abandoned = threading.Event(), threading.Event()
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
+        self._thread = JobThread("wandb", self.guarded, last=self.finish_all)
 
     def put(self, job: Callable[[], None]) -> None:
         """Have the thread do something that calls W&B; nothing where W&B is off."""
-        if self.mode.mode == "disabled":
-            return
-        if self._thread.ident is None:
-            self._thread.start()
-        self._jobs.put(job)
+        if self.mode.mode != "disabled":
+            self._thread.put(job)
 
     def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until everything is written, and once more at most for the server."""
-        if self._thread.ident is None:
-            return
         self._hurried.set()
-        self._jobs.put(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        if not self._thread.close(timeout):
             command = sync_command(self.place[0])
             self.tell(
                 f"W&B did not finish within {timeout:.0f} s; every row is on disk, and `{command}` uploads the rest"
@@ -111,11 +102,6 @@ class LiveRuns:
             self.tell(f"W&B is slow; upload what it has not taken with `{sync_command(self.place[0])}`")
         except Exception as error:  # W&B raises many kinds, of its own and of its transport
             self.tell(f"W&B failed ({in_one_line(error)}); the {self._what} goes on, its rows are on disk")
-
-    def _work(self) -> None:
-        for job in iter(self._jobs.get, None):
-            self.guarded(job)
-        self.finish_all()
 
     def _opened(self, run: FileRun) -> OpenRun | None:
         """Open a run; where the server does not answer offline, as all later ones and what was open."""
